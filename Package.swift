@@ -1,0 +1,161 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings that every target shares.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A Swift target of the product, with strict memory safety.
+func target(_ name: String, _ dependencies: [String] = []) -> Target {
+    .target(
+        name: name,
+        dependencies: dependencies.map { .target(name: $0) },
+        swiftSettings: strict + [.strictMemorySafety()])
+}
+
+/// The tests of one target; they see what their target sees, and what `dependencies` adds. They leave strict
+/// memory safety out because `#expect` hides the markers that it asks for.
+func tests(_ name: String, _ dependencies: [String] = []) -> Target {
+    .testTarget(
+        name: name + "Tests",
+        dependencies: ([name, "TestSupport"] + dependencies).map { .target(name: $0) },
+        swiftSettings: strict)
+}
+
+// Layers from the ground up: a target depends only on targets of an earlier group. `ARCHITECTURE.md`
+// explains each; the test `Layering` holds every import against this table.
+let package = Package(
+    name: "cordon",
+    products: [.executable(name: "cordon", targets: ["cordon"])],
+    targets: [
+        // C modules
+        .target(name: "CLinux"),
+        .target(name: "CADBC"),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(
+            name: "CMaxMindDB", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(
+            name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+
+        // ground
+        target("Bytes"),
+        target("LinuxIO", ["CLinux", "Bytes"]),
+        target("Telemetry", ["Bytes"]),
+
+        // base
+        target("Crypto", ["COpenSSL", "Bytes"]),
+        target("SQLite", ["CSQLite", "Bytes"]),
+        target("Engine", ["CADBC", "CLinux", "Bytes", "LinuxIO"]),
+        target("GeoTables", ["CMaxMindDB", "Bytes", "LinuxIO"]),
+        target("YAML", ["CYAML"]),
+        target("UserAgents", ["CPCRE2", "Bytes"]),
+
+        // formats
+        target("HTTP", ["Bytes"]),
+        target("Consent", ["Bytes"]),
+        target("Merkle", ["Bytes", "Crypto"]),
+        target("Avro", ["Bytes"]),
+        target("Iceberg", ["Bytes", "Avro"]),
+
+        // core
+        target("CordonModel", ["Bytes"]),
+        target("CordonKeys", ["Bytes", "LinuxIO", "Crypto", "CordonModel"]),
+        target("CordonPolicy", ["Bytes", "Crypto", "GeoTables", "YAML", "Consent", "CordonModel"]),
+        target("CordonJournal", ["Bytes", "LinuxIO", "SQLite", "CordonModel"]),
+        target("CordonAudit", ["Bytes", "LinuxIO", "Crypto", "Merkle", "CordonModel"]),
+
+        // services
+        target(
+            "CordonEdge",
+            [
+                "Bytes", "LinuxIO", "Telemetry", "Crypto", "GeoTables", "UserAgents", "HTTP", "Consent",
+                "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
+            ]),
+        target(
+            "CordonLake",
+            [
+                "Bytes", "LinuxIO", "Engine", "Iceberg", "CordonModel", "CordonJournal", "CordonAudit",
+            ]),
+        target("CordonCatalog", ["Bytes", "SQLite", "CordonModel"]),
+        target(
+            "CordonQuery",
+            [
+                "CLinux", "Bytes", "LinuxIO", "Crypto", "Engine", "CordonModel", "CordonPolicy",
+                "CordonAudit",
+            ]),
+        target(
+            "CordonSubjects",
+            [
+                "Bytes", "LinuxIO", "Crypto", "SQLite", "CordonModel", "CordonKeys", "CordonJournal",
+                "CordonAudit",
+            ]),
+
+        // whole
+        target(
+            "CordonServer",
+            [
+                "Bytes", "LinuxIO", "Telemetry", "Crypto", "SQLite", "Engine", "GeoTables",
+                "UserAgents", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
+                "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
+                "CordonQuery", "CordonSubjects",
+            ]),
+        target(
+            "CordonCLI",
+            [
+                "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "Engine", "GeoTables",
+                "UserAgents", "HTTP", "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
+                "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog", "CordonQuery",
+                "CordonSubjects", "CordonServer",
+            ]),
+        .executableTarget(
+            name: "cordon", dependencies: ["CordonCLI"],
+            swiftSettings: strict + [.strictMemorySafety()]),
+
+        // tests
+        .target(
+            name: "TestSupport", dependencies: ["Bytes", "CordonModel"], path: "Tests/TestSupport",
+            swiftSettings: strict),
+        tests("Bytes"),
+        tests("CordonModel"),
+        tests("LinuxIO"),
+        tests("Telemetry"),
+        tests("Crypto"),
+        tests("SQLite"),
+        tests("Engine"),
+        tests("GeoTables"),
+        tests("YAML"),
+        tests("UserAgents"),
+        tests("HTTP"),
+        tests("Consent"),
+        tests("Merkle"),
+        tests("Avro"),
+        tests("Iceberg"),
+        tests("CordonKeys"),
+        tests("CordonPolicy"),
+        tests("CordonJournal"),
+        tests("CordonAudit"),
+        tests("CordonEdge"),
+        tests("CordonLake"),
+        tests("CordonCatalog"),
+        tests("CordonQuery"),
+        tests("CordonSubjects"),
+        tests("CordonServer"),
+        tests("CordonCLI"),
+        .testTarget(
+            name: "Integration", dependencies: ["TestSupport", "Bytes"], path: "Tests/Integration",
+            swiftSettings: strict),
+    ]
+)
+
+for tested in package.targets {
+    let tests = package.targets.first { $0.name == tested.name + "Tests" }
+    tests?.dependencies += tested.dependencies
+}

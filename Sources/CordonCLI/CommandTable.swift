@@ -1,0 +1,13 @@
+/// All commands, in the order of `cordon --help`.
+enum CommandTable {
+    static let all: [Command] = [
+    ]
+
+    /// The command that the first words choose, and the words behind it.
+    static func match(_ words: [String]) -> (command: Command, rest: [String])? {
+        for command in all where words.starts(with: command.words) {
+            return (command, Array(words.dropFirst(command.words.count)))
+        }
+        return nil
+    }
+}

@@ -1,0 +1,1 @@
+// The lake: journal to Parquet to Iceberg snapshot, exactly once; rewriting, expiry and physical deletion of files.

@@ -1,0 +1,87 @@
+import Bytes
+
+/// One hit after the edge transforms: all that may ever be kept of it (`DESIGN` calls it the record).
+///
+/// Columns and their order are those of the Iceberg table `pixels.hits`; nothing in here is raw. Values that a
+/// batch shares (rule set, geo build) stand in ``HitBatch``.
+package struct HitRecord: Equatable, Sendable {
+    /// UUID version 7 (RFC 9562 section 5.7), 16 bytes in network order.
+    package var hitID: UInt128 = 0
+    package var timestamp = Timestamp(microseconds: 0)
+    package var site = ""
+    package var event = ""
+    package var pageHost: String?
+    package var pagePath: String?
+    package var referrerHost: String?
+    /// Epoch pseudonym of address, user agent and site.
+    package var visitor: Pseudonym?
+    /// Epoch pseudonym of the user id.
+    package var user: Pseudonym?
+    /// UTC day by which each pseudonym's key is found; nil when the record has no pseudonym.
+    package var keyEpoch: Day?
+    /// Truncated address with its length, such as `203.0.113.0/24`.
+    package var ipPrefix: String?
+    package var country: String?
+    package var subdivision: String?
+    package var browser: String?
+    package var os: String?
+    package var device: String?
+    package var language: String?
+    package var consent: ConsentState = .absent
+    package var purposes: [String] = []
+    package var signals: [String] = []
+    package var isBot = false
+    package var policy = ""
+    package var sampleRate: Float = 1
+    package var retainUntil = Day(number: 0)
+    /// Allowed query parameters, sorted by key.
+    package var parameters: [Parameter] = []
+
+    package struct Parameter: Equatable, Sendable {
+        package var key: String
+        package var value: String
+        package init(key: String, value: String) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    package init() {}
+}
+
+/// What the consent signals of a hit amount to.
+package enum ConsentState: UInt8, CaseIterable, Sendable {
+    case granted, denied, absent, invalid
+
+    /// The word in the `consent` column.
+    package var text: String {
+        switch self {
+        case .granted: "granted"
+        case .denied: "denied"
+        case .absent: "absent"
+        case .invalid: "invalid"
+        }
+    }
+}
+
+/// A keyed, region-bound stand-in for an identifier: the first 16 bytes of an HMAC-SHA256.
+package struct Pseudonym: Hashable, Sendable, BitwiseCopyable {
+    /// The 16 bytes, most significant first.
+    package let value: UInt128
+
+    @inlinable
+    package init(value: UInt128) { self.value = value }
+
+    /// Takes 32 hexadecimal digits.
+    package init?(_ text: some StringProtocol) {
+        guard text.utf8.count == 32, let bytes = Bytes.bytes(hex: text) else { return nil }
+        value = bytes.reduce(0) { $0 << 8 | UInt128($1) }
+    }
+
+    /// 32 lowercase hexadecimal digits: the form in the lake.
+    package var text: String {
+        var bytes: [UInt8] = []
+        bytes.append(bigEndian: value)
+        return Bytes.hex(bytes)
+    }
+}

@@ -1,0 +1,121 @@
+package import Bytes
+
+/// What `Regions/<name>.yaml` says of one region, checked, with every path made absolute.
+package struct RegionConfiguration: Equatable, Sendable {
+    /// Lowercase letters, digits and hyphens, 1 to 40 characters; also a folder name.
+    package var name: String
+    package var title: String
+    /// ISO 3166-1 code of the country in which the machines stand.
+    package var jurisdiction: String
+    package var collector: Collector
+    /// Folder of the lake: tables stand in it as `pixels/hits/{data,metadata}`.
+    package var lakeDirectory: String
+    package var catalogPath: String
+    package var keysDirectory: String
+    /// Folder for what the region file does not place: journal, audit log, requests.
+    package var stateDirectory: String
+
+    package init(
+        name: String, title: String, jurisdiction: String, collector: Collector,
+        lakeDirectory: String, catalogPath: String, keysDirectory: String, stateDirectory: String
+    ) {
+        self.name = name
+        self.title = title
+        self.jurisdiction = jurisdiction
+        self.collector = collector
+        self.lakeDirectory = lakeDirectory
+        self.catalogPath = catalogPath
+        self.keysDirectory = keysDirectory
+        self.stateDirectory = stateDirectory
+    }
+
+    package struct Collector: Equatable, Sendable {
+        package var listen: SocketAddress
+        /// Peers that may speak for a client.
+        package var trustedProxies: [IPPrefix]
+        package var clientAddress: ClientAddressSource
+        package var durability: Durability
+
+        package init(
+            listen: SocketAddress, trustedProxies: [IPPrefix], clientAddress: ClientAddressSource,
+            durability: Durability
+        ) {
+            self.listen = listen
+            self.trustedProxies = trustedProxies
+            self.clientAddress = clientAddress
+            self.durability = durability
+        }
+    }
+
+    /// Where the client's address is read from, when the peer is a trusted proxy.
+    package enum ClientAddressSource: String, CaseIterable, Sendable {
+        case peer
+        case xForwardedFor = "x-forwarded-for"
+        case forwarded
+        case cloudFrontViewerAddress = "cloudfront-viewer-address"
+        case proxyProtocol = "proxy-protocol"
+    }
+
+    /// What an answer promises.
+    package enum Durability: String, CaseIterable, Sendable {
+        /// The hit is on disk, synced, before it is answered.
+        case durable
+        /// The hit is synced at most 100 ms after it is answered.
+        case relaxed
+    }
+
+    /// An address and port to listen on.
+    package struct SocketAddress: Hashable, Sendable {
+        package var address: IPAddress
+        package var port: UInt16
+        package init(address: IPAddress, port: UInt16) {
+            self.address = address
+            self.port = port
+        }
+        /// `127.0.0.1:8401` or `[::1]:8401`.
+        package var text: String {
+            address.isIPv6 ? "[\(address.text)]:\(port)" : "\(address.text):\(port)"
+        }
+    }
+}
+
+extension RegionConfiguration {
+    package var journalPath: String { stateDirectory + "/journal.sqlite" }
+    package var auditDirectory: String { stateDirectory + "/audit" }
+    package var requestsPath: String { stateDirectory + "/requests.sqlite" }
+    /// Locked (`flock`) by whoever writes the lake: delivery, retention, erasure.
+    package var lakeLockPath: String { stateDirectory + "/lake.lock" }
+    /// Folder of the one table: `metadata/` and `data/` lie in it.
+    package var hitsTableDirectory: String { lakeDirectory + "/pixels/hits" }
+}
+
+/// Where a project keeps its files.
+package struct ProjectLayout: Equatable, Sendable {
+    /// Absolute path without a trailing slash.
+    package let root: String
+    package init(root: String) { self.root = root }
+
+    package var regionsDirectory: String { root + "/Regions" }
+    package var policiesDirectory: String { root + "/Policies" }
+    package var casesDirectory: String { root + "/Policies/cases" }
+    package var atlasPath: String { root + "/Policies/atlas.yaml" }
+    package var stateDirectory: String { root + "/var" }
+    package var geoTablePath: String { root + "/var/geo/places.cgt" }
+    /// `path` made absolute from the project's folder.
+    package func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? path : root + "/" + path
+    }
+}
+
+/// Who asks, for what, and from where.
+package struct Principal: Hashable, Sendable {
+    package var role: String
+    package var purpose: String
+    /// ISO 3166 code of the country (or country-subdivision) from which the principal asks.
+    package var place: String
+    package init(role: String, purpose: String, place: String) {
+        self.role = role
+        self.purpose = purpose
+        self.place = place
+    }
+}

@@ -1,0 +1,1 @@
+// Wires services into running regions: collectors, delivery, sweeps, reload and orderly shutdown.

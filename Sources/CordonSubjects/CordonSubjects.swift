@@ -1,0 +1,1 @@
+// Requests of data subjects: find, export, erase and verify, resumable, with suppression of future hits.

@@ -1,0 +1,4 @@
+import CordonCLI
+import Foundation
+
+exit(CordonCLI.main(Array(CommandLine.arguments.dropFirst())))
