@@ -38,7 +38,8 @@ let package = Package(
         .target(name: "CLinux"),
         .target(name: "CADBC"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
             name: "CMaxMindDB", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
@@ -76,13 +77,15 @@ let package = Package(
         target(
             "CordonEdge",
             [
-                "Bytes", "LinuxIO", "Telemetry", "Crypto", "GeoTables", "UserAgents", "HTTP", "Consent",
+                "Bytes", "LinuxIO", "Telemetry", "Crypto", "GeoTables", "UserAgents", "HTTP",
+                "Consent",
                 "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
             ]),
         target(
             "CordonLake",
             [
-                "Bytes", "LinuxIO", "Engine", "Iceberg", "CordonModel", "CordonJournal", "CordonAudit",
+                "Bytes", "LinuxIO", "Engine", "Iceberg", "CordonModel", "CordonJournal",
+                "CordonAudit",
             ]),
         target("CordonCatalog", ["Bytes", "SQLite", "CordonModel"]),
         target(
@@ -94,11 +97,13 @@ let package = Package(
         target(
             "CordonSubjects",
             [
-                "Bytes", "LinuxIO", "Crypto", "SQLite", "CordonModel", "CordonKeys", "CordonJournal",
+                "Bytes", "LinuxIO", "Crypto", "SQLite", "CordonModel", "CordonKeys",
+                "CordonJournal",
                 "CordonAudit",
             ]),
 
         // whole
+        target("WorldTraffic", ["Bytes"]),
         target(
             "CordonServer",
             [
@@ -113,7 +118,7 @@ let package = Package(
                 "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "Engine", "GeoTables",
                 "UserAgents", "HTTP", "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
                 "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog", "CordonQuery",
-                "CordonSubjects", "CordonServer",
+                "CordonSubjects", "WorldTraffic", "CordonServer",
             ]),
         .executableTarget(
             name: "cordon", dependencies: ["CordonCLI"],
@@ -147,6 +152,7 @@ let package = Package(
         tests("CordonCatalog"),
         tests("CordonQuery"),
         tests("CordonSubjects"),
+        tests("WorldTraffic"),
         tests("CordonServer"),
         tests("CordonCLI"),
         .testTarget(

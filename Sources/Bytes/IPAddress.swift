@@ -233,7 +233,9 @@ package struct IPPrefix: Hashable, Sendable {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2, let address = IPAddress(parts[0]) else { return nil }
         let length = parts.count == 2 ? Int(parts[1]) ?? -1 : address.bitCount
-        guard let prefix = IPPrefix(address, length: length), prefix.address == address else { return nil }
+        guard let prefix = IPPrefix(address, length: length), prefix.address == address else {
+            return nil
+        }
         self = prefix
     }
 

@@ -17,16 +17,21 @@ struct Arguments: Sendable {
                 free.append(word)
                 continue
             }
-            let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let parts = word.dropFirst(2).split(
+                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(parts[0])
             guard let option = command.options.first(where: { $0.name == name }) else {
-                throw UsageError(text: "unknown option `--\(name)`" + suggestion(name, among: command.options.map(\.name), prefix: "--"))
+                throw UsageError(
+                    text: "unknown option `--\(name)`"
+                        + suggestion(name, among: command.options.map(\.name), prefix: "--"))
             }
             guard option.repeats || values[name] == nil else {
                 throw UsageError(text: "option `--\(name)` is given twice")
             }
             if option.value == nil {
-                guard parts.count == 1 else { throw UsageError(text: "option `--\(name)` takes no value") }
+                guard parts.count == 1 else {
+                    throw UsageError(text: "option `--\(name)` takes no value")
+                }
                 values[name] = [""]
             } else if parts.count == 2 {
                 values[name, default: []].append(String(parts[1]))
@@ -40,7 +45,9 @@ struct Arguments: Sendable {
             let range = command.argumentCounts
             let expected =
                 range.lowerBound == range.upperBound
-                ? "\(range.lowerBound)" : range.upperBound == .max ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+                ? "\(range.lowerBound)"
+                : range.upperBound == .max
+                    ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
             throw UsageError(text: "expected \(expected) argument(s), found \(free.count)")
         }
     }
@@ -51,7 +58,9 @@ struct Arguments: Sendable {
 
     /// The value of an option that must be there.
     func required(_ name: String) throws(UsageError) -> String {
-        guard let value = value(name) else { throw UsageError(text: "option `--\(name)` is missing") }
+        guard let value = value(name) else {
+            throw UsageError(text: "option `--\(name)` is missing")
+        }
         return value
     }
 
@@ -59,7 +68,10 @@ struct Arguments: Sendable {
     func integer(_ name: String, in range: ClosedRange<Int>) throws(UsageError) -> Int? {
         guard let text = value(name) else { return nil }
         guard let number = Int(text), range.contains(number) else {
-            throw UsageError(text: "option `--\(name)` takes a whole number from \(range.lowerBound) to \(range.upperBound), found `\(text)`")
+            throw UsageError(
+                text:
+                    "option `--\(name)` takes a whole number from \(range.lowerBound) to \(range.upperBound), found `\(text)`"
+            )
         }
         return number
     }
@@ -83,7 +95,8 @@ private func editDistance(_ left: String, _ right: String) -> Int {
         row[0] = index + 1
         for column in right.indices {
             let above = row[column + 1]
-            row[column + 1] = min(above + 1, row[column] + 1, diagonal + (unit == right[column] ? 0 : 1))
+            row[column + 1] = min(
+                above + 1, row[column] + 1, diagonal + (unit == right[column] ? 0 : 1))
             diagonal = above
         }
     }

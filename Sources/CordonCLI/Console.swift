@@ -24,14 +24,21 @@ struct Console: Sendable {
     /// A table with a heading row; columns whose every value is a number stand to the right.
     func table(_ heading: [String], _ rows: [[String]]) {
         var widths = heading.map(\.count)
-        for row in rows { for (index, cell) in row.enumerated() { widths[index] = max(widths[index], cell.count) } }
+        for row in rows {
+            for (index, cell) in row.enumerated() { widths[index] = max(widths[index], cell.count) }
+        }
         let numeric = heading.indices.map { column in
-            !rows.isEmpty && rows.allSatisfy { $0[column].isEmpty || Double($0[column].filter { $0 != "," && $0 != "%" && $0 != " " }) != nil }
+            !rows.isEmpty
+                && rows.allSatisfy {
+                    $0[column].isEmpty
+                        || Double($0[column].filter { $0 != "," && $0 != "%" && $0 != " " }) != nil
+                }
         }
         func line(_ cells: [String]) -> String {
             cells.enumerated().map { index, cell in
                 let padding = String(repeating: " ", count: widths[index] - cell.count)
-                return numeric[index] ? padding + cell : index == cells.count - 1 ? cell : cell + padding
+                return numeric[index]
+                    ? padding + cell : index == cells.count - 1 ? cell : cell + padding
             }.joined(separator: "  ")
         }
         print(line(heading))

@@ -28,7 +28,8 @@ package enum CordonCLI {
             return try command.run(Arguments(parsing: rest, for: command), console).rawValue
         } catch let error as UsageError {
             console.note("cordon \(command.words.joined(separator: " ")): \(error.text)")
-            console.note("`cordon \(command.words.joined(separator: " ")) --help` shows how it is called")
+            console.note(
+                "`cordon \(command.words.joined(separator: " ")) --help` shows how it is called")
             return ExitCode.wrongUsage.rawValue
         } catch let error as CommandFailure {
             console.note("cordon \(command.words.joined(separator: " ")): \(error.text)")

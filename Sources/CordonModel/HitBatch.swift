@@ -125,10 +125,13 @@ extension HitBatch {
         }
     }
 
-    private static func record(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> HitRecord {
+    private static func record(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> HitRecord
+    {
         var record = HitRecord()
         let flags = try reader.byte()
-        guard let consent = ConsentState(rawValue: try reader.byte()) else { throw reader.malformed }
+        guard let consent = ConsentState(rawValue: try reader.byte()) else {
+            throw reader.malformed
+        }
         record.isBot = flags & Flag.bot != 0
         record.consent = consent
         record.hitID = try reader.bigEndian(UInt128.self)

@@ -25,8 +25,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "", ".", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1.2.3.", "1..2.3",
-        "0x1.2.3.4", ":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "12345::", "::1%eth0", "[::1]",
+        "", ".", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1.2.3.",
+        "1..2.3",
+        "0x1.2.3.4", ":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "12345::",
+        "::1%eth0", "[::1]",
         "1:2:3:4:5:6:7:8::", "::1.2.3", "1.2.3.4::", "g::", "1:2:3:4:5:6:7:1.2.3.4", ":1::2", "1:",
     ])
     func `anything else is refused`(_ text: String) {
@@ -44,7 +46,8 @@ import Testing
             network.append(bigEndian: value)
             var buffer = [CChar](repeating: 0, count: 64)
             _ = inet_ntop(AF_INET6, network, &buffer, 64)
-            let text = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            let text = String(
+                decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             #expect(IPAddress(ipv6: value).text == text, "seed \(random.seed)")
             #expect(IPAddress(text) == IPAddress(ipv6: value), "seed \(random.seed)")
         }
