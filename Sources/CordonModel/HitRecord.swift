@@ -50,7 +50,7 @@ package struct HitRecord: Equatable, Sendable {
 }
 
 /// What the consent signals of a hit amount to.
-package enum ConsentState: UInt8, CaseIterable, Sendable {
+package enum ConsentState: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case granted, denied, absent, invalid
 
     /// The word in the `consent` column.

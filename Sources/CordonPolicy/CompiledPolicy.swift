@@ -1,0 +1,285 @@
+/// One checked policy with every name resolved: what the decision table, explanations and queries are made from.
+package struct CompiledPolicy: Equatable, Sendable {
+    package var name: String
+    package var title: String
+    /// The law or decision that it carries out.
+    package var source: String
+    /// Where the policy's name stands.
+    package var position: FilePosition
+    package var claims: [Claim]
+    package var sites: [SitePattern]
+    package var route: Route
+    package var consent: ConsentRule
+    package var fields: FieldRules
+    package var retention: Retention
+    package var sampling: Sampling
+    package var access: [AccessRule]
+    package var transfer: [TransferRule]
+
+    package init(
+        name: String, title: String, source: String, position: FilePosition, claims: [Claim],
+        sites: [SitePattern], route: Route, consent: ConsentRule, fields: FieldRules,
+        retention: Retention, sampling: Sampling, access: [AccessRule], transfer: [TransferRule]
+    ) {
+        self.name = name
+        self.title = title
+        self.source = source
+        self.position = position
+        self.claims = claims
+        self.sites = sites
+        self.route = route
+        self.consent = consent
+        self.fields = fields
+        self.retention = retention
+        self.sampling = sampling
+        self.access = access
+        self.transfer = transfer
+    }
+
+    /// One entry of `applies_to.places`.
+    package struct Claim: Equatable, Sendable {
+        /// As written: an ISO 3166 code, a group of the atlas, or `world`.
+        package var text: String
+        package var level: Level
+        /// The codes it stands for; empty for `world`.
+        package var codes: Set<String>
+        package var position: FilePosition
+
+        package init(text: String, level: Level, codes: Set<String>, position: FilePosition) {
+            self.text = text
+            self.level = level
+            self.codes = codes
+            self.position = position
+        }
+    }
+
+    /// How closely a claim names a place; the closest one decides.
+    package enum Level: Int, Comparable, Sendable {
+        case world, group, country, subdivision
+        package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    package struct Route: Equatable, Sendable {
+        /// The home region's name; nil refuses every hit.
+        package var region: String?
+        package var position: FilePosition
+        package init(region: String?, position: FilePosition) {
+            self.region = region
+            self.position = position
+        }
+    }
+
+    package struct ConsentRule: Equatable, Sendable {
+        package enum Denied: String, CaseIterable, Sendable { case count, drop, keep }
+
+        package var signals: [ConsentSignal]
+        /// Whether silence gives every purpose.
+        package var absentGrants: Bool
+        package var purposes: [String]
+        package var denied: Denied
+        package var position: FilePosition
+        /// Where `when_absent` stands.
+        package var absentPosition: FilePosition
+        /// Where `denied` stands.
+        package var deniedPosition: FilePosition
+
+        package init(
+            signals: [ConsentSignal], absentGrants: Bool, purposes: [String], denied: Denied,
+            position: FilePosition, absentPosition: FilePosition, deniedPosition: FilePosition
+        ) {
+            self.signals = signals
+            self.absentGrants = absentGrants
+            self.purposes = purposes
+            self.denied = denied
+            self.position = position
+            self.absentPosition = absentPosition
+            self.deniedPosition = deniedPosition
+        }
+    }
+
+    /// How each field is kept; a field without a rule is dropped.
+    package struct FieldRules: Equatable, Sendable {
+        /// A way of keeping, and what it needs.
+        package struct Rule<Keeping: Equatable & Sendable>: Equatable, Sendable {
+            package var keeping: Keeping
+            /// Purposes that must all be granted.
+            package var needs: [String]
+            package var position: FilePosition
+            package init(_ keeping: Keeping, needs: [String], position: FilePosition) {
+                self.keeping = keeping
+                self.needs = needs
+                self.position = position
+            }
+        }
+
+        package struct AddressBits: Equatable, Sendable {
+            package var ipv4: UInt8
+            package var ipv6: UInt8
+            package init(ipv4: UInt8, ipv6: UInt8) {
+                self.ipv4 = ipv4
+                self.ipv6 = ipv6
+            }
+        }
+
+        package struct PageDetail: Equatable, Sendable {
+            package var detail: Decision.Page
+            /// Sorted.
+            package var parameters: [String]
+            package init(detail: Decision.Page, parameters: [String]) {
+                self.detail = detail
+                self.parameters = parameters
+            }
+        }
+
+        /// That the field is kept in its one form.
+        package struct Kept: Equatable, Sendable {
+            package init() {}
+        }
+
+        /// Where `fields` stands.
+        package var position: FilePosition
+        package var ip: Rule<AddressBits>?
+        package var user: Rule<Decision.PseudonymPeriod>?
+        package var visitor: Rule<Decision.PseudonymPeriod>?
+        package var userAgent: Rule<Kept>?
+        package var page: Rule<PageDetail>?
+        package var referrer: Rule<Kept>?
+        package var place: Rule<Decision.Place>?
+        package var language: Rule<Kept>?
+        /// Names sorted.
+        package var parameters: Rule<[String]>?
+        /// Where the rule of a field that is dropped in so many words stands.
+        package var dropped: [FieldName: FilePosition] = [:]
+
+        package init(position: FilePosition) { self.position = position }
+    }
+
+    package struct Retention: Equatable, Sendable {
+        package var hitsDays: Int
+        /// Fields that go before the hit does.
+        package var fieldDays: [FieldName: Int]
+        package var position: FilePosition
+        package init(hitsDays: Int, fieldDays: [FieldName: Int], position: FilePosition) {
+            self.hitsDays = hitsDays
+            self.fieldDays = fieldDays
+            self.position = position
+        }
+    }
+
+    package struct Sampling: Equatable, Sendable {
+        package var perMillion: UInt32
+        package var position: FilePosition
+        package init(perMillion: UInt32, position: FilePosition) {
+            self.perMillion = perMillion
+            self.position = position
+        }
+    }
+}
+
+/// A field of `fields`, and the columns of the record that it fills.
+package enum FieldName: String, CaseIterable, Comparable, Sendable {
+    case ip, user, visitor
+    case userAgent = "user_agent"
+    case page, referrer, place, language
+    case parameters = "params"
+
+    package var columns: [String] {
+        switch self {
+        case .ip: ["ip_prefix"]
+        case .user: ["user"]
+        case .visitor: ["visitor"]
+        case .userAgent: ["browser", "os", "device"]
+        case .page: ["page_host", "page_path"]
+        case .referrer: ["referrer_host"]
+        case .place: ["country", "subdivision"]
+        case .language: ["language"]
+        case .parameters: ["params"]
+        }
+    }
+
+    package static func < (left: FieldName, right: FieldName) -> Bool {
+        left.rawValue < right.rawValue
+    }
+}
+
+/// One source of consent.
+package enum ConsentSignal: Hashable, Sendable {
+    case gpc
+    case dnt
+    case parameter(String)
+    case cookie(String)
+
+    /// As policies write it and the column `signals` holds it.
+    package var text: String {
+        switch self {
+        case .gpc: "gpc"
+        case .dnt: "dnt"
+        case .parameter(let name): "param:\(name)"
+        case .cookie(let name): "cookie:\(name)"
+        }
+    }
+}
+
+/// What a role may see of the rows that a policy admitted.
+package struct AccessRule: Equatable, Sendable {
+    package enum Sight: String, CaseIterable, Sendable { case rows, aggregates }
+
+    package var role: String
+    package var purposes: [String]
+    /// From where the principal may ask.
+    package var from: PlaceSet
+    package var see: Sight
+    /// Least number of people in a group; 1 when rows may be seen.
+    package var minGroup: Int
+    /// Columns that read as null.
+    package var hide: [String]
+    package var position: FilePosition
+
+    package init(
+        role: String, purposes: [String], from: PlaceSet, see: Sight, minGroup: Int, hide: [String],
+        position: FilePosition
+    ) {
+        self.role = role
+        self.purposes = purposes
+        self.from = from
+        self.see = see
+        self.minGroup = minGroup
+        self.hide = hide
+        self.position = position
+    }
+}
+
+/// What may leave a policy's rows towards principals who ask from elsewhere: aggregates, never rows.
+package struct TransferRule: Equatable, Sendable {
+    package var to: PlaceSet
+    package var minGroup: Int
+    package var position: FilePosition
+
+    package init(to: PlaceSet, minGroup: Int, position: FilePosition) {
+        self.to = to
+        self.minGroup = minGroup
+        self.position = position
+    }
+
+    package var see: AccessRule.Sight { .aggregates }
+}
+
+/// Places named by codes and groups.
+package struct PlaceSet: Equatable, Sendable {
+    /// As written.
+    package var names: [String]
+    /// What they stand for.
+    package var codes: Set<String>
+    package var isWorld: Bool
+
+    package init(names: [String], codes: Set<String>, isWorld: Bool) {
+        self.names = names
+        self.codes = codes
+        self.isWorld = isWorld
+    }
+
+    /// Whether `place` (`DE`, `US-CA`), or the country that it lies in, is one of them.
+    package func contains(_ place: String) -> Bool {
+        isWorld || codes.contains(place) || codes.contains(String(place.prefix { $0 != "-" }))
+    }
+}

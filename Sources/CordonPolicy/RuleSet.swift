@@ -1,0 +1,226 @@
+internal import Consent
+internal import CordonModel
+
+/// All policies compiled together: total, unambiguous, immutable, and named by a digest of its content.
+package final class RuleSet: Sendable {
+    /// Hexadecimal SHA-256 of the canonical content: what decides, not how the files are laid out.
+    package let digest: String
+    /// Names of the regions, sorted; ``Decision/region`` is an index into it.
+    package let regions: [String]
+    /// Sorted by name; ``Decision/policy`` is an index into it.
+    package let policies: [CompiledPolicy]
+    /// Purposes of all policies, sorted; at most 32.
+    package let purposes: [String]
+    /// Signals of all policies in the order of their first mention; at most 32.
+    package let signals: [ConsentSignal]
+
+    private let parameterNames: NameList
+    private let programs: [PolicyProgram]
+    private let sites: SiteClasses
+
+    /// INVARIANT: the policies were checked: every name in them is resolved, one policy claims `world` for every site,
+    /// and no two claim the same place and site at the same level.
+    init(regions: [String], policies: [CompiledPolicy], digest: String) {
+        self.digest = digest
+        self.regions = regions
+        self.policies = policies
+        purposes = Set(policies.flatMap(\.consent.purposes)).sorted()
+        var signals: [ConsentSignal] = []
+        for signal in policies.flatMap(\.consent.signals) where !signals.contains(signal) {
+            signals.append(signal)
+        }
+        self.signals = signals
+        let patterns = Set(policies.flatMap(\.sites)).subtracting([.all])
+        sites = SiteClasses(patterns.sorted { $0.text < $1.text })
+        var assembler = ProgramAssembler(regions: regions, purposes: purposes, signals: signals)
+        programs = policies.enumerated().map { assembler.program($0.element, index: $0.offset) }
+        parameterNames = NameList(assembler.parameterNames)
+    }
+
+    /// The rules laid out for `places`; index n of the result's places is `places[n]`.
+    package func bound(to places: [RulePlace]) -> BoundRules {
+        var table: [UInt16] = []
+        table.reserveCapacity(places.count * sites.count)
+        var known: [RulePlace: [UInt16]] = [:]
+        for place in places {
+            let row = known[place] ?? row(of: place)
+            known[place] = row
+            table += row
+        }
+        var sourceNames = NameList()
+        let sources = signals.map { signal in
+            switch signal {
+            case .gpc: BoundRules.SignalSource.gpc
+            case .dnt: BoundRules.SignalSource.dnt
+            case .parameter(let name):
+                BoundRules.SignalSource.parameter(sourceNames.appending(name))
+            case .cookie(let name): BoundRules.SignalSource.cookie(sourceNames.appending(name))
+            }
+        }
+        return BoundRules(
+            regions: NameList(regions), policies: NameList(policies.map(\.name)),
+            purposes: NameList(purposes), signals: NameList(signals.map(\.text)),
+            parameterNames: parameterNames, programs: programs, sources: sources,
+            sourceNames: sourceNames, sites: sites, placeCount: places.count, table: table)
+    }
+
+    /// The policy of each site class at one place.
+    private func row(of place: RulePlace) -> [UInt16] {
+        // Policies whose claim covers the place, by the level of their closest claim.
+        var levels: [CompiledPolicy.Level: [Int]] = [:]
+        for (index, policy) in policies.enumerated() {
+            for level in Set(policy.claims.filter { place.isIn($0) }.map(\.level)) {
+                levels[level, default: []].append(index)
+            }
+        }
+        let order = levels.keys.sorted(by: >)
+        return (0..<sites.count).map { siteClass in
+            // The place decides before the site does.
+            for level in order {
+                if let policy = closest(levels[level] ?? [], siteClass: siteClass) {
+                    return UInt16(policy)
+                }
+            }
+            preconditionFailure("some policy claims `world` for every site")
+        }
+    }
+
+    /// Of `candidates` the one whose site pattern names the class most closely.
+    private func closest(_ candidates: [Int], siteClass: Int) -> Int? {
+        let host: SitePattern? = siteClass == 0 ? nil : sites.patterns[siteClass - 1]
+        var best: (policy: Int, pattern: SitePattern)?
+        for policy in candidates {
+            for pattern in policies[policy].sites where pattern.covers(host) {
+                if best.map({ pattern.isCloser(than: $0.pattern) }) ?? true {
+                    best = (policy, pattern)
+                }
+            }
+        }
+        return best?.policy
+    }
+}
+
+/// A place as the rules see it: what a geo table says of an address.
+package struct RulePlace: Hashable, Sendable {
+    /// ISO 3166-1 alpha-2 code; nil when unknown.
+    package var country: String?
+    /// ISO 3166-2 code with the country in front, such as `US-CA`; nil when unknown.
+    package var subdivision: String?
+
+    package init(country: String?, subdivision: String? = nil) {
+        self.country = country
+        self.subdivision = subdivision
+    }
+
+    /// The place of a code: `DE`, `US-CA`; nil for anything else.
+    package init?(code: String) {
+        guard PlaceCode.shape(of: code) != nil else { return nil }
+        let country = String(code.prefix(2))
+        self.init(country: country, subdivision: code == country ? nil : code)
+    }
+
+    func isIn(_ claim: CompiledPolicy.Claim) -> Bool {
+        switch claim.level {
+        case .world: true
+        case .group:
+            country.map { claim.codes.contains($0) } ?? false
+                || subdivision.map { claim.codes.contains($0) } ?? false
+        case .country: country.map { claim.codes.contains($0) } ?? false
+        case .subdivision: subdivision.map { claim.codes.contains($0) } ?? false
+        }
+    }
+}
+
+extension SitePattern {
+    /// Whether every host of the class that `other` opens (nil: the hosts no pattern names) matches.
+    fileprivate func covers(_ other: SitePattern?) -> Bool {
+        if self == .all { return true }
+        guard let other else { return false }
+        if self == other { return true }
+        return isWildcard && other.suffix.hasSuffix("." + suffix)
+    }
+
+    fileprivate func isCloser(than other: SitePattern) -> Bool {
+        isWildcard == other.isWildcard
+            ? suffix.utf8.count > other.suffix.utf8.count : !isWildcard
+    }
+}
+
+extension NameList {
+    fileprivate mutating func appending(_ name: String) -> Int {
+        append(name)
+        return count - 1
+    }
+}
+
+/// Turns policies into rows of numbers, gathering the parameter names that they keep.
+private struct ProgramAssembler {
+    let regions: [String]
+    let purposes: [String]
+    let signals: [ConsentSignal]
+    /// Each policy's runs of names one after the other.
+    var parameterNames: [String] = []
+
+    init(regions: [String], purposes: [String], signals: [ConsentSignal]) {
+        self.regions = regions
+        self.purposes = purposes
+        self.signals = signals
+    }
+
+    mutating func program(_ policy: CompiledPolicy, index: Int) -> PolicyProgram {
+        var program = PolicyProgram()
+        program.region = policy.route.region.flatMap { regions.firstIndex(of: $0) } ?? -1
+        program.most.policy = index
+        program.most.region = program.region
+        if program.region < 0 { return program }
+        for signal in policy.consent.signals {
+            program.signals |= 1 << UInt32(signals.firstIndex(of: signal)!)
+        }
+        program.purposes = mask(policy.consent.purposes)
+        program.absentGrants = policy.consent.absentGrants
+        program.deniedOutcome =
+            switch policy.consent.denied {
+            case .count: .count
+            case .drop: .drop
+            case .keep: .keep
+            }
+        program.most.retainDays = Int32(policy.retention.hitsDays)
+        program.most.samplingPerMillion = policy.sampling.perMillion
+        fill(&program, policy.fields)
+        return program
+    }
+
+    private mutating func fill(_ program: inout PolicyProgram, _ fields: CompiledPolicy.FieldRules)
+    {
+        program.most.ipv4Bits = fields.ip?.keeping.ipv4 ?? 0
+        program.most.ipv6Bits = fields.ip?.keeping.ipv6 ?? 0
+        program.most.user = fields.user?.keeping
+        program.most.visitor = fields.visitor?.keeping
+        program.most.keepsUserAgentFamily = fields.userAgent != nil
+        program.most.page = fields.page?.keeping.detail ?? .drop
+        program.most.pageParameters = append(fields.page?.keeping.parameters ?? [])
+        program.most.keepsReferrerHost = fields.referrer != nil
+        program.most.place = fields.place?.keeping ?? .drop
+        program.most.keepsLanguage = fields.language != nil
+        program.most.parameters = append(fields.parameters?.keeping ?? [])
+        program.needs.ip = mask(fields.ip?.needs)
+        program.needs.user = mask(fields.user?.needs)
+        program.needs.visitor = mask(fields.visitor?.needs)
+        program.needs.userAgent = mask(fields.userAgent?.needs)
+        program.needs.page = mask(fields.page?.needs)
+        program.needs.referrer = mask(fields.referrer?.needs)
+        program.needs.place = mask(fields.place?.needs)
+        program.needs.language = mask(fields.language?.needs)
+        program.needs.parameters = mask(fields.parameters?.needs)
+    }
+
+    private func mask(_ names: [String]?) -> UInt32 {
+        (names ?? []).reduce(0) { $0 | 1 << UInt32(purposes.firstIndex(of: $1)!) }
+    }
+
+    private mutating func append(_ names: [String]) -> Decision.IndexRange {
+        let start = parameterNames.count
+        parameterNames += names
+        return .init(start..<parameterNames.count)
+    }
+}
