@@ -57,7 +57,7 @@ let package = Package(
         target("Engine", ["CADBC", "CLinux", "Bytes", "LinuxIO"]),
         target("GeoTables", ["CMaxMindDB", "Bytes", "LinuxIO"]),
         target("YAML", ["CYAML"]),
-        target("UserAgents", ["CPCRE2", "Bytes"]),
+        target("UserAgents", ["CPCRE2", "Bytes", "LinuxIO"]),
 
         // formats
         target("HTTP", ["Bytes"]),
