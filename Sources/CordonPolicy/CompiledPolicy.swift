@@ -1,3 +1,5 @@
+package import CordonModel
+
 /// One checked policy with every name resolved: what the decision table, explanations and queries are made from.
 package struct CompiledPolicy: Equatable, Sendable {
     package var name: String
@@ -139,8 +141,8 @@ package struct CompiledPolicy: Equatable, Sendable {
         /// Where `fields` stands.
         package var position: FilePosition
         package var ip: Rule<AddressBits>?
-        package var user: Rule<Decision.PseudonymPeriod>?
-        package var visitor: Rule<Decision.PseudonymPeriod>?
+        package var user: Rule<KeyPeriod>?
+        package var visitor: Rule<KeyPeriod>?
         package var userAgent: Rule<Kept>?
         package var page: Rule<PageDetail>?
         package var referrer: Rule<Kept>?

@@ -43,7 +43,7 @@ package struct Decision: Equatable, Sendable, BitwiseCopyable {
     }
 
     /// For how long one key makes the pseudonyms of a field.
-    package enum PseudonymPeriod: UInt8, CaseIterable, Sendable, BitwiseCopyable {
+    package enum KeyPeriod: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         case day, week, month, year
     }
 
@@ -60,8 +60,8 @@ package struct Decision: Equatable, Sendable, BitwiseCopyable {
     package var ipv4Bits: UInt8 = 0
     package var ipv6Bits: UInt8 = 0
     /// Period of the pseudonym's key; nil drops the user.
-    package var user: PseudonymPeriod?
-    package var visitor: PseudonymPeriod?
+    package var user: KeyPeriod?
+    package var visitor: KeyPeriod?
     package var keepsUserAgentFamily = false
     package var keepsReferrerHost = false
     package var keepsLanguage = false
