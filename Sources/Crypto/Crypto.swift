@@ -1,3 +1,5 @@
-// Hashes, keyed hashes, random bytes and Ed25519 signatures of OpenSSL 3 behind Swift types.
-//
-// The only importer of `COpenSSL`. Keys are non-copyable or final classes and are wiped when they go.
+/// SHA-256, HMAC-SHA256, random bytes and Ed25519 of OpenSSL 3 behind Swift types.
+///
+/// The only importer of `COpenSSL`; no algorithm is written here. Keys are final classes and are wiped
+/// when they go. Start at ``HMACKey`` and ``Ed25519PrivateKey``.
+package enum Crypto {}
