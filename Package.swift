@@ -55,7 +55,7 @@ let package = Package(
         target("Crypto", ["COpenSSL", "Bytes"]),
         target("SQLite", ["CSQLite", "Bytes"]),
         target("Engine", ["CADBC", "CLinux", "Bytes", "LinuxIO"]),
-        target("GeoTables", ["CMaxMindDB", "Bytes", "LinuxIO"]),
+        target("GeoTables", ["CMaxMindDB", "Bytes", "LinuxIO", "Crypto"]),
         target("YAML", ["CYAML"]),
         target("UserAgents", ["CPCRE2", "Bytes", "LinuxIO"]),
 
