@@ -4,3 +4,4 @@
 #include <linux/landlock.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include "CLinuxSockets.h"
