@@ -1,0 +1,324 @@
+/// Reads one complete request head (RFC 9112 sections 2 to 7, RFC 9110 section 5).
+///
+/// What is refused beyond the letter of the RFCs, because intermediaries disagree about it: any
+/// transfer coding, more than one `Content-Length`, an empty `Host`, a fragment, raw bytes
+/// above 0x7E in the target.
+enum RequestParser {
+    /// Parses the head that ends at `end` (after its empty line) into `head`.
+    ///
+    /// - Returns: nil, or the status with which the request is refused.
+    static func parse(_ bytes: Span<UInt8>, end: Int, into head: inout RequestHead) -> HTTPStatus? {
+        head = RequestHead()
+        head.byteCount = end
+        guard let lineEnd = lineEnd(bytes, from: 0, to: end) else { return .badRequest }
+        if lineEnd > HTTPLimits.requestLineBytesMax { return .uriTooLong }
+        var targetHost = ByteRange.absent
+        if let refusal = parseRequestLine(bytes, end: lineEnd, &head, &targetHost) {
+            return refusal
+        }
+        var fields = Fields()
+        var position = lineEnd + 2
+        var headerCount = 0
+        while position < end - 2 {
+            guard let lineEnd = Self.lineEnd(bytes, from: position, to: end) else {
+                return .badRequest
+            }
+            headerCount += 1
+            if headerCount > HTTPLimits.headerCountMax { return .headerFieldsTooLarge }
+            if let refusal = parseField(bytes, position, lineEnd, &head, &fields) { return refusal }
+            position = lineEnd + 2
+        }
+        return conclude(bytes, fields, targetHost, &head)
+    }
+
+    /// What the fields said that concerns the message itself.
+    private struct Fields {
+        var hostCount = 0
+        var lengthCount = 0
+        var contentLength = 0
+        var hasTransferCoding = false
+        var isChunked = false
+        var wantsClose = false
+        var wantsKeepAlive = false
+        var expects = false
+    }
+
+    private static func conclude(
+        _ bytes: Span<UInt8>, _ fields: Fields, _ targetHost: ByteRange, _ head: inout RequestHead
+    ) -> HTTPStatus? {
+        if fields.hostCount > 1 || (fields.hostCount == 0 && !head.isVersion10) {
+            return .badRequest
+        }
+        if head.host.isPresent, !isAuthority(bytes, head.host) { return .badRequest }
+        if targetHost.isPresent { head.host = targetHost }
+        if fields.hasTransferCoding {
+            // A length beside a coding, or a coding in HTTP/1.0, is how requests are smuggled (section 6.1).
+            if fields.lengthCount > 0 || head.isVersion10 { return .badRequest }
+            return fields.isChunked ? .lengthRequired : .notImplemented
+        }
+        if fields.lengthCount > 1 { return .badRequest }
+        if fields.contentLength > HTTPLimits.bodyBytesMax { return .contentTooLarge }
+        if fields.expects { return .expectationFailed }
+        head.bodyByteCount = fields.contentLength
+        head.keepsAlive = !fields.wantsClose && (!head.isVersion10 || fields.wantsKeepAlive)
+        return nil
+    }
+
+    /// The index of the CR of the CRLF that ends the line; nil when a CR or LF stands alone before it.
+    private static func lineEnd(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Int? {
+        var index = start
+        while index < end - 1 {
+            let byte = bytes[index]
+            if byte == 0x0D { return bytes[index + 1] == 0x0A ? index : nil }
+            if byte == 0x0A { return nil }
+            index += 1
+        }
+        return nil
+    }
+}
+
+// MARK: - Request line
+
+extension RequestParser {
+    private static func parseRequestLine(
+        _ bytes: Span<UInt8>, end: Int, _ head: inout RequestHead, _ targetHost: inout ByteRange
+    ) -> HTTPStatus? {
+        var methodEnd = 0
+        while methodEnd < end, isTokenByte(bytes[methodEnd]) { methodEnd += 1 }
+        guard methodEnd > 0, methodEnd < end, methodEnd <= HTTPLimits.methodBytesMax,
+            bytes[methodEnd] == 0x20
+        else { return .badRequest }
+        let targetStart = methodEnd + 1
+        var targetEnd = targetStart
+        while targetEnd < end, bytes[targetEnd] > 0x20, bytes[targetEnd] < 0x7F,
+            bytes[targetEnd] != 0x23
+        {
+            targetEnd += 1
+        }
+        guard targetEnd > targetStart, targetEnd < end, bytes[targetEnd] == 0x20 else {
+            return .badRequest
+        }
+        if let refusal = parseVersion(bytes, targetEnd + 1, end, &head) { return refusal }
+        if equals(bytes, ByteRange(0, methodEnd), "GET") {
+            head.method = .get
+        } else if equals(bytes, ByteRange(0, methodEnd), "HEAD") {
+            head.method = .head
+        }
+        return parseTarget(bytes, targetStart, targetEnd, &head, &targetHost)
+    }
+
+    /// `HTTP/1.0` and `HTTP/1.1` are understood; any other well-formed version is 505.
+    private static func parseVersion(
+        _ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
+    ) -> HTTPStatus? {
+        guard end - start == 8, equals(bytes, ByteRange(start, start + 5), "HTTP/"),
+            isDigit(bytes[start + 5]), bytes[start + 6] == 0x2E, isDigit(bytes[start + 7])
+        else { return .badRequest }
+        guard bytes[start + 5] == 0x31, bytes[start + 7] <= 0x31 else {
+            return .versionNotSupported
+        }
+        head.isVersion10 = bytes[start + 7] == 0x30
+        return nil
+    }
+
+    /// Origin form, absolute form, or `*` (section 3.2); a proxy's authority form is malformed here.
+    private static func parseTarget(
+        _ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead,
+        _ targetHost: inout ByteRange
+    ) -> HTTPStatus? {
+        var pathStart = start
+        if bytes[start] != 0x2F {
+            if end - start == 1, bytes[start] == 0x2A, head.method == .other {
+                head.path = ByteRange(start, end)
+                return nil
+            }
+            var hostStart = start
+            if hasPrefix(bytes, start, end, "http://") {
+                hostStart += 7
+            } else if hasPrefix(bytes, start, end, "https://") {
+                hostStart += 8
+            } else {
+                return .badRequest
+            }
+            pathStart = hostStart
+            while pathStart < end, bytes[pathStart] != 0x2F, bytes[pathStart] != 0x3F {
+                pathStart += 1
+            }
+            targetHost = ByteRange(hostStart, pathStart)
+            guard isAuthority(bytes, targetHost) else { return .badRequest }
+        }
+        var pathEnd = pathStart
+        while pathEnd < end, bytes[pathEnd] != 0x3F { pathEnd += 1 }
+        head.path = ByteRange(pathStart, pathEnd)
+        if pathEnd < end { head.query = ByteRange(pathEnd + 1, end) }
+        return nil
+    }
+
+    /// Bytes of a host with an optional port (RFC 3986 section 3.2.2 without user information), at least one.
+    private static func isAuthority(_ bytes: Span<UInt8>, _ range: ByteRange) -> Bool {
+        guard range.count > 0 else { return false }
+        for index in range.lowerBound..<range.upperBound {
+            switch bytes[index] {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: continue
+            // - . _ ~ % : [ ] and the sub-delimiters
+            case 0x2D, 0x2E, 0x5F, 0x7E, 0x25, 0x3A, 0x5B, 0x5D: continue
+            case 0x21, 0x24, 0x26...0x2C, 0x3B, 0x3D: continue
+            default: return false
+            }
+        }
+        return true
+    }
+}
+
+// MARK: - Header fields
+
+extension RequestParser {
+    private static func parseField(
+        _ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead,
+        _ fields: inout Fields
+    ) -> HTTPStatus? {
+        // A line that starts with white space is a folded one (section 5.2), and white space before the colon
+        // fails the same test (section 5.1).
+        var nameEnd = start
+        while nameEnd < end, isTokenByte(bytes[nameEnd]) { nameEnd += 1 }
+        guard nameEnd > start, nameEnd < end, bytes[nameEnd] == 0x3A else { return .badRequest }
+        var valueStart = nameEnd + 1
+        var valueEnd = end
+        while valueStart < valueEnd, isBlank(bytes[valueStart]) { valueStart += 1 }
+        while valueEnd > valueStart, isBlank(bytes[valueEnd - 1]) { valueEnd -= 1 }
+        for index in valueStart..<valueEnd {
+            let byte = bytes[index]
+            if (byte < 0x20 && byte != 0x09) || byte == 0x7F { return .badRequest }
+        }
+        let value = ByteRange(valueStart, valueEnd)
+        return take(bytes, ByteRange(start, nameEnd), value, &head, &fields)
+    }
+
+    private static func take(
+        _ bytes: Span<UInt8>, _ name: ByteRange, _ value: ByteRange, _ head: inout RequestHead,
+        _ fields: inout Fields
+    ) -> HTTPStatus? {
+        switch name.count {
+        case 3 where matches(bytes, name, "dnt"):
+            keepFirst(value, &head.doNotTrack, repeated: &head.repeatsConsentHeader)
+        case 4 where matches(bytes, name, "host"):
+            fields.hostCount += 1
+            head.host = value
+        case 6 where matches(bytes, name, "cookie"):
+            keepFirst(value, &head.cookie, repeated: &head.repeatsConsentHeader)
+        case 6 where matches(bytes, name, "expect"): fields.expects = true
+        case 7 where matches(bytes, name, "referer"): keepFirst(value, &head.referer)
+        case 7 where matches(bytes, name, "sec-gpc"):
+            keepFirst(value, &head.globalPrivacyControl, repeated: &head.repeatsConsentHeader)
+        case 9 where matches(bytes, name, "forwarded"): head.forwarded.append(value)
+        case 10 where matches(bytes, name, "user-agent"): keepFirst(value, &head.userAgent)
+        case 10 where matches(bytes, name, "connection"): takeConnection(bytes, value, &fields)
+        case 14 where matches(bytes, name, "content-length"):
+            fields.lengthCount += 1
+            guard let length = contentLength(bytes, value) else { return .badRequest }
+            fields.contentLength = length
+        case 15 where matches(bytes, name, "accept-language"):
+            keepFirst(value, &head.acceptLanguage)
+        case 15 where matches(bytes, name, "x-forwarded-for"): head.forwardedFor.append(value)
+        case 17 where matches(bytes, name, "transfer-encoding"):
+            fields.isChunked = !fields.hasTransferCoding && matches(bytes, value, "chunked")
+            fields.hasTransferCoding = true
+        case 25 where matches(bytes, name, "cloudfront-viewer-address"):
+            // Two of them cannot both be the edge network's word, so the value is made one that no reader accepts.
+            head.viewerAddress = head.viewerAddress.isPresent ? ByteRange(0, 0) : value
+        default: break
+        }
+        return nil
+    }
+
+    private static func keepFirst(_ value: ByteRange, _ kept: inout ByteRange) {
+        if !kept.isPresent { kept = value }
+    }
+
+    private static func keepFirst(
+        _ value: ByteRange, _ kept: inout ByteRange, repeated: inout Bool
+    ) {
+        if kept.isPresent { repeated = true } else { kept = value }
+    }
+
+    private static func takeConnection(
+        _ bytes: Span<UInt8>, _ value: ByteRange, _ fields: inout Fields
+    ) {
+        var start = value.lowerBound
+        while start < value.upperBound {
+            var end = start
+            while end < value.upperBound, bytes[end] != 0x2C { end += 1 }
+            var first = start
+            var last = end
+            while first < last, isBlank(bytes[first]) { first += 1 }
+            while last > first, isBlank(bytes[last - 1]) { last -= 1 }
+            let option = ByteRange(first, last)
+            if matches(bytes, option, "close") { fields.wantsClose = true }
+            if matches(bytes, option, "keep-alive") { fields.wantsKeepAlive = true }
+            start = end + 1
+        }
+    }
+
+    /// Digits alone (section 6.3 allows a list of equal values to be refused); numbers beyond any bound count as large.
+    private static func contentLength(_ bytes: Span<UInt8>, _ value: ByteRange) -> Int? {
+        guard value.count > 0 else { return nil }
+        var length = 0
+        for index in value.lowerBound..<value.upperBound {
+            guard isDigit(bytes[index]) else { return nil }
+            length = min(length * 10 + Int(bytes[index] - 0x30), HTTPLimits.bodyBytesMax + 1)
+        }
+        return length
+    }
+}
+
+// MARK: - Bytes
+
+extension RequestParser {
+    /// `tchar` of RFC 9110 section 5.6.2.
+    @inline(__always)
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        // Bit i of each word stands for byte i and byte 64 + i.
+        let low: UInt64 = 0x03FF_6CFA_0000_0000
+        let high: UInt64 = 0x57FF_FFFF_C7FF_FFFE
+        if byte < 64 { return low >> UInt64(byte) & 1 != 0 }
+        if byte < 128 { return high >> UInt64(byte - 64) & 1 != 0 }
+        return false
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+
+    private static func equals(_ bytes: Span<UInt8>, _ range: ByteRange, _ text: StaticString)
+        -> Bool
+    {
+        range.count == text.utf8CodeUnitCount
+            && hasPrefix(bytes, range.lowerBound, range.upperBound, text)
+    }
+
+    private static func hasPrefix(
+        _ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ text: StaticString
+    ) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard end - start >= count else { return false }
+        // SAFETY: `index` is below the number of code units that the literal has.
+        for index in 0..<count where unsafe text.utf8Start[index] != bytes[start + index] {
+            return false
+        }
+        return true
+    }
+
+    /// Whether the bytes are `text`, which is lowercase, in any case.
+    private static func matches(_ bytes: Span<UInt8>, _ range: ByteRange, _ text: StaticString)
+        -> Bool
+    {
+        let count = text.utf8CodeUnitCount
+        guard range.count == count else { return false }
+        for index in 0..<count {
+            var byte = bytes[range.lowerBound + index]
+            if byte >= 0x41, byte <= 0x5A { byte |= 0x20 }
+            // SAFETY: `index` is below the number of code units that the literal has.
+            if unsafe text.utf8Start[index] != byte { return false }
+        }
+        return true
+    }
+}
