@@ -1,0 +1,289 @@
+internal import SQLite
+
+/// One region's journal file. An instance is used by one thread at a time; processes and threads each open their own.
+package final class Journal {
+    let connection: Connection
+    private let begin: Statement
+    private let commit: Statement
+    private let generationQuery: Statement
+    private let insert: Statement
+    private let path: String
+
+    /// Marks the file as a journal (`PRAGMA application_id`): "CDNJ".
+    package static let applicationID: Int64 = 0x4344_4E4A
+    package static let version: Int64 = 1
+    /// Page size for a new file: a commit of a few kilobytes touches few pages (FIELD, section 8).
+    package static let pageBytes = 16_384
+    /// The write-ahead log is folded into the file when it has this many pages (16 MiB), so a read of it stays short.
+    package static let checkpointPages = 1024
+    /// How often a truncation of the write-ahead log is tried while readers or writers are in the way.
+    package static let truncationAttemptsMax = 20
+
+    /// Opens or makes the journal at `path`.
+    ///
+    /// - Parameters:
+    ///   - busyTimeoutMilliseconds: how long an operation waits while another connection writes.
+    ///   - bytesMax: bound on the file's size, rounded down to pages; 0 leaves it unbounded.
+    package init(
+        path: String, busyTimeoutMilliseconds: Int32 = 2000, bytesMax: Int = 0
+    ) throws(JournalError) {
+        self.path = path
+        do {
+            connection = try Connection(
+                path: path, mode: .readWriteCreate, busyTimeoutMilliseconds: busyTimeoutMilliseconds
+            )
+            // The page size must be chosen before the first page is written; later it is ignored.
+            try connection.execute("PRAGMA page_size = \(Self.pageBytes)")
+            try connection.execute("PRAGMA journal_mode = WAL")
+            try connection.execute("PRAGMA synchronous = FULL")
+            try connection.execute("PRAGMA secure_delete = ON")
+            try connection.execute("PRAGMA temp_store = MEMORY")
+            try connection.execute("PRAGMA wal_autocheckpoint = \(Self.checkpointPages)")
+            if bytesMax > 0 {
+                try connection.execute(
+                    "PRAGMA max_page_count = \(max(8, bytesMax / Self.pageBytes))")
+            }
+            try Self.prepareFile(connection)
+            begin = try connection.prepare("BEGIN IMMEDIATE")
+            commit = try connection.prepare("COMMIT")
+            generationQuery = try connection.prepare(
+                "SELECT value FROM state WHERE name = 'suppression-generation'")
+            insert = try connection.prepare("INSERT INTO batches (hits, bytes) VALUES (?, ?)")
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
+    private static func prepareFile(_ connection: Connection) throws {
+        let identity = try connection.integer("PRAGMA application_id") ?? 0
+        let found = try connection.integer("PRAGMA user_version") ?? 0
+        if identity == applicationID, found == version { return }
+        try connection.transaction(.immediate) {
+            // Another process may have made the file since it was looked at.
+            let identity = try connection.integer("PRAGMA application_id") ?? 0
+            let found = try connection.integer("PRAGMA user_version") ?? 0
+            if identity == applicationID, found == version { return }
+            let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
+            guard identity == 0, found == 0, tables == 0 else { throw JournalError(.unreadable) }
+            try connection.execute(
+                """
+                CREATE TABLE batches (
+                    number INTEGER PRIMARY KEY AUTOINCREMENT,
+                    hits   INTEGER NOT NULL,
+                    bytes  BLOB NOT NULL
+                ) STRICT;
+                CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+                INSERT INTO state VALUES ('suppression-generation', 0);
+                CREATE TABLE suppressed_subjects (digest BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+                CREATE TABLE suppressed_pseudonyms (
+                    field     INTEGER NOT NULL,
+                    pseudonym BLOB NOT NULL,
+                    PRIMARY KEY (field, pseudonym)
+                ) STRICT, WITHOUT ROWID;
+                PRAGMA application_id = \(applicationID);
+                PRAGMA user_version = \(version);
+                """)
+        }
+    }
+}
+
+/// A batch on its way into the journal, where it lies.
+@unsafe
+package struct PendingBatch {
+    package let bytes: UnsafeRawBufferPointer
+    package let hits: Int
+    package init(bytes: UnsafeRawBufferPointer, hits: Int) {
+        unsafe self.bytes = unsafe bytes
+        unsafe self.hits = hits
+    }
+}
+
+extension Journal {
+    /// Writes `batches` in one transaction, synced when this returns; their numbers are consecutive.
+    ///
+    /// - Parameter expecting: the generation of the suppression list that the batches were filtered by.
+    /// - Returns: the number of the last batch.
+    package func append(
+        _ batches: borrowing [PendingBatch], expecting generation: Int64
+    ) throws(JournalError) -> BatchNumber {
+        do {
+            try begin.run()
+            let present = try generationQuery.step() ? generationQuery.int64(0) : -1
+            generationQuery.reset()
+            guard present == generation else { throw JournalError(.suppressionChanged) }
+            for index in unsafe 0..<batches.count {
+                let batch = unsafe batches[index]
+                try unsafe insert.bind(1, batch.hits)
+                // SAFETY: the caller's bytes outlive the run, and the binding is replaced before they go.
+                try unsafe insert.bind(2, borrowing: batch.bytes)
+                try insert.run()
+            }
+            let last = BatchNumber(connection.lastInsertRowID)
+            try commit.run()
+            insert.clearBindings()
+            return last
+        } catch {
+            insert.clearBindings()
+            // After a full disk SQLite may have rolled back by itself; the first error is the one to report.
+            if connection.isInTransaction { try? connection.execute("ROLLBACK") }
+            throw JournalError(wrapping: error)
+        }
+    }
+
+    /// Writes one batch that stands in an array: for tools and tests.
+    package func append(
+        _ bytes: [UInt8], hits: Int, expecting generation: Int64
+    ) throws(JournalError) -> BatchNumber {
+        var result: Result<BatchNumber, JournalError>?
+        unsafe bytes.withUnsafeBytes { pointer in
+            let batch = unsafe PendingBatch(bytes: pointer, hits: hits)
+            do throws(JournalError) {
+                result = .success(try unsafe append([batch], expecting: generation))
+            } catch {
+                result = .failure(error)
+            }
+        }
+        return try result!.get()
+    }
+
+    /// The batches after `number` in order, until `bytesMax` bytes have been gathered; at least one when there is any.
+    package func read(
+        after number: BatchNumber, bytesMax: Int
+    ) throws(JournalError) -> [StoredBatch] {
+        do {
+            let query = try connection.prepare(
+                "SELECT number, hits, bytes FROM batches WHERE number > ? ORDER BY number")
+            try query.bind(1, number.value)
+            var batches: [StoredBatch] = []
+            var total = 0
+            while total < bytesMax, try query.step() {
+                let batch = StoredBatch(
+                    number: BatchNumber(query.int64(0)), hits: Int(query.int64(1)),
+                    bytes: query.bytes(2))
+                total += batch.bytes.count
+                batches.append(batch)
+            }
+            return batches
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
+    /// How many batches, hits and bytes wait, and the highest number ever given.
+    package func depth() throws(JournalError) -> JournalDepth {
+        do {
+            let query = try connection.prepare(
+                """
+                SELECT count(*), coalesce(sum(hits), 0), coalesce(sum(length(bytes)), 0),
+                       coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0)
+                FROM batches
+                """)
+            _ = try query.step()
+            return JournalDepth(
+                batches: Int(query.int64(0)), hits: Int(query.int64(1)), bytes: Int(query.int64(2)),
+                last: BatchNumber(query.int64(3)))
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+}
+
+extension Journal {
+    /// Removes the batches up to and including `number`, zeroing their bytes (`secure_delete`).
+    ///
+    /// - Parameter truncating: also folds the write-ahead log into the file and cuts it to nothing, so that no copy
+    ///   is left on disk; false spares the delivery that work when nobody asked for erasure.
+    package func delete(
+        through number: BatchNumber, truncating: Bool = true
+    ) throws(JournalError) {
+        do {
+            try connection.transaction(.immediate) {
+                let delete = try connection.prepare("DELETE FROM batches WHERE number <= ?")
+                try delete.bind(1, number.value)
+                try delete.run()
+            }
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+        if truncating { try truncateLog() }
+    }
+
+    /// Puts `bytes` in the place of a batch's bytes; the old ones are zeroed. Empty `bytes` remove the batch.
+    ///
+    /// The old bytes may stand in the write-ahead log until ``truncateLog()``.
+    package func rewrite(
+        _ number: BatchNumber, bytes: [UInt8], hits: Int
+    ) throws(JournalError) {
+        do {
+            try connection.transaction(.immediate) {
+                let update =
+                    hits == 0
+                    ? try connection.prepare("DELETE FROM batches WHERE number = ?1")
+                    : try connection.prepare(
+                        "UPDATE batches SET hits = ?2, bytes = ?3 WHERE number = ?1")
+                try update.bind(1, number.value)
+                if hits != 0 {
+                    try update.bind(2, hits)
+                    try update.bind(3, bytes)
+                }
+                try update.run()
+                guard connection.changes == 1 else { throw JournalError(.unknownBatch) }
+            }
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
+    /// Folds the write-ahead log into the file and cuts it to nothing; `.locked` when others were in the way all the time.
+    package func truncateLog() throws(JournalError) {
+        do {
+            for _ in 0..<Self.truncationAttemptsMax {
+                let checkpoint = try connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)")
+                let isDone = try checkpoint.step() && checkpoint.int64(0) == 0
+                checkpoint.reset()
+                if isDone { return }
+            }
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+        throw JournalError(.locked)
+    }
+}
+
+/// Number of a batch in one region's journal: grows by one a batch and is never used again.
+package struct BatchNumber: Hashable, Comparable, Sendable {
+    package let value: Int64
+    package init(_ value: Int64) { self.value = value }
+    /// Before every batch.
+    package static let none = BatchNumber(0)
+    package static func < (left: BatchNumber, right: BatchNumber) -> Bool {
+        left.value < right.value
+    }
+}
+
+/// A batch as the journal holds it; `bytes` are those of a `HitBatch`.
+package struct StoredBatch: Equatable, Sendable {
+    package let number: BatchNumber
+    package let hits: Int
+    package let bytes: [UInt8]
+    package init(number: BatchNumber, hits: Int, bytes: [UInt8]) {
+        self.number = number
+        self.hits = hits
+        self.bytes = bytes
+    }
+}
+
+/// What waits in a journal.
+package struct JournalDepth: Equatable, Sendable {
+    package let batches: Int
+    package let hits: Int
+    package let bytes: Int
+    /// The highest number ever given; `.none` when none was.
+    package let last: BatchNumber
+    package init(batches: Int, hits: Int, bytes: Int, last: BatchNumber) {
+        self.batches = batches
+        self.hits = hits
+        self.bytes = bytes
+        self.last = last
+    }
+}

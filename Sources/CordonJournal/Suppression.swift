@@ -1,0 +1,115 @@
+internal import Bytes
+package import CordonModel
+internal import SQLite
+
+/// Who may no longer be kept: keyed digests of user ids, and pseudonyms that were made before the erasure.
+///
+/// Immutable; loops share one and look up in it without a lock.
+package struct Suppression: Equatable, Sendable {
+    /// Grows by one with each change; an append names the generation that its batches were filtered by.
+    package let generation: Int64
+    /// First 16 bytes of the keyed digest of each suppressed user id.
+    package let subjects: Set<UInt128>
+    package let users: Set<Pseudonym>
+    package let visitors: Set<Pseudonym>
+
+    package init(
+        generation: Int64 = 0, subjects: Set<UInt128> = [], users: Set<Pseudonym> = [],
+        visitors: Set<Pseudonym> = []
+    ) {
+        self.generation = generation
+        self.subjects = subjects
+        self.users = users
+        self.visitors = visitors
+    }
+
+    @inlinable
+    package var isEmpty: Bool { subjects.isEmpty && users.isEmpty && visitors.isEmpty }
+
+    /// Whether a record with these pseudonyms must not be kept.
+    package func contains(user: Pseudonym?, visitor: Pseudonym?) -> Bool {
+        if let user, users.contains(user) { return true }
+        if let visitor, visitors.contains(visitor) { return true }
+        return false
+    }
+}
+
+/// Columns that hold a pseudonym; the numbers stand in the journal file.
+package enum SuppressedField: Int64, Sendable {
+    case user = 1
+    case visitor = 2
+}
+
+extension Journal {
+    /// The present list.
+    package func suppression() throws(JournalError) -> Suppression {
+        do {
+            return try connection.transaction(.deferred) {
+                let generation =
+                    try connection.integer(
+                        "SELECT value FROM state WHERE name = 'suppression-generation'") ?? 0
+                var subjects: Set<UInt128> = []
+                let digests = try connection.prepare("SELECT digest FROM suppressed_subjects")
+                while try digests.step() { subjects.insert(try Self.number(digests.bytes(0))) }
+                var users: Set<Pseudonym> = []
+                var visitors: Set<Pseudonym> = []
+                let rows = try connection.prepare(
+                    "SELECT field, pseudonym FROM suppressed_pseudonyms")
+                while try rows.step() {
+                    let pseudonym = Pseudonym(value: try Self.number(rows.bytes(1)))
+                    switch SuppressedField(rawValue: rows.int64(0)) {
+                    case .user: users.insert(pseudonym)
+                    case .visitor: visitors.insert(pseudonym)
+                    case nil: throw JournalError(.unreadable)
+                    }
+                }
+                return Suppression(
+                    generation: generation, subjects: subjects, users: users, visitors: visitors)
+            }
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
+    /// Adds to the list; from its return on, no append that was filtered by an older list succeeds.
+    package func suppress(
+        subjects: [UInt128], pseudonyms: [(field: SuppressedField, pseudonym: Pseudonym)]
+    ) throws(JournalError) {
+        do {
+            try connection.transaction(.immediate) {
+                var changes: Int64 = 0
+                let subject = try connection.prepare(
+                    "INSERT OR IGNORE INTO suppressed_subjects VALUES (?)")
+                for digest in subjects {
+                    try subject.bind(1, Self.bytes(digest))
+                    try subject.run()
+                    changes += connection.changes
+                }
+                let row = try connection.prepare(
+                    "INSERT OR IGNORE INTO suppressed_pseudonyms VALUES (?, ?)")
+                for (field, pseudonym) in pseudonyms {
+                    try row.bind(1, field.rawValue)
+                    try row.bind(2, Self.bytes(pseudonym.value))
+                    try row.run()
+                    changes += connection.changes
+                }
+                guard changes > 0 else { return }
+                try connection.execute(
+                    "UPDATE state SET value = value + 1 WHERE name = 'suppression-generation'")
+            }
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
+    private static func number(_ bytes: [UInt8]) throws(JournalError) -> UInt128 {
+        guard bytes.count == 16 else { throw JournalError(.unreadable) }
+        return bytes.reduce(0) { $0 << 8 | UInt128($1) }
+    }
+
+    private static func bytes(_ number: UInt128) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(bigEndian: number)
+        return bytes
+    }
+}
