@@ -148,7 +148,7 @@ let package = Package(
         tests("CordonJournal"),
         tests("CordonAudit"),
         tests("CordonEdge"),
-        tests("CordonLake"),
+        tests("CordonLake", ["CordonCatalog"]),
         tests("CordonCatalog"),
         tests("CordonQuery"),
         tests("CordonSubjects"),

@@ -1,8 +1,6 @@
 /// All commands, in the order of `cordon --help`.
 enum CommandTable {
-    static let all: [Command] = [
-        .scan
-    ]
+    static let all: [Command] = []
 
     /// The command that the first words choose, and the words behind it.
     static func match(_ words: [String]) -> (command: Command, rest: [String])? {

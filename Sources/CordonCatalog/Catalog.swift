@@ -257,6 +257,13 @@ extension Catalog {
         }
     }
 
+    /// Ids and bytes of the dead letters behind `id`, oldest first, at most `max`.
+    package func deadLetterBytes(
+        table: String, after id: Int64, max: Int
+    ) throws -> [(id: Int64, bytes: [UInt8])] {
+        try deadLetters(table: table, after: id, max: max).map { ($0.id, $0.bytes) }
+    }
+
     /// Removes dead letters, overwriting their bytes in the database and emptying its write-ahead log.
     package func removeDeadLetters(_ ids: [Int64], table: String) throws {
         guard !ids.isEmpty else { return }

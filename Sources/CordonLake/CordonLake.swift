@@ -1,1 +1,70 @@
-// The lake: journal to Parquet to Iceberg snapshot, exactly once; rewriting, expiry and physical deletion of files.
+/// The lake of one region: the table `pixels.hits` as Parquet data files under Apache Iceberg metadata.
+///
+/// Delivery takes batches from the journal and makes them readable exactly once; rewriting, dropping, expiring and
+/// deleting take rows and files away for good. Every change is one catalog commit. A file is noted in the catalog
+/// before it is written and again before it is deleted, so after a kill at any point the next writer knows which files
+/// belong to nobody and removes them.
+///
+/// INVARIANT: no manifest of the table holds a bound of a personal column or an entry of a removed file, and no
+/// data file lacks a field id.
+///
+/// Writers hold the region's lake lock. The lake does not decide who may read, and knows the catalog only as
+/// ``TableCatalog``. Start at ``HitsTable``.
+package enum CordonLake {}
+
+/// Why the lake could not be read or changed. Holds no value of a row.
+package struct LakeError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        /// A file of the table is not what the table's metadata say.
+        case damagedTable
+        /// A data file was not written as it must be; it is not committed.
+        case unfitDataFile
+        /// The journal has numbered fewer batches than the table says it has taken.
+        case foreignJournal
+        /// A path is outside of the table's folder.
+        case foreignPath
+    }
+    package let code: Code
+    package let detail: String
+
+    package init(_ code: Code, _ detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+
+    package var description: String { detail }
+}
+
+/// Points between the effects of a change; a test throws at one to see what a kill there leaves behind.
+package enum LakeStep: String, CaseIterable, Sendable {
+    /// The catalog knows of data files that do not exist yet.
+    case dataFilesNoted
+    case dataFileWritten
+    case dataFileSynced
+    /// The catalog knows of metadata files that do not exist yet.
+    case metadataFilesNoted
+    case manifestWritten
+    case manifestListWritten
+    case metadataWritten
+    /// The audit log has the entry; nothing is visible yet.
+    case audited
+    /// The catalog's pointer has moved.
+    case committed
+    case journalTrimmed
+    case fileDeleted
+    case deletedFilesForgotten
+    case deadLettersRemoved
+}
+
+/// What the lake says to the audit log before an effect is visible.
+package struct LakeEvent: Equatable, Sendable {
+    package enum Kind: String, Sendable {
+        case delivery
+        case rewrite = "lake-rewrite"
+        case drop = "lake-drop"
+        case expiry = "lake-expiry"
+    }
+    package let kind: Kind
+    /// Counts by name, such as `rows` or `policy gdpr`.
+    package let counts: [String: Int]
+}

@@ -11,17 +11,14 @@ import Glibc
     private let path: String
 
     init(path: String) throws(GeoTableError) {
-        let opened = UnsafeMutablePointer<MMDB_s>.allocate(capacity: 1)
-        unsafe opened.initialize(to: MMDB_s())
-        let status = unsafe MMDB_open(path, UInt32(MMDB_MODE_MMAP), opened)
+        unsafe database = .allocate(capacity: 1)
+        unsafe database.initialize(to: MMDB_s())
+        self.path = path
+        let status = unsafe MMDB_open(path, UInt32(MMDB_MODE_MMAP), database)
         guard status == MMDB_SUCCESS else {
-            // The library has closed what it opened.
-            unsafe opened.deallocate()
+            unsafe database.deallocate()
             throw Self.error(status, path: path)
         }
-        // Only now, because throwing from a whole value would run `deinit`.
-        unsafe database = opened
-        self.path = path
     }
 
     deinit {

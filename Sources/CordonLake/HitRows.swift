@@ -1,0 +1,72 @@
+import CordonModel
+import Engine
+
+/// Hits as columns on their way into the engine.
+struct HitRows {
+    let table: IngestTable
+    private(set) var count = 0
+
+    init() {
+        let columns = HitsSchema.columns.map { ($0.name, Self.type(of: $0)) }
+        table = IngestTable(columns + [("day", .int32)])
+    }
+
+    private static func type(of column: HitsSchema.Column) -> IngestColumn.ValueType {
+        switch column.engineType {
+        case "UUID": .uuid
+        case "TIMESTAMP WITH TIME ZONE": .timestampUTC
+        case "VARCHAR": .utf8
+        case "INTEGER": .int32
+        case "BOOLEAN": .bool
+        case "FLOAT": .float
+        case "DATE": .date
+        case "VARCHAR[]": .utf8List
+        case "MAP(VARCHAR, VARCHAR)": .utf8Map
+        default: preconditionFailure("a column type of the lake that the engine cannot take in")
+        }
+    }
+
+    /// Appends a hit; values in the order of ``HitsSchema/columns``.
+    mutating func append(_ record: HitRecord, ruleSet: String, geoBuild: String) {
+        let columns = table.columns
+        columns[0].append(uuid: record.hitID)
+        columns[1].append(record.timestamp.microseconds)
+        columns[2].append(record.site)
+        columns[3].append(record.event)
+        columns[4].append(record.pageHost)
+        columns[5].append(record.pagePath)
+        columns[6].append(record.referrerHost)
+        columns[7].append(record.visitor?.text)
+        columns[8].append(record.user?.text)
+        if let epoch = record.keyEpoch {
+            columns[9].append(epoch.number)
+        } else {
+            columns[9].appendNull()
+        }
+        columns[10].append(record.ipPrefix)
+        columns[11].append(record.country)
+        columns[12].append(record.subdivision)
+        columns[13].append(record.browser)
+        columns[14].append(record.os)
+        columns[15].append(record.device)
+        columns[16].append(record.language)
+        columns[17].append(record.consent.text)
+        columns[18].append(record.isBot)
+        columns[19].append(record.policy)
+        columns[20].append(ruleSet)
+        columns[21].append(geoBuild)
+        columns[22].append(record.sampleRate)
+        columns[23].append(record.retainUntil.number)
+        columns[24].append(list: record.purposes)
+        columns[25].append(list: record.signals)
+        columns[26].append(map: Self.distinct(record.parameters))
+        columns[27].append(Day(record.timestamp).number)
+        count += 1
+    }
+
+    /// The parameters as a map may hold them: of a key that stands twice, its first value.
+    private static func distinct(_ parameters: [HitRecord.Parameter]) -> [(String, String)] {
+        var seen: Set<String> = []
+        return parameters.compactMap { seen.insert($0.key).inserted ? ($0.key, $0.value) : nil }
+    }
+}

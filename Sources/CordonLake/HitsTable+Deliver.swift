@@ -1,0 +1,217 @@
+import Bytes
+package import CordonJournal
+import CordonModel
+import Iceberg
+import LinuxIO
+
+/// What a delivery did.
+package struct DeliveryReport: Equatable, Sendable {
+    package var commits = 0
+    package var batches = 0
+    /// Hits that became rows.
+    package var rows = 0
+    /// Hits of people whose erasure was asked for after the hit was taken.
+    package var suppressed = 0
+    /// Batches that could not be read and went to the dead letters.
+    package var deadBatches = 0
+    package var files = 0
+    package var bytes: Int64 = 0
+    /// Rows by policy.
+    package var rowsByPolicy: [String: Int] = [:]
+    /// Number of the last batch that is in the table.
+    package var deliveredThrough: Int64 = 0
+
+    package init() {}
+
+    fileprivate mutating func add(_ other: DeliveryReport) {
+        commits += other.commits
+        batches += other.batches
+        rows += other.rows
+        suppressed += other.suppressed
+        deadBatches += other.deadBatches
+        files += other.files
+        bytes += other.bytes
+        rowsByPolicy.merge(other.rowsByPolicy, uniquingKeysWith: +)
+        deliveredThrough = max(deliveredThrough, other.deliveredThrough)
+    }
+}
+
+extension HitsTable {
+    /// Moves what waits in the journal now into the table, each hit exactly once, and trims the journal.
+    ///
+    /// The lock is taken for one commit at a time, so that an erasure need not wait for a long delivery. Hits that
+    /// arrive meanwhile are left for the next call.
+    ///
+    /// - Parameters:
+    ///   - progress: called with the totals after each commit.
+    package func deliver(
+        from journal: Journal, progress: (DeliveryReport) -> Void = { _ in }
+    ) throws -> DeliveryReport {
+        let last = try journal.depth().last
+        var total = DeliveryReport()
+        while true {
+            guard let report = try write({ try $0.deliver(from: journal, through: last) }) else {
+                total.deliveredThrough = try deliveredThrough()
+                return total
+            }
+            total.add(report)
+            progress(total)
+        }
+    }
+}
+
+extension LakeWriter {
+    /// Delivers one commit's worth of batches up to `last`; nil when there are none.
+    fileprivate func deliver(
+        from journal: Journal, through last: BatchNumber
+    ) throws -> DeliveryReport? {
+        let head = try catalog.tableHead(name)
+        let delivered = BatchNumber(head?.deliveredThrough ?? 0)
+        let depth = try journal.depth()
+        guard delivered <= depth.last else {
+            throw LakeError(
+                .foreignJournal,
+                """
+                the table has journal batches up to \(delivered.value), but the journal has numbered only \
+                \(depth.last.value): it was replaced, and delivering from it would lose hits
+                """)
+        }
+        // A kill between commit and trimming leaves delivered batches behind.
+        if depth.batches > 0, delivered > .none {
+            try journal.delete(through: delivered, truncating: false)
+        }
+        guard delivered < last else { return nil }
+        var load = try gather(from: journal, after: delivered, through: last)
+        guard load.last > delivered else { return nil }
+        defer { load.report.deliveredThrough = load.last.value }
+        let added = try writeGathered()
+        load.report.files = added.count
+        load.report.bytes = added.reduce(0) { $0 + $1.fileBytes }
+        load.report.deliveredThrough = load.last.value
+        try commit(load, added, head: head)
+        load.report.commits = 1
+        try journal.delete(through: load.last, truncating: false)
+        try table.step(.journalTrimmed)
+        return load.report
+    }
+
+    /// What was read from the journal for one commit.
+    private struct Load {
+        var report = DeliveryReport()
+        var last: BatchNumber
+        var deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])] = []
+    }
+
+    /// Reads batches into the engine until there are enough rows.
+    private func gather(
+        from journal: Journal, after delivered: BatchNumber, through last: BatchNumber
+    ) throws -> Load {
+        let engine = try engine()
+        let suppression = try journal.suppression()
+        var load = Load(last: delivered)
+        try engine.startGathering()
+        while load.report.rows < settings.deliveryRowsMax, load.last < last {
+            let batches = try journal.read(after: load.last, bytesMax: settings.journalBytesPerRead)
+                .filter { $0.number <= last }
+            guard !batches.isEmpty else {
+                // Numbers without a batch were erased in the journal.
+                load.last = last
+                break
+            }
+            var rows = HitRows()
+            for stored in batches where load.report.rows < settings.deliveryRowsMax {
+                take(stored, suppression, into: &rows, &load)
+            }
+            try engine.gather(rows)
+        }
+        return load
+    }
+
+    private func take(
+        _ stored: StoredBatch, _ suppression: Suppression, into rows: inout HitRows,
+        _ load: inout Load
+    ) {
+        load.last = stored.number
+        load.report.batches += 1
+        let batch: HitBatch
+        do throws(ByteReader.Malformed) {
+            batch = try HitBatch(decoding: stored.bytes)
+        } catch {
+            load.deadLetters.append(
+                (stored.number.value, "unreadable at byte \(error.offset)", stored.bytes))
+            load.report.deadBatches += 1
+            return
+        }
+        for record in batch.records {
+            if suppression.contains(user: record.user, visitor: record.visitor) {
+                load.report.suppressed += 1
+                continue
+            }
+            rows.append(record, ruleSet: batch.ruleSet, geoBuild: batch.geoBuild)
+            load.report.rows += 1
+            load.report.rowsByPolicy[record.policy, default: 0] += 1
+        }
+    }
+
+    /// Writes a file for each partition of the gathered hits.
+    private func writeGathered() throws -> [DataFile] {
+        let engine = try engine()
+        let partitions = try engine.gatheredPartitions()
+        let paths = partitions.map { newDataPath(day: $0.day) }
+        if !paths.isEmpty {
+            try catalog.noteWriting(paths.map(TableFiles.uri), table: name)
+            try table.step(.dataFilesNoted)
+        }
+        var added: [DataFile] = []
+        for (partition, path) in zip(partitions, paths) {
+            try Directory.create(File.parent(of: path))
+            try engine.writeGathered(partition, to: path)
+            try table.step(.dataFileWritten)
+            added.append(
+                try finishDataFile(
+                    path, day: partition.day, retainUntil: partition.retainUntil,
+                    rows: partition.rows))
+        }
+        try engine.endGathering()
+        return added
+    }
+
+    private func commit(
+        _ load: Load, _ added: [DataFile],
+        head: (metadataLocation: String, deliveredThrough: Int64)?
+    ) throws {
+        var counts = [
+            "batches": load.report.batches, "rows": load.report.rows,
+            "suppressed": load.report.suppressed, "dead-batches": load.report.deadBatches,
+        ]
+        for (policy, rows) in load.report.rowsByPolicy { counts["policy \(policy)"] = rows }
+        let change = LakeChange(
+            operation: .append, added: added, deliveredThrough: load.last.value,
+            deadLetters: load.deadLetters, event: LakeEvent(kind: .delivery, counts: counts))
+        guard added.isEmpty, let head else {
+            _ = try commit(change)
+            return
+        }
+        // Nothing became a row: only how far the journal was taken moves.
+        try table.audit(change.event)
+        try table.step(.audited)
+        try catalog.commit(
+            table: name, expecting: head.metadataLocation, new: head.metadataLocation,
+            deliveredThrough: load.last.value, committed: [], unreferenced: [],
+            deadLetters: load.deadLetters, at: table.clock.now())
+        try table.step(.committed)
+    }
+
+    /// Checks a data file that the engine wrote, and makes it durable.
+    func finishDataFile(
+        _ path: String, day: Day, retainUntil: Day, rows: Int64
+    ) throws -> DataFile {
+        let made = try engine().inspect(path, day: day, retainUntil: retainUntil, rows: rows)
+        let file = try File(opening: path, .readWrite)
+        try file.setPermissions(0o600)
+        try file.sync()
+        try Directory.sync(File.parent(of: path))
+        try table.step(.dataFileSynced)
+        return made
+    }
+}

@@ -1,0 +1,156 @@
+package import CordonModel
+package import Iceberg
+import LinuxIO
+
+/// The table `pixels.hits` of one region.
+///
+/// Any thread may use it. Reading takes no lock; ``write(_:)`` waits for the region's lake lock.
+package final class HitsTable: Sendable {
+    package let settings: Settings
+    let catalog: any TableCatalog
+    let clock: any WallClock
+    /// Tells the audit log; throws when it cannot be told, and then nothing happens.
+    let audit: @Sendable (LakeEvent) throws -> Void
+    /// Called between effects; throws in tests.
+    let step: @Sendable (LakeStep) throws -> Void
+
+    /// Where the table is and what its work may cost.
+    package struct Settings: Sendable {
+        /// Folder of the table, absolute; `data` and `metadata` lie in it.
+        package var directory: String
+        /// Locked by whoever writes.
+        package var lockPath: String
+        /// For what the engine cannot hold in memory; emptied before and after each use.
+        package var scratchDirectory: String
+        /// Bound on the engine's memory.
+        package var engineMegabytesMax = 768
+        package var engineThreads = 2
+        /// Most hits that one commit delivers: bounds memory, and how long the lock is held.
+        package var deliveryRowsMax = 400_000
+        /// Journal bytes read, decoded and given to the engine at a time.
+        package var journalBytesPerRead = 16 << 20
+        /// Snapshots that delivery leaves behind itself for readers and for looking back.
+        package var snapshotsMax = 10
+        /// Older metadata files that the newest names.
+        package var metadataLogMax = 10
+        /// A snapshot of more manifests than this gets its small ones merged.
+        package var manifestsMax = 32
+        /// A manifest above this size is left out of merging.
+        package var mergedManifestBytesMax = 8 << 20
+
+        package init(directory: String, lockPath: String, scratchDirectory: String) {
+            self.directory = directory
+            self.lockPath = lockPath
+            self.scratchDirectory = scratchDirectory
+        }
+
+        /// The settings for a region's table.
+        package init(_ region: RegionConfiguration) {
+            self.init(
+                directory: region.hitsTableDirectory, lockPath: region.lakeLockPath,
+                scratchDirectory: region.stateDirectory + "/lake-scratch")
+        }
+    }
+
+    package init(
+        _ settings: Settings, catalog: any TableCatalog, clock: any WallClock,
+        audit: @escaping @Sendable (LakeEvent) throws -> Void,
+        step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
+    ) {
+        self.settings = settings
+        self.catalog = catalog
+        self.clock = clock
+        self.audit = audit
+        self.step = step
+    }
+}
+
+/// One data file as readers need it.
+package struct DataFileRef: Hashable, Sendable {
+    /// Absolute path.
+    package let path: String
+    package let records: Int64
+    package let bytes: Int64
+    /// Day of every hit in it.
+    package let day: Day
+    /// Last day on which its hits may be kept.
+    package let retainUntil: Day
+}
+
+/// The data files of one state of the table.
+package struct LakeSnapshot: Equatable, Sendable {
+    /// URI of the metadata file; nil when nothing was ever delivered.
+    package let metadataLocation: String?
+    package let snapshotID: Int64?
+    package let sequenceNumber: Int64
+    /// Ascending by day, end of retention and path.
+    package let files: [DataFileRef]
+
+    package var records: Int64 { files.reduce(0) { $0 + $1.records } }
+    package var bytes: Int64 { files.reduce(0) { $0 + $1.bytes } }
+}
+
+extension HitsTable {
+    /// How often a reader starts over when a writer deleted a metadata file under it.
+    private static let readAttemptsMax = 5
+
+    /// The data files of the current snapshot.
+    package func snapshot() throws -> LakeSnapshot {
+        try reading { metadata, location, files in
+            guard let metadata, let current = metadata.currentSnapshot else {
+                return LakeSnapshot(
+                    metadataLocation: location, snapshotID: nil,
+                    sequenceNumber: metadata?.lastSequenceNumber ?? 0, files: [])
+            }
+            let refs = try files.dataFiles(of: current).map { try DataFileRef($0) }
+            return LakeSnapshot(
+                metadataLocation: location, snapshotID: current.snapshotID,
+                sequenceNumber: current.sequenceNumber,
+                files: refs.sorted {
+                    ($0.day, $0.retainUntil, $0.path) < ($1.day, $1.retainUntil, $1.path)
+                })
+        }
+    }
+
+    /// The table's metadata; nil when there is no table yet.
+    package func metadata() throws -> TableMetadata? {
+        try reading { metadata, _, _ in metadata }
+    }
+
+    /// Number of the last journal batch that is in the table.
+    package func deliveredThrough() throws -> Int64 {
+        try catalog.tableHead(HitsSchema.tableName)?.deliveredThrough ?? 0
+    }
+
+    /// The catalog's head may move, and files behind it go, while they are read; then all is read again.
+    private func reading<Result>(
+        _ body: (TableMetadata?, String?, TableFiles) throws -> Result
+    ) throws -> Result {
+        let files = TableFiles(directory: settings.directory)
+        var attempt = 1
+        while true {
+            let head = try catalog.tableHead(HitsSchema.tableName)
+            do {
+                let metadata = try head.map { try files.metadata($0.metadataLocation) }
+                return try body(metadata, head?.metadataLocation, files)
+            } catch let error as LinuxError where error.isMissing && attempt < Self.readAttemptsMax
+            {
+                attempt += 1
+            }
+        }
+    }
+}
+
+extension DataFileRef {
+    init(_ file: DataFile) throws {
+        guard file.partition.count == 2, let day = file.partition[0], let due = file.partition[1]
+        else {
+            throw LakeError(.damagedTable, "a data file has no day or no end of retention")
+        }
+        path = try TableFiles.path(of: file.path)
+        records = file.recordCount
+        bytes = file.fileBytes
+        self.day = Day(number: day)
+        retainUntil = Day(number: due)
+    }
+}

@@ -1,0 +1,283 @@
+import CordonModel
+import Engine
+import Iceberg
+import LinuxIO
+
+/// The embedded engine as the lake uses it: takes hits in, writes and rewrites Parquet files, looks into them.
+final class LakeEngine {
+    private let connection: EngineConnection
+    private let scratchDirectory: String
+
+    init(_ settings: HitsTable.Settings) throws {
+        scratchDirectory = settings.scratchDirectory
+        try Self.clearScratch(scratchDirectory)
+        connection = try EngineConnection(settings: [
+            ("memory_limit", "\(settings.engineMegabytesMax)MB"),
+            ("threads", "\(settings.engineThreads)"),
+            ("temp_directory", scratchDirectory),
+            ("autoinstall_known_extensions", "false"),
+            ("autoload_known_extensions", "false"),
+        ])
+    }
+
+    deinit {
+        // Best effort: what is left is removed by the next writer before it starts.
+        try? Self.clearScratch(scratchDirectory)
+    }
+
+    /// Removes what an engine has left in the scratch folder; only for who holds the lake lock.
+    static func clearScratch(_ directory: String) throws {
+        guard try File.exists(directory) else { return }
+        for name in try Directory.list(directory) { try File.remove(directory + "/" + name) }
+        try Directory.removeEmpty(directory)
+    }
+
+    /// `text` as a string literal.
+    static func literal(_ text: String) -> String {
+        "'" + text.replacing("'", with: "''") + "'"
+    }
+
+    /// `path` as a literal that the engine's readers take for one file: they see patterns in `*`, `?` and `[`.
+    static func fileLiteral(_ path: String) -> String {
+        var pattern = ""
+        for character in path {
+            pattern += "*?[".contains(character) ? "[\(character)]" : String(character)
+        }
+        return literal(pattern)
+    }
+
+    private static let copyOptions = """
+        FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE \(HitsSchema.rowGroupRows), \
+        WRITE_BLOOM_FILTER false, USE_TMP_FILE false, FIELD_IDS \(HitsSchema.fieldIDs)
+        """
+}
+
+extension LakeEngine {
+    /// Name of the table that hits are gathered in; it has one column more than the lake: the day.
+    private static let gathered = "gathered"
+
+    /// Makes an empty table for hits.
+    func startGathering() throws {
+        let columns = HitsSchema.columns.map { "\"\($0.name)\" \($0.engineType)" }
+        try connection.execute(
+            "CREATE OR REPLACE TABLE \(Self.gathered) (\(columns.joined(separator: ", ")), day INTEGER)"
+        )
+    }
+
+    func gather(_ rows: HitRows) throws {
+        guard rows.count > 0 else { return }
+        try connection.ingest(rows.table, into: Self.gathered)
+    }
+
+    /// The partitions that the gathered hits fall into.
+    func gatheredPartitions() throws -> [Partition] {
+        let rows = try connection.query(
+            """
+            SELECT day, CAST("retain_until" - DATE '1970-01-01' AS INTEGER), count(*)
+            FROM \(Self.gathered) GROUP BY ALL ORDER BY ALL
+            """
+        ).rows()
+        return try rows.map { row in
+            guard let day = row[0].flatMap({ Int32($0) }), let due = row[1].flatMap({ Int32($0) }),
+                let count = row[2].flatMap({ Int64($0) })
+            else {
+                throw LakeError(.unfitDataFile, "a gathered hit has no day or no end of retention")
+            }
+            return Partition(day: Day(number: day), retainUntil: Day(number: due), rows: count)
+        }
+    }
+
+    struct Partition: Equatable {
+        let day: Day
+        let retainUntil: Day
+        let rows: Int64
+    }
+
+    /// Writes one partition of the gathered hits, sorted, as a new file.
+    func writeGathered(_ partition: Partition, to path: String) throws {
+        try connection.execute(
+            """
+            COPY (SELECT \(HitsSchema.columnList) FROM \(Self.gathered)
+                  WHERE day = \(partition.day.number)
+                    AND "retain_until" = DATE '\(partition.retainUntil.text)'
+                  ORDER BY \(HitsSchema.orderList))
+            TO \(Self.literal(path)) (\(Self.copyOptions))
+            """)
+    }
+
+    func endGathering() throws { try connection.execute("DROP TABLE \(Self.gathered)") }
+
+    /// Writes the rows of a file that `filter` does not match as a new file, in their order.
+    func rewrite(_ path: String, without filter: SubjectFilter, to newPath: String) throws {
+        try connection.execute(
+            """
+            COPY (SELECT \(HitsSchema.columnList) FROM read_parquet(\(Self.fileLiteral(path)))
+                  WHERE NOT \(filter.condition))
+            TO \(Self.literal(newPath)) (\(Self.copyOptions))
+            """)
+    }
+
+    /// Counts the rows of each file that `filter` matches; files without any are left out.
+    func count(_ filter: SubjectFilter, in paths: [String]) throws -> [String: Int64] {
+        var counts: [String: Int64] = [:]
+        for path in paths {
+            let count = try connection.query(
+                """
+                SELECT count(*) FROM read_parquet(\(Self.fileLiteral(path))) WHERE \(filter.condition)
+                """
+            ).rows().first?[0].flatMap { Int64($0) }
+            if let count, count > 0 { counts[path] = count }
+        }
+        return counts
+    }
+
+    /// The rows of a file that `filter` matches, each as a JSON object.
+    func rows(_ filter: SubjectFilter, in path: String) throws -> [String] {
+        let query = try connection.query(
+            """
+            SELECT \(HitsSchema.columnList) FROM read_parquet(\(Self.fileLiteral(path)))
+            WHERE \(filter.condition) ORDER BY "ts", "hit_id"
+            """)
+        let names = query.fields.map { ColumnValue.quoted($0.name) }
+        var rows: [String] = []
+        while let batch = try query.next() {
+            for row in 0..<batch.rowCount {
+                let members = zip(names, batch.columns).map { "\($0):\($1.value(at: row).json)" }
+                rows.append("{" + members.joined(separator: ",") + "}")
+            }
+        }
+        return rows
+    }
+}
+
+extension LakeEngine {
+    /// Looks into a file that was just written: that every column has its field id and its rows belong to the
+    /// partition, and what the manifest says of it.
+    func inspect(_ path: String, day: Day, retainUntil: Day, rows expected: Int64) throws
+        -> DataFile
+    {
+        let file = Self.fileLiteral(path)
+        try checkFieldIDs(file)
+        var made = try footer(file, path)
+        try addBounds(file, day: day, retainUntil: retainUntil, to: &made)
+        guard made.recordCount == expected else {
+            throw LakeError(
+                .unfitDataFile,
+                "a data file has \(made.recordCount) rows, expected \(expected)")
+        }
+        return made
+    }
+
+    private func checkFieldIDs(_ file: String) throws {
+        let rows = try connection.query(
+            """
+            SELECT name, field_id FROM parquet_schema(\(file))
+            WHERE field_id IS NOT NULL OR type IS NOT NULL ORDER BY field_id
+            """
+        ).rows()
+        let found = rows.map { "\($0[0] ?? ""):\($0[1] ?? "none")" }
+        let expected = HitsSchema.columns.flatMap { column in
+            [(column.name, column.id)] + column.nestedIDs.map { ($0.name, $0.id) }
+        }.sorted { $0.1 < $1.1 }.map { "\($0.0):\($0.1)" }
+        guard found == expected else {
+            throw LakeError(
+                .unfitDataFile, "a data file's columns do not carry the table's field ids")
+        }
+    }
+
+    private func footer(_ file: String, _ path: String) throws -> DataFile {
+        var made = DataFile(
+            path: TableFiles.uri(of: path), partition: [], recordCount: 0, fileBytes: 0,
+            sortOrderID: Int32(HitsSchema.sortOrder.orderID))
+        let columns = try connection.query(
+            """
+            SELECT path_in_schema, sum(num_values), sum(total_compressed_size),
+                   CASE WHEN count(*) = count(stats_null_count) THEN sum(stats_null_count) END
+            FROM parquet_metadata(\(file)) GROUP BY 1
+            """
+        ).rows()
+        for row in columns {
+            guard let id = row[0].flatMap({ HitsSchema.leafIDs[$0] }) else {
+                throw LakeError(.unfitDataFile, "a data file has a column that the table has not")
+            }
+            made.valueCounts[id] = row[1].flatMap { Int64($0) }
+            made.columnBytes[id] = row[2].flatMap { Int64($0) }
+            made.nullCounts[id] = row[3].flatMap { Int64($0) }
+        }
+        made.splitOffsets = try connection.query(
+            """
+            SELECT min(CASE WHEN dictionary_page_offset > 0
+                            THEN least(dictionary_page_offset, data_page_offset)
+                            ELSE data_page_offset END) AS start
+            FROM parquet_metadata(\(file)) GROUP BY row_group_id ORDER BY start
+            """
+        ).rows().compactMap { $0[0].flatMap { Int64($0) } }
+        guard let size = try File.metadata(path)?.size else {
+            throw LakeError(.unfitDataFile, "a data file is missing after it was written")
+        }
+        made.fileBytes = Int64(size)
+        return made
+    }
+
+    /// Reads the columns that have bounds, which also shows that the file can be read.
+    private func addBounds(
+        _ file: String, day: Day, retainUntil: Day, to made: inout DataFile
+    ) throws {
+        let columns = HitsSchema.columns.filter(\.hasBounds)
+        let ends = columns.flatMap { column in
+            ["min", "max"].map { end in
+                switch column.engineType {
+                case "TIMESTAMP WITH TIME ZONE": "epoch_us(\(end)(\"\(column.name)\"))"
+                case "DATE": "CAST(\(end)(\"\(column.name)\") - DATE '1970-01-01' AS INTEGER)"
+                default: "\(end)(\"\(column.name)\")"
+                }
+            }
+        }
+        let rows = try connection.query(
+            "SELECT count(*), \(ends.joined(separator: ", ")) FROM read_parquet(\(file))"
+        ).rows()
+        guard let row = rows.first, let count = row[0].flatMap({ Int64($0) }) else {
+            throw LakeError(.unfitDataFile, "a data file cannot be read back")
+        }
+        made.recordCount = count
+        for (index, column) in columns.enumerated() {
+            guard let least = row[1 + 2 * index], let greatest = row[2 + 2 * index] else {
+                continue
+            }
+            let (lower, upper) = try Self.bounds(column, least, greatest)
+            made.lowerBounds[column.id] = lower.encoded
+            made.upperBounds[column.id] = upper?.encoded
+            let isInPartition: Bool =
+                switch (lower, upper) {
+                case (.timestamptz(let first), .timestamptz(let last)?):
+                    Day(Timestamp(microseconds: first)) == day
+                        && Day(Timestamp(microseconds: last)) == day
+                case (.date(let first), .date(let last)?):
+                    first == retainUntil.number && last == retainUntil.number
+                default: true
+                }
+            guard isInPartition else {
+                throw LakeError(.unfitDataFile, "a data file has a row of another partition")
+            }
+        }
+        made.partition = [day.number, retainUntil.number]
+    }
+
+    private static func bounds(
+        _ column: HitsSchema.Column, _ least: String, _ greatest: String
+    ) throws(LakeError) -> (SingleValue, SingleValue?) {
+        switch column.engineType {
+        case "TIMESTAMP WITH TIME ZONE":
+            if let first = Int64(least), let last = Int64(greatest) {
+                return (.timestamptz(first), .timestamptz(last))
+            }
+        case "DATE":
+            if let first = Int32(least), let last = Int32(greatest) {
+                return (.date(first), .date(last))
+            }
+        default:
+            return (SingleValue.lowerBound(of: least), SingleValue.upperBound(of: greatest))
+        }
+        throw LakeError(.unfitDataFile, "a data file's bounds cannot be read")
+    }
+}

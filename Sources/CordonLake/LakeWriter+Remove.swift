@@ -1,0 +1,184 @@
+import CordonModel
+import Iceberg
+import LinuxIO
+
+/// What a removal of rows or files did.
+package struct RemovalReport: Equatable, Sendable {
+    package var rowsRemoved: Int64 = 0
+    /// Absolute paths of the files that are no longer in the table.
+    package var filesBefore: [String] = []
+    /// Absolute paths of the files that replaced them.
+    package var filesAfter: [String] = []
+    /// The snapshot that the removal made; nil when there was nothing to remove.
+    package var snapshotID: Int64?
+    /// Dead letters that held one of the pseudonyms, or might have.
+    package var deadLettersRemoved = 0
+
+    package init() {}
+}
+
+extension LakeWriter {
+    /// The data files of the current snapshot.
+    package func dataFiles() throws -> [DataFileRef] {
+        guard let current = try head()?.metadata.currentSnapshot else { return [] }
+        return try files.dataFiles(of: current).map { try DataFileRef($0) }
+    }
+
+    /// Rows of each file (by absolute path) that `filter` matches, found by scanning.
+    package func count(_ filter: SubjectFilter) throws -> [String: Int64] {
+        guard !filter.isEmpty else { return [:] }
+        return try engine().count(filter, in: dataFiles().map(\.path))
+    }
+
+    /// Takes the rows that `filter` matches out of the table: rewrites the files that hold any, in one snapshot.
+    ///
+    /// All other rows keep their values, types, field ids and order. The rows stay on disk, reachable by older
+    /// snapshots, until ``expireAllButCurrent()``. Dead letters that hold one of the pseudonyms are removed for good.
+    package func rewrite(removing filter: SubjectFilter) throws -> RemovalReport {
+        var report = RemovalReport()
+        guard !filter.isEmpty else { return report }
+        report.deadLettersRemoved = try removeDeadLetters(filter)
+        let matches = try count(filter)
+        let touched = try dataFiles().filter { matches[$0.path] != nil }.sorted {
+            $0.path < $1.path
+        }
+        guard !touched.isEmpty else { return report }
+        let replaced = touched.filter { $0.records > matches[$0.path] ?? 0 }
+        let paths = replaced.map { newDataPath(day: $0.day) }
+        if !paths.isEmpty {
+            try catalog.noteWriting(paths.map(TableFiles.uri), table: name)
+            try table.step(.dataFilesNoted)
+        }
+        var added: [DataFile] = []
+        for (old, path) in zip(replaced, paths) {
+            try Directory.create(File.parent(of: path))
+            try engine().rewrite(old.path, without: filter, to: path)
+            try table.step(.dataFileWritten)
+            added.append(
+                try finishDataFile(
+                    path, day: old.day, retainUntil: old.retainUntil,
+                    rows: old.records - (matches[old.path] ?? 0)))
+        }
+        report.rowsRemoved = matches.values.reduce(0, +)
+        report.filesBefore = touched.map(\.path)
+        report.filesAfter = paths
+        report.snapshotID = try commit(
+            LakeChange(
+                operation: added.isEmpty ? .delete : .overwrite, added: added,
+                removed: Set(touched.map { TableFiles.uri(of: $0.path) }),
+                event: LakeEvent(
+                    kind: .rewrite,
+                    counts: [
+                        "rows-removed": Int(report.rowsRemoved), "files-before": touched.count,
+                        "files-after": paths.count,
+                    ])))
+        return report
+    }
+
+    /// The rows that `filter` matches, each as a JSON object, handed to `body` file by file.
+    package func rows(_ filter: SubjectFilter, _ body: (String) throws -> Void) throws {
+        guard !filter.isEmpty else { return }
+        for file in try dataFiles().sorted(by: { ($0.day, $0.path) < ($1.day, $1.path) }) {
+            for row in try engine().rows(filter, in: file.path) { try body(row) }
+        }
+    }
+
+    /// Takes whole files (absolute paths; those no longer in the table are passed over) out of the table.
+    ///
+    /// They stay on disk until ``expireAllButCurrent()``.
+    package func drop(_ paths: [String]) throws -> RemovalReport {
+        var report = RemovalReport()
+        let wanted = Set(paths)
+        let touched = try dataFiles().filter { wanted.contains($0.path) }
+        guard !touched.isEmpty else { return report }
+        report.rowsRemoved = touched.reduce(0) { $0 + $1.records }
+        report.filesBefore = touched.map(\.path).sorted()
+        report.snapshotID = try commit(
+            LakeChange(
+                operation: .delete, removed: Set(touched.map { TableFiles.uri(of: $0.path) }),
+                event: LakeEvent(
+                    kind: .drop,
+                    counts: ["rows-removed": Int(report.rowsRemoved), "files": touched.count])))
+        return report
+    }
+
+    /// Makes the current snapshot the only one, names no older metadata, and deletes every file that only they
+    /// reached. Afterwards nothing on disk holds what the current snapshot does not.
+    ///
+    /// - Returns: the number of files deleted.
+    @discardableResult
+    package func expireAllButCurrent() throws -> Int {
+        guard let head = try head() else { return 0 }
+        let kept = head.metadata.keepingCurrentSnapshotOnly(
+            updatedMilliseconds: table.clock.now().microseconds / 1000)
+        var compared = kept
+        compared.lastUpdatedMilliseconds = head.metadata.lastUpdatedMilliseconds
+        guard compared != head.metadata else { return 0 }
+        let location = nextMetadataLocation(after: head.location)
+        try catalog.noteWriting([location], table: name)
+        try table.step(.metadataFilesNoted)
+        let change = LakeChange(
+            operation: .delete,
+            event: LakeEvent(
+                kind: .expiry,
+                counts: ["snapshots": head.metadata.snapshots.count - kept.snapshots.count]))
+        return try publish(
+            kept, at: location, after: (head.metadata, head.location), committed: [location],
+            change: change)
+    }
+
+    /// Paths below the table's folder that the table does not refer to. Empty unless somebody else wrote there.
+    package func strayFiles() throws -> [String] {
+        var known: Set<String> = []
+        if let head = try head() {
+            let reach = try files.metadataReach(of: head.metadata)
+            known = reach.others.union(reach.manifests.keys)
+            for file in reach.manifests.values {
+                known.formUnion(try files.manifest(file).entries.map(\.file.path))
+            }
+            known.insert(head.location)
+        }
+        var stray: [String] = []
+        var folders = [settings.directory]
+        while let folder = folders.popLast() {
+            guard try File.exists(folder) else { continue }
+            for entry in try Directory.list(folder) {
+                let path = folder + "/" + entry
+                if try File.metadata(path)?.isDirectory == true {
+                    folders.append(path)
+                } else if !known.contains(TableFiles.uri(of: path)) {
+                    stray.append(path)
+                }
+            }
+        }
+        return stray.sorted()
+    }
+
+    /// Dead letters cannot be decoded, so they are searched byte by byte for each pseudonym as a batch holds it;
+    /// one that holds any goes as a whole.
+    private func removeDeadLetters(_ filter: SubjectFilter) throws -> Int {
+        let pseudonyms = filter.users.union(filter.visitors)
+        let wanted = Set(pseudonyms.map(\.value))
+        var found: [Int64] = []
+        var last: Int64 = 0
+        while true {
+            let letters = try catalog.deadLetterBytes(table: name, after: last, max: 16)
+            guard let newest = letters.last else { break }
+            last = newest.id
+            found += letters.lazy.filter { Self.holds($0.bytes, wanted) }.map(\.id)
+        }
+        guard !found.isEmpty else { return 0 }
+        try catalog.removeDeadLetters(found, table: name)
+        try table.step(.deadLettersRemoved)
+        return found.count
+    }
+
+    private static func holds(_ bytes: [UInt8], _ wanted: Set<UInt128>) -> Bool {
+        var window: UInt128 = 0
+        for (index, byte) in bytes.enumerated() {
+            window = window << 8 | UInt128(byte)
+            if index >= 15, wanted.contains(window) { return true }
+        }
+        return false
+    }
+}

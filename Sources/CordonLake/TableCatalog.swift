@@ -1,0 +1,31 @@
+package import CordonModel
+
+/// What the lake needs of a catalog; `CordonCatalog` supplies it.
+package protocol TableCatalog: Sendable {
+    /// Where a table stands; nil when there is no such table.
+    func tableHead(_ table: String) throws -> (metadataLocation: String, deliveredThrough: Int64)?
+
+    /// Moves a table's pointer from `expected` (nil: the table must not exist) to `new` in one transaction, together
+    /// with how far the journal is delivered, which noted files are now owned, which files are now
+    /// unreferenced, and which batches are dead letters. Throws, changing nothing, when the pointer stands elsewhere.
+    func commit(
+        table: String, expecting expected: String?, new location: String, deliveredThrough: Int64?,
+        committed: [String], unreferenced: [String],
+        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], at time: Timestamp) throws
+
+    /// Notes files that are about to be written.
+    func noteWriting(_ paths: [String], table: String) throws
+    /// Noted files that no commit has taken over.
+    func writtenFiles(table: String) throws -> [String]
+    /// Files that a commit made unreferenced and that may still be on disk.
+    func unreferencedFiles(table: String) throws -> [String]
+    /// Says that these files are gone from the disk for good.
+    func forgetFiles(_ paths: [String], table: String) throws
+
+    /// Ids and bytes of the dead letters behind `id`, oldest first, at most `max`.
+    func deadLetterBytes(
+        table: String, after id: Int64, max: Int
+    ) throws -> [(id: Int64, bytes: [UInt8])]
+    /// Removes dead letters so that no byte of them stays on disk.
+    func removeDeadLetters(_ ids: [Int64], table: String) throws
+}
