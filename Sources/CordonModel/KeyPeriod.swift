@@ -1,5 +1,5 @@
 /// For how long one key makes the pseudonyms of a field: a key's epoch is one such period in UTC.
-package enum KeyPeriod: UInt8, CaseIterable, Sendable {
+package enum KeyPeriod: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case day, week, month, year
 
     /// The first day of the period that contains `day`; weeks begin on Monday (ISO 8601).

@@ -37,6 +37,23 @@ package enum PlaceCode {
         "CA": codes("AB BC MB NB NL NS NT NU ON PE QC SK YT"),
     ]
 
+    /// Countries of ISO 3166-1 that belong to another state but have a code of their own.
+    static let territories: [String: [String]] = [
+        "AU": ["CC", "CX", "HM", "NF"],
+        "CN": ["HK", "MO"],
+        "DK": ["FO", "GL"],
+        "FI": ["AX"],
+        "FR": ["BL", "GF", "GP", "MF", "MQ", "NC", "PF", "PM", "RE", "TF", "WF", "YT"],
+        "GB": [
+            "AI", "BM", "FK", "GG", "GI", "GS", "IM", "IO", "JE", "KY", "MS", "PN", "SH", "TC",
+            "VG",
+        ],
+        "NL": ["AW", "BQ", "CW", "SX"],
+        "NO": ["BV", "SJ"],
+        "NZ": ["CK", "NU", "TK"],
+        "US": ["AS", "GU", "MP", "PR", "UM", "VI"],
+    ]
+
     private static func codes(_ text: String) -> Set<String> {
         Set(text.split(whereSeparator: \.isWhitespace).map(String.init))
     }

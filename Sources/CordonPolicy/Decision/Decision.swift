@@ -42,11 +42,6 @@ package struct Decision: Equatable, Sendable, BitwiseCopyable {
         }
     }
 
-    /// For how long one key makes the pseudonyms of a field.
-    package enum KeyPeriod: UInt8, CaseIterable, Sendable, BitwiseCopyable {
-        case day, week, month, year
-    }
-
     package enum Page: UInt8, Sendable, BitwiseCopyable { case drop, host, path }
     package enum Place: UInt8, Sendable, BitwiseCopyable { case drop, country, subdivision }
 

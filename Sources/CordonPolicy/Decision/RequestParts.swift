@@ -4,10 +4,10 @@ internal import Consent
 ///
 /// Ranges, not values, so that nothing personal is copied before the decision. The edge fills it from its
 /// parser; `policy explain` from a request that it writes itself.
-package struct RequestParts: Sendable, BitwiseCopyable {
+package struct RequestParts: Equatable, Sendable, BitwiseCopyable {
     /// One part as a range of the buffer, or nothing.
     @frozen
-    package struct Part: Sendable, BitwiseCopyable {
+    package struct Part: Equatable, Sendable, BitwiseCopyable {
         private var start: Int32
         private var end: Int32
 

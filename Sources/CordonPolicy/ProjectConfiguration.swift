@@ -1,0 +1,149 @@
+package import CordonModel
+internal import YAML
+
+/// The regions, policies and atlas of a project, checked whole.
+package struct ProjectConfiguration: Sendable {
+    /// Sorted by name.
+    package let regions: [RegionConfiguration]
+    package let ruleSet: RuleSet
+    package let atlas: Atlas
+    /// What is allowed and yet looks wrong, sorted by file and position.
+    package let warnings: [ConfigurationProblem]
+    /// The cases of `Policies/cases/`, sorted by file and position.
+    package let cases: [PolicyCase]
+
+    /// Reads the files of `layout`; any mistake in any of them fails it, with all mistakes of all files.
+    package static func load(
+        _ layout: ProjectLayout, now: Day
+    ) throws(ConfigurationErrors) -> ProjectConfiguration {
+        let problems = ProblemList()
+        let files = ProjectFiles(reading: layout, problems: problems)
+        return try load(files, layout: layout, now: now, problems: problems)
+    }
+
+    /// Checks `files` as if they were those of `layout`.
+    package static func load(
+        _ files: ProjectFiles, layout: ProjectLayout, now: Day
+    ) throws(ConfigurationErrors) -> ProjectConfiguration {
+        try load(files, layout: layout, now: now, problems: ProblemList())
+    }
+
+    private static func load(
+        _ files: ProjectFiles, layout: ProjectLayout, now: Day, problems: ProblemList
+    ) throws(ConfigurationErrors) -> ProjectConfiguration {
+        let regions = Self.regions(files, layout, problems)
+        let atlas = Self.atlas(files, now, problems)
+        let regionNames = files.names(in: "Regions")
+        let policies = Self.policies(files, atlas, regionNames, problems)
+        let policyNames = files.names(in: "Policies")
+        let cases = Self.cases(files, regionNames, policyNames, problems)
+        PolicyChecks(problems: problems).check(policies, regions: regions)
+        let warnings = problems.warnings.sorted()
+        guard problems.errors.isEmpty else {
+            throw ConfigurationErrors(problems: problems.errors.sorted(), warnings: warnings)
+        }
+        let ruleSet = RuleSet(
+            regions: regions.map(\.name), policies: policies,
+            digest: CanonicalForm.digest(regions: regions, policies: policies))
+        return ProjectConfiguration(
+            regions: regions, ruleSet: ruleSet, atlas: atlas, warnings: warnings, cases: cases)
+    }
+
+    private static func regions(
+        _ files: ProjectFiles, _ layout: ProjectLayout, _ problems: ProblemList
+    ) -> [RegionConfiguration] {
+        let reader = RegionReader(problems: problems, layout: layout)
+        var regions: [RegionConfiguration] = []
+        var listeners: [RegionConfiguration.SocketAddress: String] = [:]
+        var paths: [String: String] = [:]
+        for path in files.yamlPaths(in: "Regions", problems: problems) {
+            guard let root = files.root(path, problems: problems),
+                let region = reader.read(root, fileName: ProjectFiles.name(of: path))
+            else { continue }
+            regions.append(region)
+            let listen = region.collector.listen
+            if listen.port != 0, let other = listeners.updateValue(region.name, forKey: listen) {
+                root.error(
+                    "region `\(region.name)` listens on \(listen.text), as region `\(other)` does")
+            }
+            for path in [region.lakeDirectory, region.catalogPath, region.keysDirectory] {
+                if let other = paths.updateValue(region.name, forKey: path) {
+                    root.error(
+                        "region `\(region.name)` keeps files where `\(other)` does: a region shares nothing"
+                    )
+                }
+            }
+        }
+        if files.paths(in: "Regions").isEmpty {
+            problems.error(.init(file: "Regions", line: 1, column: 1), "there is no region")
+        }
+        return regions.sorted { $0.name < $1.name }
+    }
+
+    private static func atlas(
+        _ files: ProjectFiles, _ now: Day, _ problems: ProblemList
+    ) -> Atlas {
+        let path = "Policies/atlas.yaml"
+        guard files.contents[path] != nil else {
+            problems.error(.init(file: path, line: 1, column: 1), "the file is missing")
+            return .unread
+        }
+        guard let root = files.root(path, problems: problems) else { return .unread }
+        return AtlasReader(problems: problems, today: now).read(root)
+    }
+
+    private static func policies(
+        _ files: ProjectFiles, _ atlas: Atlas, _ regions: [String], _ problems: ProblemList
+    ) -> [CompiledPolicy] {
+        let reader = PolicyReader(problems: problems, atlas: atlas, regions: regions)
+        var policies: [CompiledPolicy] = []
+        for path in files.yamlPaths(in: "Policies", problems: problems) {
+            let name = ProjectFiles.name(of: path)
+            if name == "atlas" { continue }
+            if name == "invariants" {
+                problems.error(
+                    .init(file: path, line: 1, column: 1),
+                    "invariants are not supported by this version")
+                continue
+            }
+            guard let root = files.root(path, problems: problems),
+                let policy = reader.read(root, fileName: name)
+            else { continue }
+            policies.append(policy)
+        }
+        return policies.sorted { $0.name < $1.name }
+    }
+
+    private static func cases(
+        _ files: ProjectFiles, _ regions: [String], _ policies: [String], _ problems: ProblemList
+    ) -> [PolicyCase] {
+        let reader = CaseReader(problems: problems, regions: regions, policies: policies)
+        return files.yamlPaths(in: "Policies/cases", problems: problems).flatMap { path in
+            files.root(path, problems: problems).map(reader.read) ?? []
+        }
+    }
+}
+
+extension ProjectFiles {
+    /// `gdpr` for `Policies/gdpr.yaml`.
+    static func name(of path: String) -> String {
+        String(path.split(separator: "/").last?.dropLast(".yaml".count) ?? "")
+    }
+
+    /// Names of the files in `folder`, those that cannot be read included: what another file may refer to.
+    func names(in folder: String) -> [String] {
+        paths(in: folder).filter { $0.hasSuffix(".yaml") }.map(Self.name)
+            .filter { $0 != "atlas" && $0 != "invariants" }
+    }
+
+    /// The files in `folder`; a name that ends in another way would be passed over in silence, so it is a mistake.
+    func yamlPaths(in folder: String, problems: ProblemList) -> [String] {
+        let paths = paths(in: folder)
+        for path in paths where !path.hasSuffix(".yaml") {
+            problems.error(
+                FilePosition(file: path, line: 1, column: 1),
+                "the file is not read: its name must end in `.yaml`")
+        }
+        return paths.filter { $0.hasSuffix(".yaml") }
+    }
+}

@@ -1,0 +1,88 @@
+internal import CordonModel
+
+/// What must hold between policies, each of which is right by itself.
+struct PolicyChecks {
+    let problems: ProblemList
+
+    func check(_ policies: [CompiledPolicy], regions: [RegionConfiguration]) {
+        checkWorld(policies)
+        for (index, policy) in policies.enumerated() {
+            for other in policies[(index + 1)...] { checkPair(policy, other) }
+        }
+        checkCounts(policies)
+        let used = Set(policies.compactMap(\.route.region))
+        for region in regions where !used.contains(region.name) {
+            problems.warn(
+                FilePosition(file: "Regions/\(region.name).yaml", line: 1, column: 1),
+                "no policy keeps hits in region `\(region.name)`")
+        }
+    }
+
+    /// Every place must have an outcome, also one that no policy names.
+    private func checkWorld(_ policies: [CompiledPolicy]) {
+        let isTotal = policies.contains { policy in
+            policy.sites.contains(.all) && policy.claims.contains { $0.level == .world }
+        }
+        guard !isTotal else { return }
+        problems.error(
+            FilePosition(file: "Policies", line: 1, column: 1),
+            "no policy claims `world` for every site `*`: hits from unknown places have no outcome")
+    }
+
+    /// Two policies must not claim one place for one site at one level: no order between them is right.
+    private func checkPair(_ left: CompiledPolicy, _ right: CompiledPolicy) {
+        let shared = Set(left.sites).intersection(right.sites).map(\.text).sorted()
+        guard let site = shared.first else { return }
+        var reported: Set<CompiledPolicy.Level> = []
+        for claim in left.claims {
+            for other in right.claims where other.level == claim.level {
+                let places =
+                    claim.level == .world
+                    ? ["world"] : claim.codes.intersection(other.codes).sorted()
+                guard let place = places.first, reported.insert(claim.level).inserted else {
+                    continue
+                }
+                let more = places.count > 1 ? " and \(places.count - 1) more" : ""
+                let (first, second) =
+                    claim.position < other.position ? (claim, other) : (other, claim)
+                let (one, two) =
+                    claim.position < other.position
+                    ? (left.name, right.name) : (right.name, left.name)
+                problems.error(
+                    second.position,
+                    "policies `\(one)` (\(first.position.text)) and `\(two)` (\(second.position.text)) both claim `\(place)`\(more) for site `\(site)` at the level of \(claim.level.text)"
+                )
+            }
+        }
+    }
+
+    private func checkCounts(_ policies: [CompiledPolicy]) {
+        var purposes: Set<String> = []
+        var signals: Set<ConsentSignal> = []
+        for policy in policies {
+            purposes.formUnion(policy.consent.purposes)
+            signals.formUnion(policy.consent.signals)
+            for (count, noun) in [(purposes.count, "purposes"), (signals.count, "signals")]
+            where count > Self.bitsMax {
+                problems.error(
+                    policy.consent.position,
+                    "more than \(Self.bitsMax) different \(noun) in all policies")
+                return
+            }
+        }
+    }
+
+    /// Purposes and signals are bits of 32-bit words at each hit.
+    private static let bitsMax = 32
+}
+
+extension CompiledPolicy.Level {
+    fileprivate var text: String {
+        switch self {
+        case .world: "the world"
+        case .group: "groups"
+        case .country: "countries"
+        case .subdivision: "subdivisions"
+        }
+    }
+}

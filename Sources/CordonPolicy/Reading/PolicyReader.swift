@@ -1,0 +1,412 @@
+internal import Bytes
+internal import Consent
+internal import CordonModel
+
+/// Reads one policy file, resolving its names; a mistake anywhere in it yields no policy.
+struct PolicyReader {
+    let problems: ProblemList
+    let atlas: Atlas
+    let regions: [String]
+
+    static let keys = [
+        "policy", "title", "source", "applies_to", "route", "consent", "fields", "retention",
+        "sampling", "access", "transfer",
+    ]
+
+    func read(_ item: Item, fileName: String) -> CompiledPolicy? {
+        guard let root = Section(item, keys: Self.keys) else { return nil }
+        let name = root.required("policy")?.name()
+        if let name, name != fileName {
+            root["policy"]?.error(
+                "policy `\(name)` stands in a file of another name, `\(fileName).yaml`")
+        }
+        let title = root.required("title")?.text()
+        let source = root.required("source")?.text()
+        let scope = root.required("applies_to").flatMap(readScope)
+        let route = root.required("route").flatMap(readRoute)
+        guard let position = root["policy"]?.position, let route else {
+            // The rest is read for its mistakes alone.
+            _ = readBody(root)
+            return nil
+        }
+        if route.region == nil {
+            let useless = ["consent", "fields", "retention", "sampling", "access", "transfer"]
+            for key in useless {
+                root[key]?.error("`\(key)` has no meaning where `route: refuse` keeps nothing")
+            }
+            guard let name, let title, let source, let scope else { return nil }
+            return CompiledPolicy(
+                refusing: name, title: title, source: source, position: position,
+                claims: scope.claims,
+                sites: scope.sites, route: route)
+        }
+        guard let body = readBody(root), let name, let title, let source, let scope else {
+            return nil
+        }
+        return CompiledPolicy(
+            name: name, title: title, source: source, position: position, claims: scope.claims,
+            sites: scope.sites, route: route, consent: body.consent, fields: body.fields,
+            retention: body.retention, sampling: body.sampling, access: body.access,
+            transfer: body.transfer)
+    }
+
+    private struct Body {
+        var consent: CompiledPolicy.ConsentRule
+        var fields: CompiledPolicy.FieldRules
+        var retention: CompiledPolicy.Retention
+        var sampling: CompiledPolicy.Sampling
+        var access: [AccessRule]
+        var transfer: [TransferRule]
+    }
+
+    private func readBody(_ root: Section) -> Body? {
+        let consent = root.required("consent").flatMap(readConsent)
+        let fields = root.required("fields").flatMap {
+            FieldReader(problems: problems, purposes: consent?.purposes, denied: consent?.denied)
+                .read($0)
+        }
+        let retention = root.required("retention").flatMap { readRetention($0, fields) }
+        let sampling: CompiledPolicy.Sampling? =
+            if let item = root["sampling"] { readSampling(item) } else {
+                .init(perMillion: 1_000_000, position: root.item.position)
+            }
+        let access: [AccessRule?] =
+            root["access"].map { $0.list()?.map { readAccess($0, consent) } ?? [nil] } ?? []
+        let transfer: [TransferRule?] =
+            root["transfer"].map { $0.list()?.map(readTransfer) ?? [nil] } ?? []
+        guard let consent, let fields, let retention, let sampling,
+            !access.contains(where: { $0 == nil }), !transfer.contains(where: { $0 == nil })
+        else { return nil }
+        return Body(
+            consent: consent, fields: fields, retention: retention, sampling: sampling,
+            access: access.compactMap { $0 }, transfer: transfer.compactMap { $0 })
+    }
+}
+
+extension PolicyReader {
+    private func readScope(_ item: Item) -> (claims: [CompiledPolicy.Claim], sites: [SitePattern])?
+    {
+        guard let section = Section(item, keys: ["places", "sites"]) else { return nil }
+        let places = section.required("places")?.texts()
+        if places?.isEmpty == true { section["places"]?.error("expected at least one place") }
+        let claims = places.map { $0.compactMap(claim) }
+        var sites: [SitePattern]? = [.all]
+        if let list = section["sites"]?.texts() {
+            if list.isEmpty { section["sites"]?.error("expected at least one site") }
+            let patterns = list.map(site)
+            sites = patterns.contains { $0 == nil } ? nil : patterns.compactMap { $0 }
+        }
+        guard let claims, let sites, claims.count == places?.count else { return nil }
+        return (claims, sites)
+    }
+
+    private func claim(_ text: String, _ item: Item) -> CompiledPolicy.Claim? {
+        switch atlas.resolve(text) {
+        case .success(let name):
+            let (level, codes): (CompiledPolicy.Level, Set<String>) =
+                switch name {
+                case .world: (.world, [])
+                case .group(let codes): (.group, codes)
+                case .country: (.country, [text])
+                case .subdivision: (.subdivision, [text])
+                }
+            return .init(text: text, level: level, codes: codes, position: item.position)
+        case .failure(let mistake):
+            item.error(mistake.text)
+            return nil
+        }
+    }
+
+    private func site(_ text: String, _ item: Item) -> SitePattern? {
+        if let pattern = SitePattern(text) { return pattern }
+        item.error(
+            "expected a site such as `example.org`, `*.example.org` or `*` in lowercase, found `\(text)`"
+        )
+        return nil
+    }
+
+    private func readRoute(_ item: Item) -> CompiledPolicy.Route? {
+        if item.scalar == "refuse" { return .init(region: nil, position: item.position) }
+        guard item.isMapping else {
+            item.error("expected `refuse` or a mapping with `region`, found \(item.found)")
+            return nil
+        }
+        guard let section = Section(item, keys: ["region", "away"]) else { return nil }
+        if let away = section.required("away"), away.text() != nil {
+            switch away.scalar {
+            case "refuse": break
+            case "seal": away.error("`seal` is not supported by this version, only `refuse` is")
+            default: away.error("expected `refuse`, found \(away.found)")
+            }
+        }
+        guard let region = section.required("region"), let name = region.text() else { return nil }
+        guard regions.contains(name) else {
+            region.error("unknown region `\(name)`" + Spelling.suggestion(name, among: regions))
+            return nil
+        }
+        return .init(region: name, position: region.position)
+    }
+}
+
+extension PolicyReader {
+    private func readConsent(_ item: Item) -> CompiledPolicy.ConsentRule? {
+        guard
+            let section = Section(
+                item, keys: ["signals", "when_absent", "purposes", "denied"])
+        else { return nil }
+        let signals = section.required("signals").flatMap(readSignals)
+        let absent = section.required("when_absent")?.word(Absent.self)
+        let purposes = section.required("purposes").flatMap(readPurposes)
+        let denied = section.required("denied")?.word(CompiledPolicy.ConsentRule.Denied.self)
+        guard let signals, let absent, let purposes, let denied,
+            let absentPosition = section["when_absent"]?.position,
+            let deniedPosition = section["denied"]?.position
+        else { return nil }
+        return .init(
+            signals: signals, absentGrants: absent == .granted, purposes: purposes, denied: denied,
+            position: item.position, absentPosition: absentPosition, deniedPosition: deniedPosition)
+    }
+
+    private enum Absent: String, CaseIterable { case granted, denied }
+
+    private func readSignals(_ item: Item) -> [ConsentSignal]? {
+        guard let texts = item.texts() else { return nil }
+        if texts.isEmpty { item.error("expected at least one signal") }
+        let signals = texts.map(readSignal)
+        return signals.isEmpty || signals.contains { $0 == nil } ? nil : signals.compactMap { $0 }
+    }
+
+    private func readSignal(_ text: String, _ item: Item) -> ConsentSignal? {
+        switch text {
+        case "gpc": return .gpc
+        case "dnt": return .dnt
+        case "tcf", "gpp", "usp":
+            item.error("signal `\(text)` is not supported by this version")
+            return nil
+        default: break
+        }
+        for prefix in ["param:", "cookie:"] where text.hasPrefix(prefix) {
+            let name = String(text.dropFirst(prefix.count))
+            guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy(Self.isParameterUnit)
+            else {
+                item.error(
+                    "expected a name of 1 to 64 letters, digits, `.`, `_` and `-` after `\(prefix)`, found `\(name)`"
+                )
+                return nil
+            }
+            return prefix == "param:" ? .parameter(name) : .cookie(name)
+        }
+        item.error(
+            "unknown signal `\(text)`, expected `gpc`, `dnt`, `param:NAME` or `cookie:NAME`"
+                + Spelling.suggestion(text, among: ["gpc", "dnt"]))
+        return nil
+    }
+
+    static func isParameterUnit(_ unit: UInt8) -> Bool {
+        (0x61...0x7A).contains(unit) || (0x41...0x5A).contains(unit)
+            || (0x30...0x39).contains(unit) || unit == 0x2D || unit == 0x2E || unit == 0x5F
+    }
+
+    private func readPurposes(_ item: Item) -> [String]? {
+        guard let entries = item.entries() else { return nil }
+        if entries.isEmpty { item.error("expected at least one purpose") }
+        for entry in entries {
+            if !Item.isName(entry.key) {
+                problems.error(
+                    entry.keyPosition,
+                    "expected a purpose's name of 1 to 40 lowercase letters, digits and hyphens that begins with a letter, found `\(entry.key)`"
+                )
+            } else if Self.reservedPurposes.contains(entry.key) {
+                problems.error(
+                    entry.keyPosition,
+                    "`\(entry.key)` has a meaning of its own and cannot name a purpose")
+            }
+            if !entry.value.isNull {
+                _ = Section(entry.value, keys: [], later: ["tcf", "gpp", "usp"])
+            }
+        }
+        return entries.isEmpty ? nil : entries.map(\.key).sorted()
+    }
+
+    /// The words of a consent choice, and what is no purpose of a site's.
+    private static let reservedPurposes: Set = [
+        "granted", "denied", "yes", "no", "true", "false", dataSubjectRequest,
+    ]
+
+    /// Purpose of who answers a person's request; every policy knows it.
+    static let dataSubjectRequest = "data-subject-request"
+
+    private func readRetention(
+        _ item: Item, _ fields: CompiledPolicy.FieldRules?
+    ) -> CompiledPolicy.Retention? {
+        guard let section = Section(item, keys: ["hits", "fields"]) else { return nil }
+        let hits = section.required("hits")?.days()
+        var ages: [FieldName: Int] = [:]
+        if let entries = section["fields"]?.entries() {
+            for entry in entries {
+                guard let field = FieldName(rawValue: entry.key) else {
+                    problems.error(
+                        entry.keyPosition,
+                        "unknown field `\(entry.key)`"
+                            + Spelling.suggestion(
+                                entry.key, among: FieldName.allCases.map(\.rawValue)))
+                    continue
+                }
+                guard let days = entry.value.days() else { continue }
+                ages[field] = days
+                if let hits, days > hits {
+                    entry.value.error(
+                        "`\(entry.key)` would outlive its hit, which is kept for \(hits)d")
+                }
+                if let fields, !fields.kept.contains(field) {
+                    problems.warn(entry.keyPosition, "`\(entry.key)` is not kept, so it has no age")
+                }
+            }
+        }
+        return hits.map { .init(hitsDays: $0, fieldDays: ages, position: item.position) }
+    }
+
+    private func readSampling(_ item: Item) -> CompiledPolicy.Sampling? {
+        guard let text = item.plain,
+            let millionths = Self.percentInMillionths(text), (1...1_000_000).contains(millionths)
+        else {
+            item.error("expected a percentage above 0 and up to 100, found \(item.found)")
+            return nil
+        }
+        return .init(perMillion: UInt32(millionths), position: item.position)
+    }
+
+    /// `12.5` as 125,000: at most four decimals.
+    private static func percentInMillionths(_ text: String) -> Int? {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count <= 2,
+            parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
+            parts[0].utf8.count <= 3, let whole = Int(parts[0])
+        else { return nil }
+        let decimals = parts.count == 2 ? String(parts[1]) : ""
+        guard decimals.utf8.count <= 4 else { return nil }
+        let padded = decimals + String(repeating: "0", count: 4 - decimals.utf8.count)
+        return whole * 10_000 + (Int(padded) ?? 0)
+    }
+}
+
+extension PolicyReader {
+    private func readAccess(_ item: Item, _ consent: CompiledPolicy.ConsentRule?) -> AccessRule? {
+        guard
+            let section = Section(
+                item, keys: ["role", "purposes", "from", "see", "min_group", "hide"])
+        else { return nil }
+        let role = section.required("role")?.name()
+        let purposes = section.required("purposes").flatMap { accessPurposes($0, consent) }
+        let from = section.required("from").flatMap(placeSet)
+        let see = section.required("see")?.word(AccessRule.Sight.self)
+        var minGroup: Int? = 1
+        if see == .rows {
+            section["min_group"]?.error("`min_group` has no meaning where rows are seen")
+        } else if see == .aggregates {
+            minGroup = section.required("min_group")?.integer(in: Self.minGroupBounds)
+        }
+        let hide = section["hide"].map(columns) ?? []
+        guard let role, let purposes, let from, let see, let minGroup, let hide else { return nil }
+        return .init(
+            role: role, purposes: purposes, from: from, see: see, minGroup: minGroup, hide: hide,
+            position: item.position)
+    }
+
+    /// Below two a group is a person; above a million no site's group is left.
+    private static let minGroupBounds = 2...1_000_000
+
+    private func accessPurposes(_ item: Item, _ consent: CompiledPolicy.ConsentRule?) -> [String]? {
+        guard let texts = item.texts() else { return nil }
+        if texts.isEmpty { item.error("expected at least one purpose") }
+        if let consent {
+            let known = consent.purposes + [Self.dataSubjectRequest]
+            for (text, item) in texts where !known.contains(text) {
+                item.error("unknown purpose `\(text)`" + Spelling.suggestion(text, among: known))
+            }
+        }
+        return texts.isEmpty ? nil : texts.map(\.text)
+    }
+
+    private func placeSet(_ item: Item) -> PlaceSet? {
+        guard let texts = item.texts() else { return nil }
+        if texts.isEmpty { item.error("expected at least one place") }
+        var set = PlaceSet(names: texts.map(\.text), codes: [], isWorld: false)
+        for (text, item) in texts {
+            guard let claim = claim(text, item) else { return nil }
+            set.codes.formUnion(claim.codes)
+            if claim.level == .world { set.isWorld = true }
+        }
+        return texts.isEmpty ? nil : set
+    }
+
+    private func columns(_ item: Item) -> [String]? {
+        guard let texts = item.texts() else { return nil }
+        for (text, item) in texts where !Self.hideable.contains(text) {
+            if Self.alwaysShown.contains(text) {
+                item.error("column `\(text)` is always shown")
+            } else {
+                item.error(
+                    "unknown column `\(text)`" + Spelling.suggestion(text, among: Self.hideable))
+            }
+        }
+        return texts.map(\.text)
+    }
+
+    private static let hideable =
+        ["hit_id", "key_epoch"] + FieldName.allCases.flatMap(\.columns)
+    private static let alwaysShown: Set = [
+        "ts", "site", "event", "consent", "purposes", "signals", "bot", "policy", "rule_set",
+        "geo_build", "sample_rate", "retain_until",
+    ]
+
+    private func readTransfer(_ item: Item) -> TransferRule? {
+        guard let section = Section(item, keys: ["to", "see", "min_group"]) else { return nil }
+        let to = section.required("to").flatMap(placeSet)
+        let minGroup = section.required("min_group")?.integer(in: Self.minGroupBounds)
+        guard let see = section.required("see"), let sight = see.word(AccessRule.Sight.self) else {
+            return nil
+        }
+        if sight == .rows { see.error("rows do not cross a border, only `aggregates` do") }
+        guard let to, let minGroup else { return nil }
+        return .init(to: to, minGroup: minGroup, position: item.position)
+    }
+}
+
+extension CompiledPolicy {
+    /// A policy that admits no hit: it keeps nothing, so nothing else of it has a meaning.
+    fileprivate init(
+        refusing name: String, title: String, source: String, position: FilePosition,
+        claims: [Claim], sites: [SitePattern], route: Route
+    ) {
+        self.init(
+            name: name, title: title, source: source, position: position, claims: claims,
+            sites: sites, route: route,
+            consent: .init(
+                signals: [], absentGrants: false, purposes: [], denied: .drop,
+                position: route.position, absentPosition: route.position,
+                deniedPosition: route.position),
+            fields: .init(position: route.position),
+            retention: .init(hitsDays: 0, fieldDays: [:], position: route.position),
+            sampling: .init(perMillion: 1_000_000, position: route.position), access: [],
+            transfer: []
+        )
+    }
+}
+
+extension CompiledPolicy.FieldRules {
+    /// The fields that are kept in some form.
+    package var kept: Set<FieldName> {
+        var kept: Set<FieldName> = []
+        if ip != nil { kept.insert(.ip) }
+        if user != nil { kept.insert(.user) }
+        if visitor != nil { kept.insert(.visitor) }
+        if userAgent != nil { kept.insert(.userAgent) }
+        if page != nil { kept.insert(.page) }
+        if referrer != nil { kept.insert(.referrer) }
+        if place != nil { kept.insert(.place) }
+        if language != nil { kept.insert(.language) }
+        if parameters != nil { kept.insert(.parameters) }
+        return kept
+    }
+}

@@ -1,0 +1,152 @@
+internal import Bytes
+internal import CordonModel
+
+/// Reads one region file; paths in it are relative to the project.
+struct RegionReader {
+    let problems: ProblemList
+    let layout: ProjectLayout
+
+    static let keys = [
+        "region", "title", "jurisdiction", "node", "collector", "lake", "catalog", "engine", "keys",
+    ]
+
+    func read(_ item: Item, fileName: String) -> RegionConfiguration? {
+        guard let root = Section(item, keys: Self.keys, later: ["service", "seal_key"]) else {
+            return nil
+        }
+        let name = root.required("region")?.name()
+        if let name, name != fileName {
+            root["region"]?.error(
+                "region `\(name)` stands in a file of another name, `\(fileName).yaml`")
+        }
+        let title = root.required("title")?.text()
+        let jurisdiction = root.required("jurisdiction").flatMap(country)
+        if let node = root["node"], let text = node.text(), text != "local" {
+            node.error(
+                "expected `local`, found `\(text)`: other nodes are not supported by this version")
+        }
+        let collector = root.required("collector").flatMap(collector)
+        let state = "var/\(name ?? fileName)"
+        let lake = directory(
+            root["lake"], key: "location", scheme: "file:", later: ["s3:"], default: state + "/lake"
+        )
+        let catalog = directory(
+            root["catalog"], key: "store", scheme: "sqlite:", later: ["postgresql:"],
+            default: state + "/catalog.sqlite")
+        engine(root["engine"])
+        let keys = keysDirectory(root["keys"], default: state + "/keys")
+        guard let name, let title, let jurisdiction, let collector, let lake, let catalog, let keys
+        else { return nil }
+        return RegionConfiguration(
+            name: name, title: title, jurisdiction: jurisdiction, collector: collector,
+            lakeDirectory: layout.absolute(lake), catalogPath: layout.absolute(catalog),
+            keysDirectory: layout.absolute(keys), stateDirectory: layout.absolute(state))
+    }
+
+    private func country(_ item: Item) -> String? {
+        guard let text = item.text() else { return nil }
+        guard PlaceCode.countries.contains(text) else {
+            item.error("expected a country code of ISO 3166-1 such as `DE`, found `\(text)`")
+            return nil
+        }
+        return text
+    }
+
+    private func collector(_ item: Item) -> RegionConfiguration.Collector? {
+        let keys = ["listen", "trusted_proxies", "client_address", "durability"]
+        guard let section = Section(item, keys: keys, later: ["tls"]) else { return nil }
+        let listen = section.required("listen").flatMap(socketAddress)
+        let proxies = section["trusted_proxies"].map { $0.texts()?.map(prefix) ?? [nil] } ?? []
+        typealias Source = RegionConfiguration.ClientAddressSource
+        let source = section["client_address"].map { $0.word(Source.self) } ?? .peer
+        let durability =
+            section["durability"].map { $0.word(RegionConfiguration.Durability.self) } ?? .durable
+        if let source, source != .peer, proxies.isEmpty {
+            section["client_address"]?.error(
+                "`\(source.rawValue)` is only read from trusted proxies: name them in `trusted_proxies`"
+            )
+        }
+        guard let listen, let source, let durability, !proxies.contains(where: { $0 == nil }) else {
+            return nil
+        }
+        return .init(
+            listen: listen, trustedProxies: proxies.compactMap { $0 }, clientAddress: source,
+            durability: durability)
+    }
+
+    private func socketAddress(_ item: Item) -> RegionConfiguration.SocketAddress? {
+        guard let text = item.text() else { return nil }
+        let colon = text.lastIndex(of: ":")
+        var host = colon.map { text[..<$0] } ?? ""
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        if isBracketed { host = host.dropFirst().dropLast() }
+        guard let colon, let port = UInt16(text[text.index(after: colon)...]),
+            let address = IPAddress(host), address.isIPv6 == isBracketed
+        else {
+            item.error(
+                "expected an address and port such as `127.0.0.1:8401` or `[::1]:8401`, found `\(text)`"
+            )
+            return nil
+        }
+        return .init(address: address, port: port)
+    }
+
+    private func prefix(_ text: String, _ item: Item) -> IPPrefix? {
+        if let prefix = IPPrefix(text) { return prefix }
+        item.error(
+            "expected addresses such as `127.0.0.0/8` without bits beyond the length, found `\(text)`"
+        )
+        return nil
+    }
+
+    /// A path behind `scheme`.
+    private func directory(
+        _ item: Item?, key: String, scheme: String, later: [String], default fallback: String
+    ) -> String? {
+        guard let item else { return fallback }
+        guard let value = Section(item, keys: [key])?.required(key), let text = value.text() else {
+            return nil
+        }
+        for other in later where text.hasPrefix(other) {
+            value.error("`\(other)` is not supported by this version, only `\(scheme)` is")
+            return nil
+        }
+        guard text.hasPrefix(scheme), isPath(text.dropFirst(scheme.count)) else {
+            value.error("expected `\(scheme)PATH`, found `\(text)`")
+            return nil
+        }
+        return String(text.dropFirst(scheme.count))
+    }
+
+    private func keysDirectory(_ item: Item?, default fallback: String) -> String? {
+        guard let item else { return fallback }
+        guard let value = Section(item, keys: ["directory"])?.required("directory"),
+            let text = value.text()
+        else { return nil }
+        guard isPath(text[...]) else {
+            value.error("expected a path without `..`, found `\(text)`")
+            return nil
+        }
+        return text
+    }
+
+    /// Whether it is a path that cannot climb out of where it is meant to be.
+    private func isPath(_ text: Substring) -> Bool {
+        !text.isEmpty && !text.hasSuffix("/") && !text.utf8.contains(0)
+            && !text.split(separator: "/").contains { $0 == ".." || $0 == "." }
+    }
+
+    private func engine(_ item: Item?) {
+        guard let item, let section = Section(item, keys: ["driver"], later: ["adbc"]) else {
+            return
+        }
+        guard let driver = section.required("driver"), let text = driver.text() else { return }
+        switch text {
+        case "duckdb": break
+        case "adbc": driver.error("`adbc` is not supported by this version, only `duckdb` is")
+        default:
+            driver.error(
+                "expected `duckdb`, found `\(text)`" + Spelling.suggestion(text, among: ["duckdb"]))
+        }
+    }
+}
