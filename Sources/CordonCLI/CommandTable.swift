@@ -1,6 +1,8 @@
 /// All commands, in the order of `cordon --help`.
 enum CommandTable {
-    static let all: [Command] = []
+    static let all: [Command] = [
+        .scan
+    ]
 
     /// The command that the first words choose, and the words behind it.
     static func match(_ words: [String]) -> (command: Command, rest: [String])? {

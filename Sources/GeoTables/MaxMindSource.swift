@@ -11,14 +11,17 @@ import Glibc
     private let path: String
 
     init(path: String) throws(GeoTableError) {
-        unsafe database = .allocate(capacity: 1)
-        unsafe database.initialize(to: MMDB_s())
-        self.path = path
-        let status = unsafe MMDB_open(path, UInt32(MMDB_MODE_MMAP), database)
+        let opened = UnsafeMutablePointer<MMDB_s>.allocate(capacity: 1)
+        unsafe opened.initialize(to: MMDB_s())
+        let status = unsafe MMDB_open(path, UInt32(MMDB_MODE_MMAP), opened)
         guard status == MMDB_SUCCESS else {
-            unsafe database.deallocate()
+            // The library has closed what it opened.
+            unsafe opened.deallocate()
             throw Self.error(status, path: path)
         }
+        // Only now, because throwing from a whole value would run `deinit`.
+        unsafe database = opened
+        self.path = path
     }
 
     deinit {

@@ -6,7 +6,7 @@ package struct MaxMindWriter: Sendable {
     /// A value of the data section, of the types that location records use.
     package indirect enum Value: Hashable, Sendable {
         case text(String)
-        case number(UInt64)
+        case number(UInt64, NumberType)
         case list([Value])
         /// Pairs in the order they are written.
         case map([Pair])
@@ -18,6 +18,13 @@ package struct MaxMindWriter: Sendable {
                 self.key = key
                 self.value = value
             }
+        }
+
+        /// The unsigned integers of the format, by their type number.
+        package enum NumberType: UInt8, Sendable {
+            case bits16 = 5
+            case bits32 = 6
+            case bits64 = 9
         }
 
         /// The part of a location record that says where: nil for codes that are absent.
@@ -107,12 +114,13 @@ package struct MaxMindWriter: Sendable {
         file += [0xAB, 0xCD, 0xEF]
         file += Array("MaxMind.com".utf8)
         let metadata: [Value.Pair] = [
-            .init("binary_format_major_version", .number(2)),
-            .init("binary_format_minor_version", .number(0)),
-            .init("build_epoch", .number(epoch)), .init("database_type", .text(type)),
+            .init("binary_format_major_version", .number(2, .bits16)),
+            .init("binary_format_minor_version", .number(0, .bits16)),
+            .init("build_epoch", .number(epoch, .bits64)), .init("database_type", .text(type)),
             .init("description", .map([.init("en", .text(type))])),
-            .init("ip_version", .number(6)), .init("languages", .list([.text("en")])),
-            .init("node_count", .number(UInt64(count))), .init("record_size", .number(32)),
+            .init("ip_version", .number(6, .bits16)), .init("languages", .list([.text("en")])),
+            .init("node_count", .number(UInt64(count), .bits32)),
+            .init("record_size", .number(32, .bits16)),
         ]
         Self.encode(.map(metadata), to: &file)
         return file
@@ -123,10 +131,10 @@ package struct MaxMindWriter: Sendable {
         case .text(let text):
             encode(type: 2, size: text.utf8.count, to: &bytes)
             bytes += Array(text.utf8)
-        case .number(let number):
-            // An unsigned integer of 64 bits (extended type 9), without leading zero bytes.
+        case .number(let number, let type):
+            // Without leading zero bytes.
             let size = (64 - number.leadingZeroBitCount + 7) / 8
-            encode(type: 9, size: size, to: &bytes)
+            encode(type: type.rawValue, size: size, to: &bytes)
             for index in (0..<size).reversed() {
                 bytes.append(UInt8(truncatingIfNeeded: number >> UInt64(index * 8)))
             }

@@ -1,0 +1,80 @@
+package import Bytes
+package import CordonModel
+package import Crypto
+
+/// A field of a record that holds a pseudonym.
+package enum PseudonymField: UInt8, CaseIterable, Sendable {
+    case user, visitor
+
+    /// The word in key file names, and the tag that keeps the fields' pseudonyms apart.
+    package var text: String { self == .user ? "user" : "visitor" }
+
+    package init?(text: some StringProtocol) {
+        guard let field = Self.allCases.first(where: { $0.text == text }) else { return nil }
+        self = field
+    }
+}
+
+/// The key that makes a field's pseudonyms during one epoch.
+///
+/// A pseudonym is the first 16 bytes of HMAC-SHA256 under the epoch's key over
+/// `tag ‖ 0x00 ‖ (length:u32-BE ‖ piece)*` (`Docs/formats/keys.md`). Lengths stand before the pieces, so no
+/// two different lists of pieces give the same bytes. This is the only place that computes one:
+/// the edge makes pseudonyms with it, erasure finds them with it.
+package struct PseudonymKey: Sendable {
+    package let field: PseudonymField
+    package let period: KeyPeriod
+    /// First day of the epoch.
+    package let start: Day
+    private let key: HMACKey
+
+    package init(field: PseudonymField, period: KeyPeriod, start: Day, key: HMACKey) {
+        self.field = field
+        self.period = period
+        self.start = start
+        self.key = key
+    }
+
+    /// The pseudonym of a user id, byte for byte as the site sent it. Allocates nothing.
+    package func pseudonym(user id: Span<UInt8>) -> Pseudonym {
+        precondition(field == .user, "a visitor key makes no user pseudonyms")
+        var code = begin()
+        Self.absorb(id, into: &code)
+        return Pseudonym(value: code.finalize().leading128)
+    }
+
+    /// The pseudonym of who came from `address` with `userAgent` (empty when there was none) to `site`. An
+    /// IPv4-mapped address counts as its IPv4 address. Allocates nothing.
+    package func pseudonym(
+        address: IPAddress, userAgent: Span<UInt8>, site: Span<UInt8>
+    ) -> Pseudonym {
+        precondition(field == .visitor, "a user key makes no visitor pseudonyms")
+        let plain = address.unmapped
+        var code = begin()
+        let byteCount = plain.bitCount / 8
+        code.update(bigEndian: UInt32(byteCount))
+        for index in (0..<byteCount).reversed() {
+            code.update(UInt8(truncatingIfNeeded: plain.value >> UInt128(8 * index)))
+        }
+        Self.absorb(userAgent, into: &code)
+        Self.absorb(site, into: &code)
+        return Pseudonym(value: code.finalize().leading128)
+    }
+
+    private func begin() -> HMAC {
+        var code = key.begin()
+        switch field {
+        case .user: code.update(Self.userTag.span)
+        case .visitor: code.update(Self.visitorTag.span)
+        }
+        return code
+    }
+
+    private static func absorb(_ piece: Span<UInt8>, into code: inout HMAC) {
+        code.update(bigEndian: UInt32(piece.count))
+        code.update(piece)
+    }
+
+    private static let userTag = Array("user\u{0}".utf8)
+    private static let visitorTag = Array("visitor\u{0}".utf8)
+}
