@@ -40,21 +40,24 @@ private struct ScanRun {
     private let digests: [String]
 
     private struct Line: Encodable {
-        let value_digest: String
+        let valueDigest: String
         let path: String
         let offset: Int?
         let encoding: String
 
         func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: Key.self)
-            try container.encode(value_digest, forKey: .value_digest)
+            try container.encode(valueDigest, forKey: .valueDigest)
             try container.encode(path, forKey: .path)
             // A value in a path has no offset, and says so.
             try container.encode(offset, forKey: .offset)
             try container.encode(encoding, forKey: .encoding)
         }
 
-        private enum Key: String, CodingKey { case value_digest, path, offset, encoding }
+        private enum Key: String, CodingKey {
+            case valueDigest = "value_digest"
+            case path, offset, encoding
+        }
     }
 
     init(_ arguments: Arguments, values: [[UInt8]]) throws {
@@ -78,7 +81,7 @@ private struct ScanRun {
             do {
                 try console.print(
                     json: Line(
-                        value_digest: digests[match.value], path: match.path, offset: match.offset,
+                        valueDigest: digests[match.value], path: match.path, offset: match.offset,
                         encoding: match.encoding))
             } catch { failure = error }
         }
