@@ -156,7 +156,12 @@ let package = Package(
         tests("CordonServer"),
         tests("CordonCLI"),
         .testTarget(
-            name: "Integration", dependencies: ["TestSupport", "Bytes"], path: "Tests/Integration",
+            name: "Integration",
+            dependencies: [
+                "TestSupport", "Bytes", "Engine", "CordonModel", "CordonJournal", "CordonLake",
+                "CordonCatalog",
+            ],
+            path: "Tests/Integration",
             swiftSettings: strict),
     ]
 )
