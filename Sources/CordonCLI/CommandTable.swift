@@ -1,7 +1,8 @@
 /// All commands, in the order of `cordon --help`.
 enum CommandTable {
     static let all: [Command] = [
-        .scan
+        .geoBuild, .geoLookup, .geoInfo, .geoDiff,
+        .scan,
     ]
 
     /// The command that the first words choose, and the words behind it.

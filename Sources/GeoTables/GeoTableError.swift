@@ -43,5 +43,8 @@ package struct GeoTableError: Error, Equatable, Sendable, CustomStringConvertibl
         self.errno = errno
     }
 
-    package var description: String { "\(path)\(line.map { ":\($0)" } ?? ""): \(text)" }
+    package var description: String {
+        // The text of a failed system call names the file already.
+        code == .systemCall ? text : "\(path)\(line.map { ":\($0)" } ?? ""): \(text)"
+    }
 }
