@@ -3,6 +3,7 @@ enum CommandTable {
     static let all: [Command] = [
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,
         .scan,
+        .doctor,
     ]
 
     /// The command that the first words choose, and the words behind it.

@@ -1,0 +1,184 @@
+import CordonKeys
+import CordonModel
+import CordonPolicy
+import Engine
+import Foundation
+import GeoTables
+import LinuxIO
+import UserAgents
+
+/// Looks at everything that a project needs of its machine and of its own files; changes nothing.
+struct DoctorChecks {
+    let project: ProjectLayout
+
+    /// A place that has less than this left cannot take a day of an ordinary site.
+    private static let freeBytesMin = 1 << 30
+    /// Address ranges move between countries by some per cent a year.
+    private static let geoTableDaysMax = 90
+    /// Connections of one collector; each takes a descriptor.
+    private static let descriptorsMin: UInt64 = 4096
+    private static let secondsADay = 86_400.0
+
+    func run() -> [DoctorFinding] {
+        var findings = [engine(), userAgents(), seccomp(), descriptors()]
+        guard (try? File.exists(project.regionsDirectory)) == true else {
+            let detail = "`\(project.root)` has no folder Regions, so it is no project"
+            return findings + [
+                .wrong(
+                    "project", detail,
+                    fix: "cordon init \(project.root), or name another with --project")
+            ]
+        }
+        findings += [clock(), geoTable(), diskSpace()]
+        return findings + configuration()
+    }
+
+    // MARK: The machine
+
+    private func engine() -> DoctorFinding {
+        do throws(EngineError) {
+            let library = try DuckDBLibrary.load()
+            let version = try EngineConnection().text("SELECT version()") ?? "unknown version"
+            return .well("engine", "DuckDB \(version) from \(library.path)")
+        } catch {
+            return .wrong(
+                "engine", "\(error)", fix: "scripts/setup, or CORDON_DUCKDB=/path/to/libduckdb.so")
+        }
+    }
+
+    private func userAgents() -> DoctorFinding {
+        do throws(UserAgentRulesError) {
+            let rules = try UserAgentRules.loadInstalled()
+            return .well("user agent rules", "\(rules.count) rules, \(rules.origin)")
+        } catch {
+            return .wrong(
+                "user agent rules", "\(error)",
+                fix: "scripts/setup, or \(UserAgentRules.environmentVariable)=/path/to/rules.tsv")
+        }
+    }
+
+    private func seccomp() -> DoctorFinding {
+        let actions = (try? File.read("/proc/sys/kernel/seccomp/actions_avail")) ?? []
+        return actions.isEmpty
+            ? .wrong(
+                "seccomp", "this kernel does not offer it, so queries cannot be confined",
+                fix: "a kernel built with seccomp filters")
+            : .well("seccomp", "filters are available")
+    }
+
+    private func descriptors() -> DoctorFinding {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return .doubtful(
+                "open files", "the limit cannot be read", fix: "ulimit -n \(Self.descriptorsMin)")
+        }
+        let count = UInt64(limit.rlim_cur)
+        return count >= Self.descriptorsMin
+            ? .well("open files", "up to \(count)")
+            : .doubtful(
+                "open files", "up to \(count), which bounds the connections of a collector",
+                fix: "ulimit -n \(Self.descriptorsMin), or LimitNOFILE= in the service's unit")
+    }
+
+    // MARK: The project
+
+    /// A clock that is behind gives hits a wrong day and a wrong end of retention.
+    private func clock() -> DoctorFinding {
+        let now = Date().timeIntervalSince1970
+        let files = [project.geoTablePath, project.regionsDirectory, project.policiesDirectory]
+        let latest = files.compactMap { try? File.metadata($0)?.modifiedMicroseconds }.max() ?? 0
+        let ahead = Double(latest) / 1_000_000 - now
+        let text = Date().formatted(.iso8601)
+        return ahead < Self.secondsADay / 24
+            ? .well("clock", text)
+            : .wrong(
+                "clock", "\(text), but the project's files are \(Int(ahead / 3600)) hours younger",
+                fix: "set the clock and keep it set: apt-get install systemd-timesyncd")
+    }
+
+    private func geoTable() -> DoctorFinding {
+        let path = project.geoTablePath
+        let fix =
+            "cordon geo build --format tor-geoipdb --out \(path) /usr/share/tor/geoip /usr/share/tor/geoip6"
+        do {
+            guard let metadata = try File.metadata(path) else {
+                return .wrong(
+                    "geo table", "`\(path)` is missing, so every place would be unknown", fix: fix)
+            }
+            let table = try GeoTable(mapping: path)
+            let age =
+                Date().timeIntervalSince1970 - Double(metadata.modifiedMicroseconds) / 1_000_000
+            let days = max(0, Int(age / Self.secondsADay))
+            let detail =
+                "build \(table.build), \(table.places.count) places, made \(days) day(s) ago"
+            return days <= Self.geoTableDaysMax
+                ? .well("geo table", detail)
+                : .doubtful("geo table", detail, fix: "apt-get upgrade tor-geoipdb, then \(fix)")
+        } catch {
+            return .wrong("geo table", "\(error)", fix: fix)
+        }
+    }
+
+    private func diskSpace() -> DoctorFinding {
+        var status = statvfs()
+        guard unsafe statvfs(project.root, &status) == 0 else {
+            return .doubtful("disk space", "cannot be read", fix: "df \(project.root)")
+        }
+        let free = Int(status.f_bavail) * Int(status.f_frsize)
+        let text = "\(free >> 30) GiB free below \(project.root)"
+        return free >= Self.freeBytesMin
+            ? .well("disk space", text)
+            : .wrong(
+                "disk space", text + ": a full disk makes the collector answer 503",
+                fix: "make room; cordon retention plan says what is due")
+    }
+
+    private func configuration() -> [DoctorFinding] {
+        let today = Day(number: Int32(Date().timeIntervalSince1970 / Self.secondsADay))
+        do throws(ConfigurationErrors) {
+            let configuration = try ProjectConfiguration.load(project, now: today)
+            let detail =
+                "\(configuration.regions.count) region(s), \(configuration.ruleSet.policies.count) policies, "
+                + "\(configuration.warnings.count) warning(s)"
+            let finding: DoctorFinding =
+                configuration.warnings.isEmpty
+                ? .well("configuration", detail)
+                : .doubtful("configuration", detail, fix: "cordon check says each")
+            return [finding] + configuration.regions.flatMap(region)
+        } catch {
+            let first = error.problems.first.map { "\($0)" } ?? ""
+            return [
+                .wrong(
+                    "configuration", "\(error.problems.count) mistake(s), the first: \(first)",
+                    fix: "cordon check says each, with file and line")
+            ]
+        }
+    }
+
+    private func region(_ region: RegionConfiguration) -> [DoctorFinding] {
+        let name = "region \(region.name)"
+        var findings: [DoctorFinding] = []
+        do throws(KeysError) {
+            let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+            findings.append(.well("\(name), keys", "\(try keys.epochs().count) pseudonym key(s)"))
+        } catch {
+            let isThere = (try? File.exists(region.keysDirectory)) == true
+            findings.append(
+                .wrong(
+                    "\(name), keys", "\(error)",
+                    fix: isThere ? "chmod -R u=rwX,go= \(region.keysDirectory)" : "cordon init"))
+        }
+        let folders: Set = [
+            region.stateDirectory, region.lakeDirectory, File.parent(of: region.catalogPath),
+        ]
+        let closed = folders.sorted().filter { unsafe access($0, R_OK | W_OK | X_OK) != 0 }
+        findings.append(
+            closed.isEmpty
+                ? .well("\(name), folders", "can be written")
+                : .wrong(
+                    "\(name), folders",
+                    "missing or not writable: \(closed.joined(separator: ", "))",
+                    fix: "cordon init, or chown them to the user that runs cordon"))
+        return findings
+    }
+}
