@@ -1,9 +1,11 @@
 /// All commands, in the order of `cordon --help`.
 enum CommandTable {
     static let all: [Command] = [
+        .check,
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,
         .scan,
         .doctor,
+        .policyExplain, .policyTest,
     ]
 
     /// The command that the first words choose, and the words behind it.

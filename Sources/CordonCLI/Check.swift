@@ -1,0 +1,120 @@
+import CordonModel
+import CordonPolicy
+import LinuxIO
+
+extension Command {
+    static let check = Command(
+        ["check"],
+        summary: "validate regions, policies, atlas and cases; lint",
+        example: "cordon check --project my-project"
+    ) { arguments, console in
+        let loaded: Result<ProjectConfiguration, ConfigurationErrors>
+        do throws(ConfigurationErrors) {
+            let layout = CordonCLI.project(arguments)
+            loaded = .success(try ProjectConfiguration.load(layout, now: CordonCLI.today))
+        } catch {
+            loaded = .failure(error)
+        }
+        switch loaded {
+        case .success(let project):
+            try report(project, arguments, console)
+            return .done
+        case .failure(let errors):
+            try report(errors, arguments, console)
+            return .foundProblem
+        }
+    }
+
+    private static func report(
+        _ errors: ConfigurationErrors, _ arguments: Arguments, _ console: Console
+    ) throws {
+        for warning in errors.warnings { console.note("warning: \(warning.description)") }
+        if arguments.wantsJSON {
+            try console.print(json: CheckReport(errors: errors.problems, warnings: errors.warnings))
+        } else {
+            for problem in errors.problems { console.print(problem.description) }
+            console.note(count(errors.problems.count, "mistake"))
+        }
+    }
+
+    private static func report(
+        _ project: ProjectConfiguration, _ arguments: Arguments, _ console: Console
+    ) throws {
+        for warning in project.warnings { console.note("warning: \(warning.description)") }
+        if arguments.wantsJSON {
+            try console.print(json: CheckReport(project))
+        } else {
+            let regions = count(project.regions.count, "region")
+            let policies = count(project.ruleSet.policies.count, "policy", "policies")
+            console.print("ok: \(regions), \(policies), rule set \(project.ruleSet.digest)")
+        }
+    }
+
+    private static func count(_ number: Int, _ noun: String, _ plural: String? = nil) -> String {
+        "\(number) \(number == 1 ? noun : plural ?? noun + "s")"
+    }
+}
+
+/// The JSON of `check`.
+private struct CheckReport: Encodable {
+    struct Problem: Encodable {
+        var file: String
+        var line: Int
+        var column: Int
+        var text: String
+
+        init(_ problem: ConfigurationProblem) {
+            file = problem.position.file
+            line = problem.position.line
+            column = problem.position.column
+            text = problem.text
+        }
+    }
+
+    var ok: Bool
+    var regions: [String]
+    var policies: [String]
+    var ruleSet: String?
+    var errors: [Problem]
+    var warnings: [Problem]
+
+    private enum CodingKeys: String, CodingKey {
+        case ok, regions, policies, errors, warnings
+        case ruleSet = "rule_set"
+    }
+
+    init(_ project: ProjectConfiguration) {
+        ok = true
+        regions = project.regions.map(\.name)
+        policies = project.ruleSet.policies.map(\.name)
+        ruleSet = project.ruleSet.digest
+        errors = []
+        warnings = project.warnings.map(Problem.init)
+    }
+
+    init(errors: [ConfigurationProblem], warnings: [ConfigurationProblem]) {
+        ok = false
+        regions = []
+        policies = []
+        self.errors = errors.map(Problem.init)
+        self.warnings = warnings.map(Problem.init)
+    }
+}
+
+extension CordonCLI {
+    /// The present day in UTC.
+    static var today: Day {
+        Day(Timestamp(microseconds: SystemClock.realtimeMicroseconds()))
+    }
+
+    /// The project's checked configuration; its mistakes end the command, one a line.
+    static func configuration(_ arguments: Arguments) throws -> ProjectConfiguration {
+        do throws(ConfigurationErrors) {
+            return try ProjectConfiguration.load(project(arguments), now: today)
+        } catch {
+            throw CommandFailure(
+                text: "the configuration has mistakes\n" + error.description,
+                exitCode: .foundProblem)
+        }
+    }
+}
