@@ -146,7 +146,7 @@ struct DoctorChecks {
                 : .doubtful("configuration", detail, fix: "cordon check says each")
             return [finding] + configuration.regions.flatMap(region)
         } catch {
-            let first = error.problems.first.map { "\($0)" } ?? ""
+            let first = error.problems.first?.description ?? ""
             return [
                 .wrong(
                     "configuration", "\(error.problems.count) mistake(s), the first: \(first)",

@@ -45,7 +45,7 @@ import Testing
         try File.write(folder.file("Regions/one.yaml"), Array("region: one\ncolour: blue\n".utf8))
         let finding = finding("configuration")
         #expect(finding?.state == .wrong)
-        #expect(finding?.detail.contains(".yaml") == true)
+        #expect(finding?.detail.contains("the first: Policies:1:1: ") == true)
         #expect(finding?.fix?.contains("cordon check") == true)
     }
 
