@@ -69,7 +69,9 @@ let package = Package(
         // core
         target("CordonModel", ["Bytes"]),
         target("CordonKeys", ["Bytes", "LinuxIO", "Crypto", "CordonModel"]),
-        target("CordonPolicy", ["Bytes", "LinuxIO", "Crypto", "GeoTables", "YAML", "Consent", "CordonModel"]),
+        target(
+            "CordonPolicy",
+            ["Bytes", "LinuxIO", "Crypto", "GeoTables", "YAML", "Consent", "CordonModel"]),
         target("CordonJournal", ["Bytes", "LinuxIO", "SQLite", "CordonModel"]),
         target("CordonAudit", ["Bytes", "LinuxIO", "Crypto", "Merkle", "CordonModel"]),
 
