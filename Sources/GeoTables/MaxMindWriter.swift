@@ -96,7 +96,7 @@ package struct MaxMindWriter: Sendable {
         return offset
     }
 
-    /// The bytes of the file, with 32-bit records, stating `epoch` (seconds since 1970) as its time.
+    /// The bytes of the file, with 32-bit records, stating `epoch` (seconds since 1970, above 0) as its time.
     package func encode(epoch: UInt64) -> [UInt8] {
         let count = UInt32(left.count)
         func final(_ record: UInt32) -> UInt32 {
