@@ -118,8 +118,8 @@ let package = Package(
             "CordonCLI",
             [
                 "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "Engine", "GeoTables",
-                "UserAgents", "HTTP", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
-                "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog", "CordonQuery",
+                "UserAgents", "HTTP", "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
+                "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog", "CordonQuery",
                 "CordonSubjects", "WorldTraffic", "CordonServer",
             ]),
         .executableTarget(
@@ -152,7 +152,10 @@ let package = Package(
         tests("CordonEdge"),
         tests("CordonLake", ["CordonCatalog"]),
         tests("CordonCatalog"),
-        tests("CordonQuery"),
+        tests("CordonQuery", ["QueryWorkerHost"]),
+        .executableTarget(
+            name: "QueryWorkerHost", dependencies: ["CordonQuery"], path: "Tests/QueryWorkerHost",
+            swiftSettings: strict),
         tests("CordonSubjects"),
         tests("WorldTraffic"),
         tests("CordonServer"),

@@ -2,8 +2,6 @@
 enum CommandTable {
     static let all: [Command] = [
         .check,
-        .deliver,
-        .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,
         .scan,
         .doctor,

@@ -1,5 +1,6 @@
 internal import CADBC
 internal import Glibc
+internal import LinuxIO
 internal import Synchronization
 
 /// The engine's shared library, opened once in a process and never closed.
@@ -77,43 +78,19 @@ internal import Synchronization
         return unsafe DuckDBLibrary(path: path, driver: driver)
     }
 
-    /// Files in `.deps/duckdb` of the executable's folder and of those above it, nearest first.
+    /// Libraries in the folders that set-up fills, nearest first.
     private static func installedFiles() -> [String] {
-        var files: [String] = []
-        var folder = executablePath()
-        while let slash = folder.lastIndex(of: "/") {
-            folder = String(folder[..<slash])
-            let directory = folder + "/.deps/duckdb"
-            files += entries(of: directory)
+        InstalledData.candidates("duckdb").flatMap { folder in
+            entries(of: folder)
                 .filter {
                     ($0.hasPrefix("_duckdb") || $0.hasPrefix("libduckdb")) && $0.hasSuffix(".so")
                 }
-                .sorted().map { directory + "/" + $0 }
-        }
-        return files
-    }
-
-    private static func executablePath() -> String {
-        unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Int(PATH_MAX)) { buffer in
-            let bytes = UnsafeMutableRawPointer(buffer.baseAddress!)
-            let count = unsafe readlink(
-                "/proc/self/exe", bytes.assumingMemoryBound(to: CChar.self), buffer.count)
-            guard count > 0 else { return "" }
-            return unsafe String(decoding: buffer[..<count], as: UTF8.self)
+                .sorted().map { folder + "/" + $0 }
         }
     }
 
-    private static func entries(of directory: String) -> [String] {
-        guard let handle = unsafe opendir(directory) else { return [] }
-        defer { unsafe closedir(handle) }
-        var names: [String] = []
-        while let entry = unsafe readdir(handle) {
-            // SAFETY: `d_name` is a zero-terminated string within the entry that `readdir` returned.
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { place in
-                unsafe String(cString: UnsafeRawPointer(place).assumingMemoryBound(to: CChar.self))
-            }
-            names.append(name)
-        }
-        return names
+    /// Names in a folder; none when it is not there, because then it holds no library.
+    private static func entries(of folder: String) -> [String] {
+        (try? Directory.list(folder)) ?? []
     }
 }

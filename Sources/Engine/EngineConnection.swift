@@ -64,7 +64,8 @@ package final class EngineConnection {
     package func execute(_ sql: String) throws(EngineError) {
         let statement = try EngineStatement(on: self)
         try statement.setQuery(sql)
-        _ = try statement.run()
+        let result = try statement.run()
+        while try result.next() != nil {}
     }
 
     /// Runs one or more statements and returns the rows of the last.

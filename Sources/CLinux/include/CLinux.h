@@ -4,4 +4,5 @@
 #include <linux/landlock.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include "CLinuxSandbox.h"
 #include "CLinuxSockets.h"

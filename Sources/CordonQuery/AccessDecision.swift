@@ -1,0 +1,129 @@
+package import CordonModel
+package import CordonPolicy
+
+/// What a principal may see of a region's rows: decided row by row, by the policy that admitted the row.
+package struct Access: Equatable, Sendable {
+    /// The rows of one policy, and how they show.
+    package struct Grant: Equatable, Sendable {
+        package var policy: String
+        package var sight: AccessRule.Sight
+        package var minGroup: Int
+        /// Columns that read as null.
+        package var hidden: Set<String>
+        /// Ages in days after which fields read as null.
+        package var fieldDays: [FieldName: Int]
+        /// The rule that grants; for a principal who asks from outside, the transfer rule.
+        package var position: FilePosition
+    }
+
+    /// At least one, in the order of the policies' names.
+    package let grants: [Grant]
+
+    /// Least number of people in a group, when anything may be seen as aggregates only; then the whole query is held to
+    /// it, because rows of several policies mix in one result.
+    package var minGroup: Int? {
+        grants.contains { $0.sight == .aggregates } ? grants.map(\.minGroup).max() : nil
+    }
+
+    /// The grant that a refusal for its group size names: the one that asks for the largest group.
+    var strictest: Grant {
+        let restricted = grants.filter { $0.sight == .aggregates }
+        return restricted.max { $0.minGroup < $1.minGroup } ?? grants[0]
+    }
+
+    /// The rules that grant, each once, as `file:line`.
+    package var rules: [String] {
+        var texts: [String] = []
+        for grant in grants where !texts.contains(grant.position.text) {
+            texts.append(grant.position.text)
+        }
+        return texts
+    }
+}
+
+/// Finds the rules that let a principal see rows of a region.
+///
+/// For each policy whose home is the region: the first access rule with the principal's role and purpose whose `from`
+/// holds the place. Failing that, where role and purpose fit and only the place does not, the first transfer rule whose
+/// `to` holds the place, under whatever both rules hide and the larger of both groups. Else the policy's rows do not exist
+/// for this principal.
+package enum AccessDecision: Equatable, Sendable {
+    case granted(Access)
+    case refused(Refusal)
+
+    package init(for principal: Principal, in region: String, under policies: [CompiledPolicy]) {
+        let local = policies.filter { $0.route.region == region }
+        let grants = local.compactMap { Self.grant(principal, $0) }
+        if grants.isEmpty {
+            self = .refused(Self.refusal(principal, region, local))
+        } else {
+            self = .granted(Access(grants: grants))
+        }
+    }
+
+    private static func fitting(_ principal: Principal, _ policy: CompiledPolicy) -> [AccessRule] {
+        policy.access.filter {
+            $0.role == principal.role && $0.purposes.contains(principal.purpose)
+        }
+    }
+
+    private static func grant(_ principal: Principal, _ policy: CompiledPolicy) -> Access.Grant? {
+        let rules = fitting(principal, policy)
+        if let rule = rules.first(where: { $0.from.contains(principal.place) }) {
+            return Access.Grant(
+                policy: policy.name, sight: rule.see, minGroup: rule.minGroup,
+                hidden: Set(rule.hide), fieldDays: policy.retention.fieldDays,
+                position: rule.position)
+        }
+        guard let rule = rules.first,
+            let transfer = policy.transfer.first(where: { $0.to.contains(principal.place) })
+        else { return nil }
+        return Access.Grant(
+            policy: policy.name, sight: transfer.see == .rows ? rule.see : .aggregates,
+            minGroup: max(rule.minGroup, transfer.minGroup),
+            hidden: Set(rules.flatMap(\.hide)), fieldDays: policy.retention.fieldDays,
+            position: transfer.position)
+    }
+
+    /// The refusal that names the rule nearest to what was asked: one that fails by its place, else by its purpose, else
+    /// by its role.
+    private static func refusal(
+        _ principal: Principal, _ region: String, _ policies: [CompiledPolicy]
+    ) -> Refusal {
+        for policy in policies {
+            guard let rule = fitting(principal, policy).first else { continue }
+            let allowed = rule.from.names.joined(separator: ", ")
+            let head =
+                "policy `\(policy.name)` keeps rows in region `\(region)` and lets role `\(principal.role)`"
+                + " ask for `\(principal.purpose)` from \(allowed) only, not from `\(principal.place)`"
+            guard let transfer = policy.transfer.first else {
+                return Refusal(
+                    rule: "access", at: rule.position, text: head + "; it has no transfer rule")
+            }
+            let reached = policy.transfer.flatMap(\.to.names).joined(separator: ", ")
+            return Refusal(
+                rule: "transfer", at: transfer.position,
+                text: head + "; its transfer rules reach \(reached)")
+        }
+        for policy in policies {
+            let rules = policy.access.filter { $0.role == principal.role }
+            guard let rule = rules.first else { continue }
+            let purposes = rules.flatMap(\.purposes).map { "`\($0)`" }.joined(separator: ", ")
+            return Refusal(
+                rule: "access", at: rule.position,
+                text: "role `\(principal.role)` may ask for the purposes \(purposes) under policy"
+                    + " `\(policy.name)`, not for `\(principal.purpose)`")
+        }
+        guard let policy = policies.first else {
+            return Refusal(
+                rule: "access", text: "no policy keeps rows in region `\(region)`")
+        }
+        let roles = Set(policies.flatMap { $0.access.map(\.role) }).sorted()
+        return Refusal(
+            rule: "access", at: policy.access.first?.position ?? policy.position,
+            text: "no policy of region `\(region)` has an access rule for role `\(principal.role)`"
+                + (roles.isEmpty
+                    ? ""
+                    : "; there are rules for \(roles.map { "`\($0)`" }.joined(separator: ", "))"))
+    }
+}

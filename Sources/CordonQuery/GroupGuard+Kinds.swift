@@ -1,0 +1,66 @@
+/// How much an expression tells of one person; see ``HitsColumn/Kind``.
+extension GroupGuard {
+    /// How much an expression over rows tells of one person.
+    func kind(_ node: JSONTree, _ rows: Relation.Rows) -> HitsColumn.Kind {
+        switch node["class"].string {
+        case "COLUMN_REF":
+            let names = node["column_names"].array.compactMap { $0.string?.lowercased() }
+            guard let name = names.last else { return .opaque }
+            if names.count == 1 { return rows.kinds[name] ?? .opaque }
+            let qualifier = names[names.count - 2]
+            return rows.qualifiers.contains(qualifier) ? rows.kinds[name] ?? .opaque : .opaque
+        case "CONSTANT":
+            if case .number = node["value"]["value"] { return .measure }
+            return .opaque
+        case "CAST":
+            let kind = kind(node["child"], rows)
+            return kind == .fine && node["cast_type"]["id"].string == "DATE" ? .coarse : kind
+        case "OPERATOR":
+            let children = node["children"].array
+            switch node["type"].string {
+            case "ARRAY_EXTRACT":
+                guard children.count == 2, children[1]["class"].string == "CONSTANT" else {
+                    return .opaque
+                }
+                return kind(children[0], rows)
+            default: return .opaque
+            }
+        case "FUNCTION": return functionKind(node, rows)
+        default: return .opaque
+        }
+    }
+
+    private func functionKind(_ node: JSONTree, _ rows: Relation.Rows) -> HitsColumn.Kind {
+        let name = node["function_name"].string?.lowercased() ?? ""
+        let children = node["children"].array
+        switch name {
+        case "+", "-", "*", "/", "//", "abs", "round", "floor", "ceil", "ceiling":
+            return measure(children, rows)
+        case "element_at", "map_extract_value", "map_extract", "array_extract", "list_extract":
+            guard children.count == 2, children[1]["class"].string == "CONSTANT" else {
+                return .opaque
+            }
+            return kind(children[0], rows)
+        case "date_trunc", "datetrunc", "date_part", "datepart", "time_bucket":
+            guard children.count == 2, children[0]["class"].string == "CONSTANT",
+                kind(children[1], rows) != .opaque
+            else { return .opaque }
+            let unit = children[0]["value"]["value"].string?.lowercased() ?? ""
+            let isDay = ["day", "week", "month", "quarter", "year"].contains(unit)
+            return isDay && name.hasSuffix("trunc") ? .coarse : .fine
+        case "year", "quarter", "month", "week", "weekday", "dayofweek", "dayofyear", "isodow",
+            "day", "dayofmonth", "dayname", "monthname", "hour", "lower", "upper", "lcase", "ucase",
+            "unnest", "timezone":
+            guard let last = children.last,
+                children.dropLast().allSatisfy({ $0["class"].string == "CONSTANT" })
+            else { return .opaque }
+            let inner = kind(last, rows)
+            return inner == .measure ? .fine : inner
+        default: return .opaque
+        }
+    }
+
+    private func measure(_ nodes: [JSONTree], _ rows: Relation.Rows) -> HitsColumn.Kind {
+        nodes.allSatisfy { kind($0, rows) == .measure } ? .measure : .opaque
+    }
+}

@@ -1,0 +1,55 @@
+internal import CordonPolicy
+
+/// A column of the table `pixels.hits`, as the engine reads it.
+struct HitsColumn: Sendable {
+    /// How much a value tells of one person: what an aggregate may do with it.
+    enum Kind: Sendable {
+        /// Few values, each shared by many hits: may be the result of `min`, `max` and `mode`.
+        case coarse
+        /// A number that is measured, not a description of somebody: may be summed and averaged.
+        case measure
+        /// Everything else that a hit has: may group, filter and be counted.
+        case fine
+        /// Computed by the query in a way that may single somebody out: may group and filter.
+        case opaque
+    }
+
+    let name: String
+    let type: String
+    let kind: Kind
+
+    static let all: [HitsColumn] = [
+        .init(name: "hit_id", type: "UUID", kind: .fine),
+        .init(name: "ts", type: "TIMESTAMP WITH TIME ZONE", kind: .fine),
+        .init(name: "site", type: "VARCHAR", kind: .coarse),
+        .init(name: "event", type: "VARCHAR", kind: .coarse),
+        .init(name: "page_host", type: "VARCHAR", kind: .fine),
+        .init(name: "page_path", type: "VARCHAR", kind: .fine),
+        .init(name: "referrer_host", type: "VARCHAR", kind: .fine),
+        .init(name: "visitor", type: "VARCHAR", kind: .fine),
+        .init(name: "user", type: "VARCHAR", kind: .fine),
+        .init(name: "key_epoch", type: "INTEGER", kind: .fine),
+        .init(name: "ip_prefix", type: "VARCHAR", kind: .fine),
+        .init(name: "country", type: "VARCHAR", kind: .coarse),
+        .init(name: "subdivision", type: "VARCHAR", kind: .coarse),
+        .init(name: "browser", type: "VARCHAR", kind: .coarse),
+        .init(name: "os", type: "VARCHAR", kind: .coarse),
+        .init(name: "device", type: "VARCHAR", kind: .coarse),
+        .init(name: "language", type: "VARCHAR", kind: .coarse),
+        .init(name: "consent", type: "VARCHAR", kind: .coarse),
+        .init(name: "purposes", type: "VARCHAR[]", kind: .fine),
+        .init(name: "signals", type: "VARCHAR[]", kind: .fine),
+        .init(name: "bot", type: "BOOLEAN", kind: .coarse),
+        .init(name: "policy", type: "VARCHAR", kind: .coarse),
+        .init(name: "rule_set", type: "VARCHAR", kind: .coarse),
+        .init(name: "geo_build", type: "VARCHAR", kind: .coarse),
+        .init(name: "sample_rate", type: "FLOAT", kind: .measure),
+        .init(name: "retain_until", type: "DATE", kind: .coarse),
+        .init(name: "params", type: "MAP(VARCHAR, VARCHAR)", kind: .measure),
+    ]
+
+    /// The column that stands for the person of a row in the view of a principal who sees aggregates. No query may name
+    /// it, nor anything else that begins with ``reservedPrefix``.
+    static let person = "cordon_person"
+    static let reservedPrefix = "cordon_"
+}

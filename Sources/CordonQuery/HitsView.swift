@@ -1,0 +1,102 @@
+internal import CordonModel
+internal import CordonPolicy
+
+/// The SQL of the relation `hits` for one principal: rows of the policies that are granted, live, not suppressed, and
+/// their columns masked row by row.
+///
+/// Made from constants, `system.main.*` functions and operators alone, and bound in the child before any text of the
+/// principal is. It lists the exact files.
+struct HitsView {
+    let access: Access
+    /// Absolute paths of Parquet files; may be empty.
+    let files: [String]
+    /// Today in UTC: what is retained until today or before is not there.
+    let today: Day
+    /// Tables in the child that hold suppressed pseudonyms, by the column they forbid; only those that are not empty.
+    let suppressionTables: [(column: String, table: String)]
+
+    var sql: String {
+        let columns = HitsColumn.all.map { "\(masked($0.name)) AS \(quoted($0.name))" } + person
+        return """
+            SELECT \(columns.joined(separator: ", "))
+            FROM \(source) AS h
+            WHERE \(conditions.joined(separator: " AND "))
+            """
+    }
+
+    private var source: String {
+        if files.isEmpty {
+            let columns = HitsColumn.all.map { "NULL::\($0.type) AS \(quoted($0.name))" }
+            return "(SELECT \(columns.joined(separator: ", ")) WHERE false)"
+        }
+        let list = files.map(literal).joined(separator: ", ")
+        return "read_parquet([\(list)], hive_partitioning = false, union_by_name = false)"
+    }
+
+    private var conditions: [String] {
+        var conditions = [
+            "h.policy IN (\(access.grants.map { literal($0.policy) }.joined(separator: ", ")))",
+            "h.retain_until > \(date(today))",
+        ]
+        for (column, table) in suppressionTables {
+            let column = "h.\(quoted(column))"
+            conditions.append(
+                "(\(column) IS NULL OR \(column) NOT IN (SELECT value FROM \(table)))")
+        }
+        return conditions
+    }
+
+    /// The column, with null in the rows of policies that hide it and where it is past its age.
+    private func masked(_ name: String) -> String {
+        let column = "h.\(quoted(name))"
+        var conditions: [String] = []
+        var restricts = false
+        for grant in access.grants {
+            let isPolicy = "h.policy = \(literal(grant.policy))"
+            if grant.hidden.contains(name) {
+                restricts = true
+                continue
+            }
+            let ages = grant.fieldDays.filter { $0.key.columns.contains(name) }.values
+            if let days = ages.min() {
+                restricts = true
+                conditions.append("(\(isPolicy) AND h.ts >= \(timestamp(today + (1 - days))))")
+            } else {
+                conditions.append(isPolicy)
+            }
+        }
+        if !restricts { return column }
+        if conditions.isEmpty {
+            let type = HitsColumn.all.first { $0.name == name }?.type ?? "VARCHAR"
+            return "NULL::\(type)"
+        }
+        return "CASE WHEN \(conditions.joined(separator: " OR ")) THEN \(column) END"
+    }
+
+    /// A number for the person of the row, from the unmasked columns: the user, else the visitor, else the hit by itself.
+    /// Two people with one number make a group look smaller, never larger.
+    private var person: [String] {
+        guard access.minGroup != nil else { return [] }
+        return [
+            """
+            system.main.hash(CASE WHEN h."user" IS NOT NULL THEN system.main.concat('u', h."user") \
+            WHEN h.visitor IS NOT NULL THEN system.main.concat('v', h.visitor) \
+            ELSE system.main.concat('h', h.hit_id::VARCHAR) END) AS \(HitsColumn.person)
+            """
+        ]
+    }
+
+    private func date(_ day: Day) -> String { "DATE '\(day.text)'" }
+    private func timestamp(_ day: Day) -> String { "TIMESTAMPTZ '\(day.text) 00:00:00+00'" }
+}
+
+/// `text` as an SQL string constant.
+func literal(_ text: String) -> String {
+    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+}
+
+/// `name` as a quoted SQL identifier.
+func quoted(_ name: String) -> String {
+    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+        + "\""
+}

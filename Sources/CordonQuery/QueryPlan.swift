@@ -1,0 +1,80 @@
+/// All that the child is told: the relation, the statement, and what it may use. Written to its standard input as JSON.
+struct QueryPlan: Codable, Sendable {
+    /// The query behind the relation `hits`; see ``HitsView``.
+    var view: String
+    /// Files that may be read.
+    var files: [String]
+    /// Tables of suppressed pseudonyms that the view names.
+    var suppression: [SuppressionTable]
+    /// The principal's statement as the gate let it through.
+    var statement: String
+    var format: QueryFormat
+    /// The only folder that may be written.
+    var scratchDirectory: String
+    var limits: QueryLimits
+    /// Whether to go on where the kernel has no Landlock or seccomp.
+    var allowsUnsandboxed: Bool
+
+    struct SuppressionTable: Codable, Sendable {
+        var name: String
+        var pseudonyms: [String]
+    }
+
+    /// Name of the file in the scratch directory that holds a Parquet result.
+    static let parquetName = "result.parquet"
+}
+
+/// How rows are handed over.
+package enum QueryFormat: String, CaseIterable, Sendable, Codable {
+    case table, csv, json, parquet
+}
+
+/// What the child says to its parent: frames of a kind, a length (32 bits, least significant byte first) and a payload.
+enum WorkerFrame: Equatable {
+    /// Names of the columns, before any row.
+    case columns([String])
+    /// A run of rows in the asked form; for `table`, JSON arrays of texts and nulls, one a line.
+    case rows([UInt8])
+    case done(WorkerSummary)
+    case failed(WorkerFailure)
+
+    /// Longer frames are a broken child.
+    static let payloadBytesMax = 8 << 20
+
+    enum Kind: UInt8 {
+        case columns = 0x42
+        case rows = 0x52
+        case done = 0x44
+        case failed = 0x45
+    }
+}
+
+/// How a query ended well in the child.
+struct WorkerSummary: Codable, Equatable {
+    var rowCount: Int
+    /// What held the child: `landlock 6, seccomp`, or what is missing.
+    var confinement: String
+}
+
+/// How a query ended badly in the child. Codes alone, so that no value of a row leaves with an error; `text` is set only for
+/// errors found before any row was read, which quote nothing but the query.
+struct WorkerFailure: Codable, Equatable, Error {
+    enum Code: String, Codable {
+        /// The kernel cannot confine the child.
+        case unconfined
+        /// The engine or its settings failed before the query.
+        case setup
+        /// The query names what is not there, or its types do not fit.
+        case invalid
+        /// A value could not be converted or is out of range.
+        case conversion
+        case memory
+        case tooManyRows
+        case tooManyBytes
+        /// A file could not be read.
+        case file
+        case engine
+    }
+    var code: Code
+    var text: String?
+}

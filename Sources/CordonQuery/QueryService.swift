@@ -1,0 +1,437 @@
+internal import Bytes
+package import CordonModel
+package import CordonPolicy
+internal import Crypto
+internal import Engine
+internal import Foundation
+internal import LinuxIO
+
+/// A question of a principal.
+package struct QueryRequest: Sendable {
+    package var sql: String
+    package var principal: Principal
+    package var format: QueryFormat
+    package var limits: QueryLimits
+
+    package init(
+        sql: String, principal: Principal, format: QueryFormat = .table,
+        limits: QueryLimits = QueryLimits()
+    ) {
+        self.sql = sql
+        self.principal = principal
+        self.format = format
+        self.limits = limits
+    }
+}
+
+/// A region as the query layer needs it; whoever knows the lake, the journal and the audit log supplies it.
+package protocol QueryRegion {
+    var name: String { get }
+    /// A folder of the region for what queries spill to disk.
+    var scratchDirectory: String { get }
+    /// The data files of the present snapshot.
+    func files() throws -> [QueryFile]
+    /// Pseudonyms whose rows must not be seen although they may still stand in files.
+    func suppressedPseudonyms() throws -> [SuppressedPseudonym]
+    /// Appends an entry to the region's audit log; returns when it is durable.
+    func record(_ entry: QueryAuditEntry) throws
+}
+
+/// A data file of the lake.
+package struct QueryFile: Equatable, Sendable {
+    package var path: String
+    /// Value of the partition field `retain_until`, when all rows of the file have one.
+    package var retainUntil: Day?
+
+    package init(path: String, retainUntil: Day?) {
+        self.path = path
+        self.retainUntil = retainUntil
+    }
+}
+
+package struct SuppressedPseudonym: Equatable, Sendable {
+    /// The column that may hold it.
+    package enum Column: String, CaseIterable, Sendable { case user, visitor }
+    package var column: Column
+    package var pseudonym: Pseudonym
+
+    package init(column: Column, pseudonym: Pseudonym) {
+        self.column = column
+        self.pseudonym = pseudonym
+    }
+}
+
+/// What the audit log learns of a query: never its text.
+package struct QueryAuditEntry: Equatable, Sendable {
+    package enum Outcome: String, Sendable { case answered, refused, failed }
+
+    package var at: Timestamp
+    package var region: String
+    package var principal: Principal
+    package var outcome: Outcome
+    /// The rules that granted or refused, as `file:line`; a refusal by no file names its check.
+    package var rules: [String]
+    /// Rows of the answer; 0 when there is none.
+    package var rowCount: Int
+    /// Files that could be read.
+    package var fileCount: Int
+    package var format: QueryFormat
+    /// Hexadecimal SHA-256 of the salt and the text as it was asked.
+    package var statementDigest: String
+    /// 16 random bytes in hexadecimal, so that equal questions do not show as equal.
+    package var salt: String
+}
+
+/// An answered query.
+package struct QueryAnswer: Sendable {
+    package enum Body: Sendable {
+        /// For the form `table`: texts by row, nil where null.
+        case cells([[String?]])
+        /// Bytes to print as they are: CSV or a JSON object a line.
+        case text([UInt8])
+        /// A Parquet file that now belongs to the caller.
+        case file(path: String)
+    }
+    package var columns: [String]
+    package var rowCount: Int
+    package var body: Body
+    package var access: Access
+    /// What held the child; see ``WorkerSummary``.
+    package var confinement: String
+}
+
+/// Why a query was neither answered nor refused. Nothing in it quotes a row.
+package struct QueryError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        /// The query is at fault: a name that is not there, types that do not fit, a value that does not convert.
+        case query
+        /// It asks for more time, memory or rows than it may have.
+        case limits
+        /// The kernel cannot confine the child.
+        case unconfined
+        /// The audit log could not be written, so nothing is shown.
+        case audit
+        /// A file, the engine or the child failed.
+        case world
+    }
+    package let code: Code
+    package let text: String
+    package var description: String { text }
+}
+
+/// Answers or refuses queries over one region.
+package struct QueryService {
+    private let policies: [CompiledPolicy]
+    private let clock: any WallClock
+    private let child: QueryChild
+    private let allowsUnsandboxed: Bool
+    private let gate: QueryGate
+
+    /// - Parameters:
+    ///   - policies: the rule set's policies; those of other regions are ignored.
+    ///   - command: program and arguments that run ``QueryWorker``.
+    ///   - allowsUnsandboxed: whether to answer where the kernel has no Landlock or seccomp.
+    package init(
+        policies: [CompiledPolicy], clock: any WallClock,
+        command: [String] = ["/proc/self/exe", "query-worker"], allowsUnsandboxed: Bool = false
+    ) throws {
+        self.policies = policies
+        self.clock = clock
+        self.allowsUnsandboxed = allowsUnsandboxed
+        child = QueryChild(command: command)
+        gate = try QueryGate()
+    }
+
+    package enum Outcome: Sendable {
+        case answered(QueryAnswer)
+        case refused(Refusal)
+    }
+
+    /// Takes a query through all checks, runs it, and has it in the audit log before this returns. Blocks.
+    ///
+    /// - Parameter destination: where a Parquet result is put; needed for that form alone.
+    package func run(
+        _ request: QueryRequest, in region: any QueryRegion, destination: String? = nil
+    ) throws -> Outcome {
+        precondition(
+            (request.format == .parquet) == (destination != nil), "a file goes with Parquet alone")
+        let audit = AuditDraft(request, region.name)
+        do {
+            let outcome = try checked(request, region, destination, audit)
+            return outcome
+        } catch let error as QueryError where error.code != .audit {
+            try record(audit.entry(.failed, at: clock.now(), rules: [error.code.rawValue]), region)
+            throw error
+        }
+    }
+
+    private func checked(
+        _ request: QueryRequest, _ region: any QueryRegion, _ destination: String?,
+        _ audit: AuditDraft
+    ) throws -> Outcome {
+        func refused(_ refusal: Refusal) throws -> Outcome {
+            let rule = refusal.file.flatMap { file in refusal.line.map { "\(file):\($0)" } }
+            try record(
+                audit.entry(.refused, at: clock.now(), rules: [rule ?? refusal.rule]), region)
+            return .refused(refusal)
+        }
+        let decision = AccessDecision(for: request.principal, in: region.name, under: policies)
+        guard case .granted(let access) = decision else {
+            guard case .refused(let refusal) = decision else { preconditionFailure("two cases") }
+            return try refused(refusal)
+        }
+        let statement: String
+        do {
+            statement = try gated(request.sql, access)
+        } catch let error as QueryGate.Refused {
+            return try refused(error.refusal)
+        } catch let error as GroupGuard.Refused {
+            return try refused(minGroupRefusal(access, error.text))
+        }
+        let today = Day(clock.now())
+        let answer = try answer(request, region, access, statement, today, destination)
+        if access.minGroup != nil && answer.rowCount == 0 {
+            if case .file(let path) = answer.body { _ = try File.remove(path) }
+            return try refused(
+                minGroupRefusal(
+                    access,
+                    "no group of at least \(access.minGroup ?? 0) people is left in the result"))
+        }
+        do {
+            try record(
+                audit.entry(
+                    .answered, at: clock.now(), rules: access.rules, rowCount: answer.rowCount,
+                    fileCount: answer.fileCount), region)
+        } catch {
+            if case .file(let path) = answer.body { _ = try File.remove(path) }
+            throw error
+        }
+        return .answered(
+            QueryAnswer(
+                columns: answer.columns, rowCount: answer.rowCount, body: answer.body,
+                access: access, confinement: answer.confinement))
+    }
+
+    /// The statement that runs: checked, held to groups where it must be, written by the engine.
+    private func gated(_ sql: String, _ access: Access) throws -> String {
+        var tree = try gate.check(sql)
+        if let minGroup = access.minGroup {
+            tree = try GroupGuard(minGroup: minGroup).guarding(tree)
+        }
+        return try gate.render(tree)
+    }
+
+    private func minGroupRefusal(_ access: Access, _ text: String) -> Refusal {
+        let grant = access.strictest
+        return Refusal(
+            rule: "min_group", at: grant.position,
+            text:
+                "policy `\(grant.policy)` shows groups of at least \(access.minGroup ?? grant.minGroup) people here: \(text)"
+        )
+    }
+
+    private func record(_ entry: QueryAuditEntry, _ region: any QueryRegion) throws {
+        do {
+            try region.record(entry)
+        } catch {
+            throw QueryError(
+                code: .audit,
+                text:
+                    "the audit log of region `\(region.name)` cannot be written, so nothing is shown: \(error)"
+            )
+        }
+    }
+
+    // MARK: Running
+
+    private struct RawAnswer {
+        var columns: [String]
+        var rowCount: Int
+        var body: QueryAnswer.Body
+        var confinement: String
+        var fileCount: Int
+    }
+
+    /// Files may be replaced between listing and opening (compaction, erasure); then the listing is taken again.
+    private static let attemptsMax = 3
+
+    private func answer(
+        _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: String,
+        _ today: Day, _ destination: String?
+    ) throws -> RawAnswer {
+        var attempt = 1
+        while true {
+            do {
+                return try attemptAnswer(request, region, access, statement, today, destination)
+            } catch let failure as WorkerFailure {
+                if failure.code == .file && attempt < Self.attemptsMax {
+                    attempt += 1
+                    continue
+                }
+                throw QueryError(failure, request.limits)
+            } catch let broken as QueryChild.Broken {
+                throw QueryError(broken, request.limits)
+            }
+        }
+    }
+
+    private func attemptAnswer(
+        _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: String,
+        _ today: Day, _ destination: String?
+    ) throws -> RawAnswer {
+        let files = try region.files().filter { file in
+            file.retainUntil.map { $0 > today } ?? true
+        }.map(\.path)
+        let suppressed = try region.suppressedPseudonyms()
+        let tables = SuppressedPseudonym.Column.allCases.compactMap { column in
+            let texts = suppressed.filter { $0.column == column }.map(\.pseudonym.text)
+            return texts.isEmpty
+                ? nil
+                : (
+                    column: column.rawValue,
+                    table: QueryPlan.SuppressionTable(
+                        name: "cordon.suppressed_\(column.rawValue)", pseudonyms: texts)
+                )
+        }
+        let view = HitsView(
+            access: access, files: files, today: today,
+            suppressionTables: tables.map { ($0.column, $0.table.name) })
+        let scratch = try ScratchDirectory(in: region.scratchDirectory)
+        defer { scratch.remove() }
+        let plan = QueryPlan(
+            view: view.sql, files: files, suppression: tables.map(\.table), statement: statement,
+            format: request.format, scratchDirectory: scratch.path, limits: request.limits,
+            allowsUnsandboxed: allowsUnsandboxed)
+        let outcome = try child.run(plan)
+        let body: QueryAnswer.Body
+        switch request.format {
+        case .parquet:
+            let made = scratch.path + "/" + QueryPlan.parquetName
+            body = .file(path: try moved(made, to: destination ?? ""))
+        case .table: body = .cells(try cells(outcome.rows))
+        case .csv, .json: body = .text(outcome.rows)
+        }
+        return RawAnswer(
+            columns: outcome.columns, rowCount: outcome.summary.rowCount, body: body,
+            confinement: outcome.summary.confinement, fileCount: files.count)
+    }
+
+    private func cells(_ lines: [UInt8]) throws -> [[String?]] {
+        let decoder = JSONDecoder()
+        return try lines.split(separator: 0x0A).map {
+            try decoder.decode([String?].self, from: Data($0))
+        }
+    }
+
+    /// Moves a file, across file systems where it must.
+    private func moved(_ path: String, to destination: String) throws -> String {
+        do {
+            try FileManager.default.moveItem(atPath: path, toPath: destination)
+        } catch {
+            throw QueryError(
+                code: .world,
+                text: "the result cannot be put at `\(destination)`; is there a file already?")
+        }
+        return destination
+    }
+}
+
+extension QueryError {
+    init(_ failure: WorkerFailure, _ limits: QueryLimits) {
+        switch failure.code {
+        case .unconfined:
+            self.init(
+                code: .unconfined,
+                text:
+                    "this kernel lacks \(failure.text ?? "Landlock"), which holds the query process to its files;"
+                    + " CORDON_ALLOW_UNSANDBOXED=1 answers without it")
+        case .setup, .engine: self.init(code: .world, text: "the engine failed")
+        case .invalid:
+            self.init(code: .query, text: failure.text ?? "the query does not fit the table")
+        case .conversion:
+            self.init(
+                code: .query,
+                text: "a value cannot be converted or is out of range; TRY_CAST gives null instead")
+        case .memory:
+            self.init(
+                code: .limits,
+                text: "the query needs more memory than \(limits.memoryBytes >> 20) MiB")
+        case .tooManyRows:
+            self.init(
+                code: .limits,
+                text: "the result has more than \(limits.rows) rows; add LIMIT or aggregate")
+        case .tooManyBytes:
+            self.init(
+                code: .limits,
+                text:
+                    "the result is larger than \(limits.resultBytes >> 20) MiB; add LIMIT or aggregate"
+            )
+        case .file: self.init(code: .world, text: "a data file cannot be read")
+        }
+    }
+
+    init(_ broken: QueryChild.Broken, _ limits: QueryLimits) {
+        switch broken {
+        case .notStarted(let errno):
+            self.init(code: .world, text: "the query process cannot be started (error \(errno))")
+        case .timedOut:
+            self.init(code: .limits, text: "the query took longer than \(limits.seconds) s")
+        case .died:
+            self.init(
+                code: .limits, text: "the query process died, most likely of its memory limit")
+        }
+    }
+}
+
+/// What every entry of one query shares.
+private struct AuditDraft {
+    private let request: QueryRequest
+    private let region: String
+    private let salt: [UInt8]
+
+    init(_ request: QueryRequest, _ region: String) {
+        self.request = request
+        self.region = region
+        salt = SecureRandom.bytes(16)
+    }
+
+    func entry(
+        _ outcome: QueryAuditEntry.Outcome, at time: Timestamp, rules: [String], rowCount: Int = 0,
+        fileCount: Int = 0
+    ) -> QueryAuditEntry {
+        QueryAuditEntry(
+            at: time, region: region, principal: request.principal, outcome: outcome, rules: rules,
+            rowCount: rowCount, fileCount: fileCount, format: request.format,
+            statementDigest: SHA256.digest(salt + Array(request.sql.utf8)).hex,
+            salt: Bytes.hex(salt))
+    }
+}
+
+/// A folder of one query's own, 0700.
+private struct ScratchDirectory {
+    let path: String
+
+    /// Folders that a killed parent left are removed once they are older than any query may run.
+    private static let staleSeconds: TimeInterval = 3600
+
+    init(in parent: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: parent, withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700])
+        path = parent + "/" + UUID().uuidString
+        let stale = Date(timeIntervalSinceNow: -Self.staleSeconds)
+        for name in try Directory.list(parent) {
+            let attributes = try? FileManager.default.attributesOfItem(atPath: parent + "/" + name)
+            // One that another query removes meanwhile is as good as removed here.
+            if let changed = attributes?[.modificationDate] as? Date, changed < stale {
+                try? FileManager.default.removeItem(atPath: parent + "/" + name)
+            }
+        }
+        try Directory.create(path, mode: 0o700)
+    }
+
+    func remove() {
+        // What cannot be removed now is removed as stale later.
+        try? FileManager.default.removeItem(atPath: path)
+    }
+}

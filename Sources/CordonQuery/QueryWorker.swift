@@ -1,0 +1,266 @@
+internal import CLinux
+internal import Engine
+internal import Foundation
+internal import LinuxIO
+
+/// The child's side: confines itself, then runs one statement and hands its rows over.
+///
+/// INVARIANT: before any text of the principal reaches the engine the process has no descriptor but its three pipes, may
+/// open the planned files alone, and can neither make sockets nor start programs. The engine's threads start after that, so
+/// the restrictions hold for them too.
+package enum QueryWorker {
+    /// Runs the plan on standard input and returns the process's exit code.
+    package static func run() -> Int32 {
+        guard clinux_enter_child() == 0 else { return 1 }
+        let output = FrameWriter()
+        do {
+            let input = FileHandle.standardInput.readDataToEndOfFile()
+            let plan = try JSONDecoder().decode(QueryPlan.self, from: input)
+            output.limits = plan.limits
+            let confinement = try confine(plan)
+            let rowCount = try run(plan, output)
+            try output.send(
+                .done,
+                JSONEncoder().encode(WorkerSummary(rowCount: rowCount, confinement: confinement)))
+            return 0
+        } catch {
+            return report(error, output)
+        }
+    }
+
+    private static func report(_ error: any Error, _ output: FrameWriter) -> Int32 {
+        let failure: WorkerFailure =
+            switch error {
+            case let error as WorkerFailure: error
+            case let error as EngineError: WorkerFailure(error)
+            default: WorkerFailure(code: .setup)
+            }
+        guard let payload = try? JSONEncoder().encode(failure),
+            (try? output.send(.failed, payload)) != nil
+        else {
+            // Nobody reads any more; the exit code is all that is left to say.
+            return 1
+        }
+        return 0
+    }
+
+    // MARK: Confinement
+
+    private static func confine(_ plan: QueryPlan) throws -> String {
+        // The library and what it needs are opened while that is still allowed; this starts no thread.
+        _ = try DuckDBLibrary.load()
+        try limitResources(plan.limits)
+        // Landlock restricts one thread and those that it starts.
+        let threads = try Directory.list("/proc/self/task")
+        var missing: [String] = []
+        let abi = clinux_landlock_abi()
+        if threads.count != 1 || !restrictFiles(plan, abi: abi) { missing.append("Landlock") }
+        if clinux_seccomp_restrict() != 0 { missing.append("seccomp") }
+        if missing.isEmpty { return "landlock \(abi), seccomp" }
+        guard plan.allowsUnsandboxed else {
+            throw WorkerFailure(code: .unconfined, text: missing.joined(separator: " and "))
+        }
+        return "without \(missing.joined(separator: " and "))"
+    }
+
+    /// What the engine reads of the machine at its start: how much memory it may use. It does not survive being denied
+    /// them. They name no region and no person.
+    private static let engineFiles = ["/proc/self/cgroup", "/proc/meminfo", "/sys/fs/cgroup"]
+
+    private static func restrictFiles(_ plan: QueryPlan, abi: Int32) -> Bool {
+        guard abi > 0 else { return false }
+        let rules = clinux_landlock_create(abi)
+        guard rules >= 0 else { return false }
+        defer { close(rules) }
+        for file in plan.files + engineFiles
+        where unsafe clinux_landlock_allow(rules, abi, file, false) != 0 {
+            // A file that is gone is reported when the query opens it.
+            if errno != ENOENT { return false }
+        }
+        guard unsafe clinux_landlock_allow(rules, abi, plan.scratchDirectory, true) == 0 else {
+            return false
+        }
+        return clinux_landlock_restrict(rules) == 0
+    }
+
+    private static func limitResources(_ limits: QueryLimits) throws {
+        let addressSpace = limits.memoryBytes / 2 * 3 + QueryLimits.overheadBytes
+        let bounds: [(__rlimit_resource, Int)] = [
+            (RLIMIT_AS, addressSpace), (RLIMIT_CORE, 0), (RLIMIT_FSIZE, limits.scratchBytes),
+            (RLIMIT_CPU, limits.seconds * (limits.threads + 1)),
+        ]
+        for (resource, bound) in bounds {
+            var limit = rlimit(rlim_cur: UInt(bound), rlim_max: UInt(bound))
+            guard unsafe setrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 else {
+                throw WorkerFailure(code: .setup)
+            }
+        }
+        // A file beyond its limit is an error of the write, not a signal.
+        _ = signal(SIGXFSZ, SIG_IGN)
+    }
+
+    // MARK: Running
+
+    private static func run(_ plan: QueryPlan, _ output: FrameWriter) throws -> Int {
+        let connection = try prepared(plan)
+        if plan.format == .parquet {
+            let path = plan.scratchDirectory + "/" + QueryPlan.parquetName
+            // One row more than allowed shows that there are more.
+            let result = try connection.query(
+                """
+                COPY (SELECT * FROM (\(plan.statement)) LIMIT \(plan.limits.rows + 1)) \
+                TO \(literal(path)) (FORMAT parquet, COMPRESSION zstd, WRITE_BLOOM_FILTER false)
+                """)
+            let rowCount = Int(try result.rows().first?.first.flatMap { $0 } ?? "") ?? 0
+            guard rowCount <= plan.limits.rows else { throw WorkerFailure(code: .tooManyRows) }
+            return rowCount
+        }
+        let result = try connection.query(plan.statement)
+        let names = result.fields.map(\.name)
+        try output.send(.columns, JSONEncoder().encode(names))
+        var rowCount = 0
+        var writer = RowWriter(format: plan.format, names: names)
+        while let batch = try result.next() {
+            rowCount += batch.rowCount
+            guard rowCount <= plan.limits.rows else { throw WorkerFailure(code: .tooManyRows) }
+            writer.append(batch)
+            if writer.bytes.count >= FrameWriter.flushBytes { try output.send(rows: &writer.bytes) }
+        }
+        try output.send(rows: &writer.bytes)
+        return rowCount
+    }
+
+    /// A connection with the settings of the plan, locked, and the relation `hits` in place.
+    private static func prepared(_ plan: QueryPlan) throws -> EngineConnection {
+        do {
+            let connection = try EngineConnection(settings: [
+                ("threads", String(plan.limits.threads)),
+                ("memory_limit", "\(plan.limits.memoryBytes)B"),
+                ("temp_directory", plan.scratchDirectory),
+                ("max_temp_directory_size", "\(plan.limits.scratchBytes)B"),
+                ("autoinstall_known_extensions", "false"),
+                ("autoload_known_extensions", "false"),
+                ("allow_community_extensions", "false"), ("allow_persistent_secrets", "false"),
+            ])
+            try connection.execute("SET TimeZone = 'UTC'")
+            // The engine's own locks are no boundary; they only make a mistake elsewhere harder to use.
+            let files = plan.files.map(literal).joined(separator: ", ")
+            try connection.execute("SET allowed_paths = [\(files)]")
+            try connection.execute("SET allowed_directories = [\(literal(plan.scratchDirectory))]")
+            try connection.execute("SET enable_external_access = false")
+            try connection.execute("CREATE SCHEMA pixels; CREATE SCHEMA cordon")
+            for table in plan.suppression {
+                let rows = IngestTable([("value", .utf8)])
+                for pseudonym in table.pseudonyms { rows.columns[0].append(pseudonym) }
+                try connection.ingest(rows, into: "staged", mode: .create)
+                try connection.execute("CREATE TABLE \(table.name) AS SELECT value FROM staged")
+                try connection.execute("DROP TABLE staged")
+            }
+            try connection.execute("CREATE VIEW pixels.hits AS \(plan.view)")
+            try connection.execute("CREATE VIEW main.hits AS SELECT * FROM pixels.hits")
+            try connection.execute("SET lock_configuration = true")
+            return connection
+        } catch {
+            let isFile = error.kind == "IO Error"
+            throw WorkerFailure(code: isFile ? .file : .setup)
+        }
+    }
+}
+
+extension WorkerFailure {
+    /// Sorts an engine error by its kind. Text goes along only for kinds that arise while names and types are resolved.
+    init(_ error: EngineError) {
+        switch error.kind {
+        case "Binder Error", "Catalog Error", "Parser Error", "Syntax Error":
+            let line = error.engineText.split(separator: "\n").first.map(String.init) ?? error.kind
+            let isOwn = line.contains(HitsColumn.reservedPrefix)
+            self.init(code: .invalid, text: isOwn ? error.kind : String(line.prefix(300)))
+        case "Conversion Error", "Out of Range Error", "Invalid Input Error", "Mismatch Type Error",
+            "Invalid type Error":
+            self.init(code: .conversion)
+        case "Out of Memory Error": self.init(code: .memory)
+        case "IO Error": self.init(code: .file)
+        default: self.init(code: error.engineText.contains("bad_alloc") ? .memory : .engine)
+        }
+    }
+}
+
+/// Writes frames to standard output and holds the result to its size.
+private final class FrameWriter {
+    /// Rows are gathered to this size before they are sent.
+    static let flushBytes = 1 << 20
+
+    var limits = QueryLimits()
+    private var sentBytes = 0
+
+    func send(_ kind: WorkerFrame.Kind, _ payload: Data) throws {
+        var frame = Data([kind.rawValue])
+        let count = UInt32(payload.count)
+        for shift in [UInt32(0), 8, 16, 24] {
+            frame.append(UInt8(truncatingIfNeeded: count >> shift))
+        }
+        frame.append(payload)
+        try FileHandle.standardOutput.write(contentsOf: frame)
+    }
+
+    func send(rows bytes: inout [UInt8]) throws {
+        sentBytes += bytes.count
+        guard sentBytes <= limits.resultBytes else { throw WorkerFailure(code: .tooManyBytes) }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let part = rest.prefix(WorkerFrame.payloadBytesMax)
+            try send(.rows, Data(part))
+            rest = rest.dropFirst(part.count)
+        }
+        bytes.removeAll(keepingCapacity: true)
+    }
+}
+
+/// Turns batches into lines of the asked form.
+private struct RowWriter {
+    let format: QueryFormat
+    private let quotedNames: [String]
+    var bytes: [UInt8] = []
+
+    init(format: QueryFormat, names: [String]) {
+        self.format = format
+        quotedNames = names.map { ColumnValue.quoted($0) + ":" }
+        if format == .csv { append(names.map { Self.csv($0) }.joined(separator: ",") + "\r\n") }
+    }
+
+    mutating func append(_ batch: ColumnBatch) {
+        for row in 0..<batch.rowCount {
+            let values = batch.columns.map { $0.value(at: row) }
+            switch format {
+            case .csv:
+                append(
+                    values.map { value in
+                        if case .null = value { return "" }
+                        let text = value.text
+                        // An empty text is quoted, so that it differs from a null.
+                        return text.isEmpty ? "\"\"" : Self.csv(text)
+                    }.joined(separator: ",") + "\r\n")
+            case .json:
+                let members = zip(quotedNames, values).map { $0 + $1.json }
+                append("{" + members.joined(separator: ",") + "}\n")
+            default:
+                let cells = values.map { value in
+                    if case .null = value { return "null" }
+                    return ColumnValue.quoted(value.text)
+                }
+                append("[" + cells.joined(separator: ",") + "]\n")
+            }
+        }
+    }
+
+    private mutating func append(_ line: String) { bytes += Array(line.utf8) }
+
+    /// A field of RFC 4180.
+    private static func csv(_ text: String) -> String {
+        let needsQuotes = text.utf8.contains { [0x22, 0x2C, 0x0A, 0x0D].contains($0) }
+        guard needsQuotes else { return text }
+        return "\""
+            + text.split(separator: "\"", omittingEmptySubsequences: false).joined(
+                separator: "\"\"") + "\""
+    }
+}
