@@ -120,8 +120,8 @@ struct QueryChild {
         var arguments = unsafe command.map { unsafe strdup($0) } + [nil]
         var variables = unsafe environment.map { unsafe strdup($0) } + [nil]
         defer {
-            for index in arguments.indices { unsafe free(arguments[index]) }
-            for index in variables.indices { unsafe free(variables[index]) }
+            for index in unsafe arguments.indices { unsafe free(arguments[index]) }
+            for index in unsafe variables.indices { unsafe free(variables[index]) }
         }
         var child: pid_t = 0
         let status = unsafe posix_spawn(&child, command[0], &actions, nil, &arguments, &variables)
