@@ -118,8 +118,8 @@ let package = Package(
             "CordonCLI",
             [
                 "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "Engine", "GeoTables",
-                "UserAgents", "HTTP", "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
-                "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog", "CordonQuery",
+                "UserAgents", "HTTP", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
+                "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog", "CordonQuery",
                 "CordonSubjects", "WorldTraffic", "CordonServer",
             ]),
         .executableTarget(

@@ -37,6 +37,7 @@ package struct ByteReader: Sendable {
     }
 
     /// An integer whose least significant byte comes first.
+    @inlinable
     package mutating func littleEndian<Integer: FixedWidthInteger>(
         _ type: Integer.Type
     ) throws(Malformed) -> Integer {
@@ -48,6 +49,7 @@ package struct ByteReader: Sendable {
     }
 
     /// An integer whose most significant byte comes first.
+    @inlinable
     package mutating func bigEndian<Integer: FixedWidthInteger>(
         _ type: Integer.Type
     ) throws(Malformed) -> Integer {
@@ -61,6 +63,7 @@ package struct ByteReader: Sendable {
 
 extension [UInt8] {
     /// Appends `value`, least significant byte first.
+    @inlinable
     package mutating func append<Integer: FixedWidthInteger>(littleEndian value: Integer) {
         for index in 0..<Integer.bitWidth / 8 {
             append(UInt8(truncatingIfNeeded: value >> Integer(index * 8)))
@@ -68,6 +71,7 @@ extension [UInt8] {
     }
 
     /// Appends `value`, most significant byte first.
+    @inlinable
     package mutating func append<Integer: FixedWidthInteger>(bigEndian value: Integer) {
         for index in (0..<Integer.bitWidth / 8).reversed() {
             append(UInt8(truncatingIfNeeded: value >> Integer(index * 8)))

@@ -2,6 +2,8 @@
 enum CommandTable {
     static let all: [Command] = [
         .check,
+        .deliver,
+        .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,
         .scan,
         .doctor,

@@ -102,6 +102,32 @@ extension Journal {
         }
     }
 
+    /// Takes pseudonyms off the list once nothing holds them any more, and leaves no copy of them in the file or its
+    /// log; the subjects' digests stay and keep new hits out.
+    package func release(
+        pseudonyms: [(field: SuppressedField, pseudonym: Pseudonym)]
+    ) throws(JournalError) {
+        do {
+            try connection.transaction(.immediate) {
+                var changes: Int64 = 0
+                let row = try connection.prepare(
+                    "DELETE FROM suppressed_pseudonyms WHERE field = ? AND pseudonym = ?")
+                for (field, pseudonym) in pseudonyms {
+                    try row.bind(1, field.rawValue)
+                    try row.bind(2, Self.bytes(pseudonym.value))
+                    try row.run()
+                    changes += connection.changes
+                }
+                guard changes > 0 else { return }
+                try connection.execute(
+                    "UPDATE state SET value = value + 1 WHERE name = 'suppression-generation'")
+            }
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+        try truncateLog()
+    }
+
     private static func number(_ bytes: [UInt8]) throws(JournalError) -> UInt128 {
         guard bytes.count == 16 else { throw JournalError(.unreadable) }
         return bytes.reduce(0) { $0 << 8 | UInt128($1) }

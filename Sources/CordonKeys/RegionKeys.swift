@@ -111,6 +111,12 @@ extension RegionKeys {
         package let period: KeyPeriod
         /// First day.
         package let start: Day
+
+        package init(field: PseudonymField, period: KeyPeriod, start: Day) {
+            self.field = field
+            self.period = period
+            self.start = start
+        }
     }
 
     /// The epochs whose keys exist, by field, oldest first.

@@ -23,6 +23,8 @@ package struct LakeError: Error, Equatable, Sendable, CustomStringConvertible {
         case foreignJournal
         /// A path is outside of the table's folder.
         case foreignPath
+        /// A change was asked of a lake that was opened for reading.
+        case openedForReading
     }
     package let code: Code
     package let detail: String

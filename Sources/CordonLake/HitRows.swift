@@ -36,8 +36,8 @@ struct HitRows {
         columns[4].append(record.pageHost)
         columns[5].append(record.pagePath)
         columns[6].append(record.referrerHost)
-        columns[7].append(record.visitor?.text)
-        columns[8].append(record.user?.text)
+        Self.append(record.visitor, to: columns[7])
+        Self.append(record.user, to: columns[8])
         if let epoch = record.keyEpoch {
             columns[9].append(epoch.number)
         } else {
@@ -64,8 +64,22 @@ struct HitRows {
         count += 1
     }
 
+    /// Appends the digits of a pseudonym, as ``Pseudonym/text`` has them, without making a text of each.
+    private static func append(_ pseudonym: Pseudonym?, to column: IngestColumn) {
+        guard let pseudonym else { return column.appendNull() }
+        var digits = InlineArray<32, UInt8>(repeating: 0)
+        var rest = pseudonym.value
+        for index in stride(from: 31, through: 0, by: -1) {
+            let digit = UInt8(truncatingIfNeeded: rest & 15)
+            digits[index] = digit < 10 ? 0x30 + digit : 0x61 + digit - 10
+            rest >>= 4
+        }
+        column.append(utf8: digits.span)
+    }
+
     /// The parameters as a map may hold them: of a key that stands twice, its first value.
     private static func distinct(_ parameters: [HitRecord.Parameter]) -> [(String, String)] {
+        guard parameters.count > 1 else { return parameters.map { ($0.key, $0.value) } }
         var seen: Set<String> = []
         return parameters.compactMap { seen.insert($0.key).inserted ? ($0.key, $0.value) : nil }
     }

@@ -73,7 +73,7 @@ package struct DataFileRef: Hashable, Sendable {
     package let bytes: Int64
     /// Day of every hit in it.
     package let day: Day
-    /// Last day on which its hits may be kept.
+    /// The first day on which its hits may no longer be read.
     package let retainUntil: Day
 }
 

@@ -154,7 +154,9 @@ private struct ReasonWriter {
     private var withheldPosition: FilePosition { policy.consent.deniedPosition }
 
     private var consentText: String {
-        if isRepeated { return "consent is invalid because a header about it stands twice" }
+        if isRepeated, decision.consent.state == .invalid {
+            return "consent is invalid because a header about it stands twice"
+        }
         return switch decision.consent.state {
         case .granted: "consent is granted"
         case .denied: "consent is denied"

@@ -36,6 +36,12 @@ package struct ConnectionMachine: Sendable {
     /// No request has begun: closing now harms no one.
     package var isIdle: Bool { phase == .idle }
 
+    /// A request has begun and its head is not complete.
+    package var isReadingHead: Bool { phase == .head }
+
+    /// The conversation is over.
+    package var isClosed: Bool { phase == .closed }
+
     /// No more requests are read, such as after a request that asked for it or while draining.
     package mutating func close() { phase = .closed }
 

@@ -142,3 +142,16 @@ extension IcebergSchema.FieldType: Codable {
         }
     }
 }
+
+extension IcebergSchema.FieldType {
+    /// The type in words, such as `map<string, string>`.
+    package var text: String {
+        switch self {
+        case .primitive(let word): word
+        case .list(_, let element, _): "list<\(element.text)>"
+        case .map(_, let key, _, let value, _): "map<\(key.text), \(value.text)>"
+        case .structure(let fields):
+            "struct<" + fields.map { "\($0.name): \($0.type.text)" }.joined(separator: ", ") + ">"
+        }
+    }
+}

@@ -17,6 +17,8 @@ package struct LinuxError: Error, Equatable, Sendable, CustomStringConvertible {
 
     package var isMissing: Bool { errno == ENOENT }
     package var isExisting: Bool { errno == EEXIST }
+    /// The file's permissions, or a file system that is mounted for reading, forbid it.
+    package var isAccessDenied: Bool { errno == EACCES || errno == EPERM || errno == EROFS }
     /// The disk or the user's share of it is full.
     package var isFull: Bool { errno == ENOSPC || errno == EDQUOT }
 

@@ -237,14 +237,30 @@ struct RequiredLiterals {
         return Array(texts)
     }
 
-    /// The more telling of two sets: the one whose shortest text is longer, then the smaller one.
+    /// The more telling of two sets: one that stands in few user agents, then the one whose shortest text is
+    /// longer, then the smaller one.
     private static func better(_ left: [[UInt8]]?, _ right: [[UInt8]]?) -> [[UInt8]]? {
         guard let left else { return right }
         guard let right else { return left }
-        func rank(_ texts: [[UInt8]]) -> (Int, Int) {
-            (min(texts.map(\.count).min() ?? 0, 6), -texts.count)
+        func rank(_ texts: [[UInt8]]) -> (Int, Int, Int) {
+            let isCommon = texts.contains { isPart($0, of: commonPhrase) }
+            return (isCommon ? 0 : 1, min(texts.map(\.count).min() ?? 0, 6), -texts.count)
         }
         return rank(left) >= rank(right) ? left : right
+    }
+
+    /// What stands in most browsers' user agents; a piece of it tells hardly anything. Rules for devices often end in
+    /// such a piece, behind the name that matters.
+    private static let commonPhrase = Array(
+        ("mozilla/5.0 (linux; u; android 10; build/) applewebkit/537.36 (khtml, like gecko) version/4.0 "
+            + "chrome/120.0 mobile safari/537.36 (windows nt 10.0; win64; x64) (macintosh; intel mac os x) miui/v ")
+            .utf8)
+
+    private static func isPart(_ text: [UInt8], of whole: [UInt8]) -> Bool {
+        guard let first = text.first else { return true }
+        return whole.indices.contains { start in
+            whole[start] == first && whole[start...].starts(with: text)
+        }
     }
 
     private static func lowercase(_ unit: UInt8) -> UInt8 {

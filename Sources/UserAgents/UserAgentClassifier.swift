@@ -1,7 +1,6 @@
 /// Classifies user agents for one thread; make one for each.
 ///
-/// It keeps the last few thousand user agents and what they were in memory, because a site's visitors share few of
-/// them: a known one costs some tens of nanoseconds, a new one some microseconds.
+/// One takes some ten microseconds. It remembers nothing of what it has seen: who asks often keeps the answers.
 package final class UserAgentClassifier {
     private let rules: UserAgentRules
     private let workspace = ExpressionWorkspace()
@@ -9,7 +8,6 @@ package final class UserAgentClassifier {
     private var folded: [UInt8] = []
     /// One bit a rule: what the prefilter lets through.
     private var candidates: [UInt64]
-    private var cache: [Remembered?]
 
     /// What stands behind this length is not looked at; the longest that browsers send have some 600 bytes.
     package static let userAgentBytesMax = 1024
@@ -17,41 +15,20 @@ package final class UserAgentClassifier {
     package static let familyBytesMax = 40
     /// A family cut out of the user agent with a longer run of digits is taken for a serial number.
     package static let familyDigitsMax = 8
-    private static let cacheCount = 4096
-
-    private struct Remembered {
-        let userAgent: [UInt8]
-        let family: UserAgentFamily
-    }
 
     package init(_ rules: UserAgentRules) {
         self.rules = rules
         candidates = Array(repeating: 0, count: rules.prefilter.wordCount)
-        cache = Array(repeating: nil, count: Self.cacheCount)
         folded.reserveCapacity(Self.userAgentBytesMax)
     }
 
     /// The families of a user agent header's bytes.
     package func classify(_ userAgent: Span<UInt8>) -> UserAgentFamily {
         let count = min(userAgent.count, Self.userAgentBytesMax)
-        // A wrong guess of the slot costs time, never a wrong answer: the bytes themselves are compared.
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for index in 0..<count { hash = (hash ^ UInt64(userAgent[index])) &* 0x0000_0100_0000_01B3 }
-        let slot = Int(truncatingIfNeeded: hash >> 40) & (Self.cacheCount - 1)
-        if let known = cache[slot], known.userAgent.count == count {
-            var isSame = true
-            for index in 0..<count where known.userAgent[index] != userAgent[index] {
-                isSame = false
-                break
-            }
-            if isSame { return known.family }
-        }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
         for index in 0..<count { bytes.append(userAgent[index]) }
-        let family = evaluate(bytes, filtered: true)
-        cache[slot] = Remembered(userAgent: bytes, family: family)
-        return family
+        return evaluate(bytes, filtered: true)
     }
 
     /// Runs the rules; with `filtered` false all of them, which gives the same and takes a hundred times as long.

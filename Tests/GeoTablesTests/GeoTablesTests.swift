@@ -97,7 +97,7 @@ extension GeoTable {
 
     @Test func `random tables agree with a scan of their ranges`() throws {
         var generator = Generator()
-        for _ in 0..<5 {
+        for _ in 0..<3 {
             let (builder, ranges) = RandomRanges.builder(using: &generator)
             let table = try workshop.table(builder)
             for _ in 0..<4000 {
@@ -162,16 +162,17 @@ extension GeoTable {
         #expect(table.country("2002:a00:1::1") == nil, "6to4 around a private address")
     }
 
-    @Test(arguments: SpecialBlock.all.map(\.prefix.text))
-    func `special blocks have no place whatever a source says`(_ text: String) throws {
+    @Test func `special blocks have no place whatever a source says`() throws {
         let table = try workshop.table(csv: "0.0.0.0/0,US\n::/0,DE\n")
-        let prefix = try #require(IPPrefix(text))
-        let family: AddressFamily = prefix.address.isIPv6 ? .ipv6 : .ipv4
-        for value in [prefix.span.first, prefix.span.last] {
-            let probe = family.address(value)
-            if EmbeddedIPv4.inner(of: value) != nil, probe.isIPv6 { continue }
-            #expect(table.placeIndex(of: probe) == 0, "\(probe.text)")
-            #expect(SpecialBlock.containing(probe) != nil)
+        for block in SpecialBlock.all {
+            let prefix = block.prefix
+            let family: AddressFamily = prefix.address.isIPv6 ? .ipv6 : .ipv4
+            for value in [prefix.span.first, prefix.span.last] {
+                let probe = family.address(value)
+                if EmbeddedIPv4.inner(of: value) != nil, probe.isIPv6 { continue }
+                #expect(table.placeIndex(of: probe) == 0, "\(probe.text)")
+                #expect(SpecialBlock.containing(probe) != nil)
+            }
         }
     }
 

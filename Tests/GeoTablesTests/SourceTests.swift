@@ -164,10 +164,14 @@ enum MaxMindData {
         #expect(error?.code == .malformedSource)
     }
 
-    @Test func `a damaged database is an error or a table, never a crash`() throws {
+    @Test(arguments: ["own", "GeoIP2-City-Test", "GeoIP2-Country-Test"])
+    func `a damaged database is an error or a table, never a crash`(_ name: String) throws {
+        let path = "\(MaxMindData.directory)/\(name).mmdb"
+        // Without the published databases the one made here stands in for them.
+        let published = try? Data(contentsOf: URL(fileURLWithPath: path))
+        let whole = try published.map { Array($0) } ?? database()
         var generator = Generator()
-        let whole = try database()
-        for round in 0..<400 {
+        for round in 0..<150 {
             var bytes = whole
             if round % 4 == 0 {
                 bytes.removeLast(Int.random(in: 1..<bytes.count, using: &generator))

@@ -1,0 +1,36 @@
+package import LinuxIO
+
+/// Why the audit log could not be written or read. Whoever wanted to record something does not do it then.
+package enum AuditError: Error, Equatable, Sendable, CustomStringConvertible {
+    case system(LinuxError)
+    /// There are tiles and no checkpoint, or no log at all where one is read.
+    case checkpointMissing(path: String)
+    /// The checkpoint cannot be read, is another log's, or its signature is wrong.
+    case checkpointInvalid(path: String)
+    /// The checkpoint is older than, or another than, what was signed before.
+    case wentBack(path: String, signedSize: Int, foundSize: Int)
+    /// A file does not fit the checkpoint.
+    case damaged(path: String, expected: String)
+    case entryTooLarge(bytes: Int, bytesMax: Int)
+    case otherRegion(expected: String, found: String)
+
+    package var description: String {
+        switch self {
+        case .system(let error):
+            "audit log: \(error)"
+        case .checkpointMissing(let path):
+            "audit log: no checkpoint at `\(path)`"
+        case .checkpointInvalid(let path):
+            "audit log: the checkpoint `\(path)` is not one that this region's key signed"
+        case .wentBack(let path, let signed, let found):
+            "audit log: `\(path)` has \(found) entries and does not follow the \(signed) signed before"
+        case .damaged(let path, let expected):
+            "audit log: `\(path)` does not fit the checkpoint, expected \(expected): "
+                + "`cordon audit verify` names every place"
+        case .entryTooLarge(let bytes, let bytesMax):
+            "audit log: an entry of \(bytes) bytes, at most \(bytesMax) fit"
+        case .otherRegion(let expected, let found):
+            "audit log: an entry of region `\(found)`, expected `\(expected)`"
+        }
+    }
+}

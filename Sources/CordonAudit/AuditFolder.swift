@@ -1,0 +1,84 @@
+internal import Crypto
+internal import LinuxIO
+internal import Merkle
+
+/// Where the files of one log lie, and what a name in it means.
+struct AuditFolder: Sendable {
+    /// Absolute path, without a trailing slash.
+    let directory: String
+    /// The log's name in its checkpoints.
+    let origin: String
+
+    init(directory: String, region: String) {
+        self.directory = directory
+        origin = region + "/audit"
+    }
+
+    var checkpointPath: String { directory + "/checkpoint" }
+    /// The verifier key, for people and tools; what this program trusts is the key it was given.
+    var verifierKeyPath: String { directory + "/key.vkey" }
+    /// Locked while the log is written (exclusive) or read (shared).
+    var lockPath: String { directory + "/lock" }
+    /// Size of the tree from which the last append started; tells a crash from a forgery.
+    var intentPath: String { directory + "/intent" }
+    var tilesDirectory: String { directory + "/tile" }
+
+    func path(_ tile: TilePath) -> String { directory + "/" + tile.text }
+
+    /// How a tile stands to a tree of a given size.
+    enum Standing {
+        /// The tree consists of it.
+        case published
+        /// A partial form of a tile that has grown since.
+        case superseded
+        /// No checkpoint covers it.
+        case beyond
+    }
+
+    static func standing(of tile: TilePath, size: Int) -> Standing {
+        let count =
+            switch tile.kind {
+            case .entries: size
+            case .hashes(let level):
+                level * TilePath.height < Int.bitWidth - 1 ? size >> (level * TilePath.height) : 0
+            }
+        let end = tile.index.multipliedReportingOverflow(by: TilePath.fullWidth)
+        guard !end.overflow, end.partialValue <= count - tile.width else { return .beyond }
+        return tile.isFull || end.partialValue + tile.width == count ? .published : .superseded
+    }
+
+    /// Every file below `tile/`, by its path from the log's folder.
+    func tileFiles() throws(AuditError) -> [String] {
+        try Self.system { () throws(LinuxError) in
+            guard try File.exists(tilesDirectory) else { return [] }
+            var files: [String] = []
+            var folders = ["tile"]
+            while let folder = folders.popLast() {
+                for name in try Directory.list(directory + "/" + folder) {
+                    let path = folder + "/" + name
+                    let isDirectory = try File.metadata(directory + "/" + path)?.isDirectory
+                    if isDirectory == true { folders.append(path) } else { files.append(path) }
+                }
+            }
+            return files.sorted()
+        }
+    }
+
+    /// The hashes of a tile; nil when the file is missing or has another length.
+    func hashes(_ tile: TilePath) throws(AuditError) -> [Digest]? {
+        guard let bytes = try read(path(tile)), let hashes = HashTile.decode(bytes),
+            hashes.count == tile.width
+        else { return nil }
+        return hashes
+    }
+
+    func read(_ path: String) throws(AuditError) -> [UInt8]? {
+        try Self.system { () throws(LinuxError) in try File.readIfPresent(path) }
+    }
+
+    static func system<Result>(
+        _ body: () throws(LinuxError) -> Result
+    ) throws(AuditError) -> Result {
+        do throws(LinuxError) { return try body() } catch { throw .system(error) }
+    }
+}

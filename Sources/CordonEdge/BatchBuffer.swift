@@ -1,0 +1,263 @@
+internal import Bytes
+internal import Consent
+internal import CordonJournal
+internal import CordonModel
+internal import Synchronization
+
+/// Memory of one batch in the form of `HitBatch`, filled by one loop, then read by the region's committer.
+///
+/// Ownership alternates: the loop has it while ``phase`` is `.filling` or `.answered`, the committer while it is
+/// `.submitted`. The phase is stored with release and loaded with acquire order, which hands the memory over.
+@safe final class BatchBuffer: @unchecked Sendable {
+    enum Phase: UInt8 { case filling, submitted, answered }
+
+    // SAFETY: allocated in `init`, freed in `deinit`; every write is preceded by a check of the room (`hasRoom`) for the
+    // largest record, and text lengths are bounded where they are written.
+    let bytes: UnsafeMutablePointer<UInt8>
+    private let scratch: UnsafeMutablePointer<UInt8>
+    private(set) var count = 0
+    private(set) var hits = 0
+    private var recordStart = 0
+    /// Generation of the suppression list that its hits were filtered by.
+    var generation: Int64 = 0
+    /// Kept, counted and suppressed hits of each policy.
+    private(set) var tallies: [UInt32] = []
+    private var policyNames: [String] = []
+    /// Connections that wait for it.
+    private(set) var waiters: [UInt64] = []
+    /// Why it is not in the journal; nil when it is. Valid once answered.
+    var failure: JournalError?
+    var openedAt: UInt64 = 0
+    private let phaseValue = Atomic<UInt8>(Phase.filling.rawValue)
+
+    enum Tally: Int, CaseIterable { case kept, counted, suppressed }
+
+    init() {
+        unsafe bytes = .allocate(capacity: EdgeLimits.batchBytesMax)
+        unsafe scratch = .allocate(capacity: 2 * HitBatch.textBytesMax)
+        waiters.reserveCapacity(4096)
+    }
+
+    deinit {
+        unsafe bytes.deallocate()
+        unsafe scratch.deallocate()
+    }
+
+    var phase: Phase {
+        get { Phase(rawValue: phaseValue.load(ordering: .acquiring)) ?? .filling }
+        set { phaseValue.store(newValue.rawValue, ordering: .releasing) }
+    }
+
+    /// Starts anew with the header that its hits share.
+    func open(header: [UInt8], policies: [String], generation: Int64, at now: UInt64) {
+        count = 0
+        hits = 0
+        failure = nil
+        openedAt = now
+        self.generation = generation
+        waiters.removeAll(keepingCapacity: true)
+        policyNames = policies
+        if tallies.count == policies.count * Tally.allCases.count {
+            for index in tallies.indices { tallies[index] = 0 }
+        } else {
+            tallies = Array(repeating: 0, count: policies.count * Tally.allCases.count)
+        }
+        for byte in header { append(byte) }
+    }
+
+    /// Nothing is in it until it is opened.
+    func clear() {
+        count = 0
+        hits = 0
+    }
+
+    var isEmpty: Bool { hits == 0 }
+    var hasRoom: Bool { count + EdgeLimits.recordBytesMax <= EdgeLimits.batchBytesMax }
+
+    func tally(_ tally: Tally, policy: Int) -> UInt32 {
+        tallies[policy * Tally.allCases.count + tally.rawValue]
+    }
+
+    func add(_ tally: Tally, policy: Int) {
+        tallies[policy * Tally.allCases.count + tally.rawValue] += 1
+    }
+
+    /// A hit of `policy` turned out to be of a suppressed subject; a counted one stays counted.
+    func moveToSuppressed(policy name: String) {
+        guard let policy = policyNames.firstIndex(of: name) else { return }
+        let base = policy * Tally.allCases.count
+        guard tallies[base + Tally.kept.rawValue] > 0 else { return }
+        tallies[base + Tally.kept.rawValue] -= 1
+        tallies[base + Tally.suppressed.rawValue] += 1
+    }
+
+    func addWaiter(_ token: UInt64) {
+        // Pipelined requests of one connection follow each other.
+        if waiters.last != token { waiters.append(token) }
+    }
+
+    /// Puts `records` in the place of what there is; never longer than before.
+    func replace(_ content: [UInt8]) {
+        precondition(content.count <= EdgeLimits.batchBytesMax, "suppression only shortens")
+        unsafe content.withUnsafeBufferPointer { source in
+            if let start = source.baseAddress {
+                unsafe bytes.update(from: start, count: source.count)
+            }
+        }
+        count = content.count
+    }
+}
+
+// Writing a record.
+extension BatchBuffer {
+    func beginRecord() {
+        precondition(hasRoom, "the loop looks for room before it writes")
+        recordStart = count
+        append(littleEndian: UInt32(0))
+    }
+
+    func endRecord() {
+        let size = UInt32(truncatingIfNeeded: count - recordStart - 4)
+        for index in 0..<4 {
+            unsafe bytes[recordStart + index] = UInt8(truncatingIfNeeded: size >> UInt32(8 * index))
+        }
+        hits += 1
+    }
+
+    @inline(__always)
+    func append(_ byte: UInt8) {
+        unsafe bytes[count] = byte
+        count &+= 1
+    }
+
+    func append<Integer: FixedWidthInteger>(littleEndian value: Integer) {
+        unsafe UnsafeMutableRawPointer(bytes + count)
+            .storeBytes(of: value.littleEndian, as: Integer.self)
+        count += MemoryLayout<Integer>.size
+    }
+
+    func append(bigEndian value: UInt128) {
+        unsafe UnsafeMutableRawPointer(bytes + count)
+            .storeBytes(of: value.bigEndian, as: UInt128.self)
+        count += 16
+    }
+
+    func appendNull() { append(littleEndian: HitBatch.nullCount) }
+
+    /// Starts a text whose bytes follow; its count is filled in by ``endText(_:)``.
+    func beginText() -> Int {
+        append(littleEndian: UInt16(0))
+        return count
+    }
+
+    func endText(_ start: Int) {
+        let length = UInt16(truncatingIfNeeded: count - start)
+        unsafe bytes[start - 2] = UInt8(truncatingIfNeeded: length)
+        unsafe bytes[start - 1] = UInt8(truncatingIfNeeded: length >> 8)
+    }
+
+    /// Appends a text of the rule set or geo table.
+    func appendText(_ text: Span<UInt8>) {
+        let start = beginText()
+        for index in 0..<min(text.count, HitBatch.textBytesMax) { append(text[index]) }
+        endText(start)
+    }
+
+    func appendText(_ text: StaticString) {
+        let start = beginText()
+        for index in 0..<text.utf8CodeUnitCount { append(unsafe text.utf8Start[index]) }
+        endText(start)
+    }
+
+    /// Appends bytes of a request as a text: escapes taken out if asked, cut to the bound, made valid UTF-8 without
+    /// control characters.
+    func appendText(_ source: Span<UInt8>, _ range: Range<Int>, decoding: Bool) {
+        let start = beginText()
+        appendBytes(source, range, decoding: decoding, textStart: start)
+        finishText(start)
+    }
+
+    /// Appends a host name in lowercase.
+    func appendHost(_ source: Span<UInt8>, _ range: Range<Int>) {
+        let start = beginText()
+        for index in range {
+            let byte = source[index]
+            append(byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte)
+        }
+        endText(start)
+    }
+
+    /// Appends bytes to a text that began at `textStart`, as far as its bound allows.
+    func appendBytes(
+        _ source: Span<UInt8>, _ range: Range<Int>, decoding: Bool, textStart: Int
+    ) {
+        // Three bytes more than the bound show whether the last character was cut.
+        let limit = textStart + HitBatch.textBytesMax + 3
+        if decoding {
+            var decoder = FormDecoder(range, form: .query)
+            while count < limit, let byte = decoder.next(in: source) { append(byte) }
+        } else {
+            var index = range.lowerBound
+            while count < limit, index < range.upperBound {
+                append(source[index])
+                index += 1
+            }
+        }
+    }
+
+    /// Ends a text of foreign bytes: repaired and cut at a character.
+    func finishText(_ start: Int) {
+        var isPlain = count - start <= HitBatch.textBytesMax
+        var index = start
+        while isPlain, index < count {
+            let byte = unsafe bytes[index]
+            isPlain = byte >= 0x20 && byte < 0x7F
+            index += 1
+        }
+        if !isPlain { repairText(start) }
+        endText(start)
+    }
+
+    private func repairText(_ start: Int) {
+        let length = count - start
+        unsafe scratch.update(from: bytes + start, count: length)
+        count = start
+        var index = 0
+        while index < length {
+            let size = unsafe UTF8Sequence.length(scratch, index, length)
+            let written = size == 0 ? 3 : size
+            guard count - start + written <= HitBatch.textBytesMax else { return }
+            if size == 0 {
+                // U+FFFD
+                append(0xEF)
+                append(0xBF)
+                append(0xBD)
+                index += 1
+            } else {
+                for offset in 0..<size { append(unsafe scratch[index + offset]) }
+                index += size
+            }
+        }
+    }
+}
+
+/// Well-formed UTF-8 byte sequences (Unicode 15, table 3-7).
+private enum UTF8Sequence {
+    /// Bytes of the well-formed sequence at `index`; 0 when there is none, or a control character.
+    static func length(_ bytes: UnsafePointer<UInt8>, _ index: Int, _ count: Int) -> Int {
+        let first = unsafe bytes[index]
+        if first < 0x80 { return first >= 0x20 && first != 0x7F ? 1 : 0 }
+        let size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2
+        guard first >= 0xC2, first <= 0xF4, index + size <= count else { return 0 }
+        let second = unsafe bytes[index + 1]
+        let lowest: UInt8 = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80
+        let highest: UInt8 = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF
+        guard second >= lowest, second <= highest else { return 0 }
+        // U+0080 to U+009F are control characters too.
+        if first == 0xC2, second < 0xA0 { return 0 }
+        for offset in 2..<max(2, size) where unsafe bytes[index + offset] & 0xC0 != 0x80 {
+            return 0
+        }
+        return size
+    }
+}

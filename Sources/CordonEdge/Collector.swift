@@ -1,0 +1,332 @@
+package import CordonJournal
+internal import CordonKeys
+package import CordonModel
+internal import HTTP
+internal import LinuxIO
+internal import Synchronization
+package import Telemetry
+
+/// Why a collector could not start.
+package enum CollectorError: Error, Sendable, CustomStringConvertible {
+    /// A listener could not be opened.
+    case listen(region: String, address: String, operation: String, errorNumber: Int32)
+    case journal(region: String, JournalError)
+    case system(operation: String, errorNumber: Int32)
+    /// The region's file asks for what this version does not do.
+    case notSupported(region: String, what: String)
+
+    package var description: String {
+        switch self {
+        case .listen(let region, let address, let operation, let number):
+            "region `\(region)` cannot listen on \(address): "
+                + NetworkError(operation: operation, code: number).description
+        case .journal(let region, let error): "region `\(region)`: \(error)"
+        case .system(let operation, let number):
+            NetworkError(operation: operation, code: number).description
+        case .notSupported(let region, let what):
+            "region `\(region)`: \(what) is not supported by this version"
+        }
+    }
+}
+
+/// The collector of one process: listeners of one or several regions, loops, committers.
+///
+/// ``start()``, then ``replace(_:)`` as often as the rules change, then ``drain()`` once. All of it may be called from
+/// any thread; none of it is on the hot path.
+package final class Collector: Sendable {
+    package let regions: [RegionConfiguration]
+    private let loopCount: Int
+    private let journalBytesMax: Int
+    private let logger: Logger
+    private let clock: @Sendable () -> Timestamp
+    private let state: Mutex<State>
+
+    private struct State {
+        var context: EdgeContext
+        var loops: [LoopShared] = []
+        var committers: [RegionCommitter] = []
+        var threads: [ThreadBox] = []
+        var committerThreads: [ThreadBox] = []
+        var keeper: Keeper?
+        var keeperThread: ThreadBox?
+        var ports: [UInt16] = []
+        var isStarted = false
+    }
+
+    /// - Parameters:
+    ///   - regions: in the order of the context's keys.
+    ///   - loops: threads that serve connections; one a core is right.
+    ///   - journalBytesMax: bound on each journal's file; 0 leaves it to the disk.
+    package init(
+        regions: [RegionConfiguration], context: EdgeContext, loops: Int, journalBytesMax: Int = 0,
+        logger: Logger
+    ) {
+        precondition(loops > 0 && !regions.isEmpty, "a collector listens for someone")
+        precondition(
+            context.localRegions == regions.map(\.name), "keys and regions stand in the same order")
+        self.regions = regions
+        loopCount = loops
+        self.journalBytesMax = journalBytesMax
+        self.logger = logger
+        clock = { Timestamp(microseconds: SystemClock.realtimeMicroseconds()) }
+        state = Mutex(State(context: context))
+    }
+
+    /// Opens journals and listeners and starts the threads; when it returns, every listener accepts.
+    package func start() throws(CollectorError) {
+        for region in regions where region.collector.clientAddress == .proxyProtocol {
+            throw .notSupported(region: region.name, what: "`client_address: proxy-protocol`")
+        }
+        let context = state.withLock { $0.context }
+        let committers = try makeCommitters()
+        let (listeners, ports) = try openListeners()
+        do throws(NetworkError) {
+            try launch(context, committers, listeners, ports)
+        } catch {
+            throw .system(operation: error.operation, errorNumber: error.code)
+        }
+        for (region, port) in zip(regions, ports) {
+            logger.info(
+                "collector listens",
+                [
+                    "edge.region": .text(region.name), "edge.port": .count(port),
+                    "edge.loops": .count(loopCount),
+                ])
+        }
+    }
+
+    /// The port of each region's listener, once started.
+    package var ports: [String: UInt16] {
+        state.withLock { state in
+            Dictionary(uniqueKeysWithValues: zip(regions.map(\.name), state.ports))
+        }
+    }
+
+    /// The context that the next batches are made under.
+    package var context: EdgeContext { state.withLock { $0.context } }
+
+    /// Lets every loop decide by `context` from its next batch on; requests in hand keep the old one.
+    package func replace(_ context: EdgeContext) {
+        precondition(
+            context.localRegions == regions.map(\.name), "a collector keeps its regions for life")
+        state.withLock { state in
+            state.context = context
+            for loop in state.loops { loop.replace(context) }
+        }
+    }
+
+    /// Stops accepting, answers what was accepted, commits it, and ends the threads. Blocks until that is done.
+    package func drain() {
+        let (loops, threads, keeper) = state.withLock { state in
+            (state.loops, state.threads, (state.keeper, state.keeperThread))
+        }
+        keeper.0?.stop()
+        keeper.1?.join()
+        for loop in loops { loop.drain() }
+        for thread in threads { thread.join() }
+        let (committers, committerThreads) = state.withLock { ($0.committers, $0.committerThreads) }
+        for committer in committers { committer.stop() }
+        for thread in committerThreads { thread.join() }
+        logger.info("collector drained", ["edge.hits": .count(counters().received)])
+    }
+
+    /// The counts of all loops; up to a few hundredths of a second old while there is traffic, exact after ``drain()``.
+    package func counters() -> EdgeCounters {
+        Self.sum(state.withLock { $0.loops })
+    }
+
+    /// The page at `/metrics`.
+    package func metricsPage() -> String {
+        let (loops, committers) = state.withLock { ($0.loops, $0.committers) }
+        return Self.page(loops, committers)
+    }
+}
+
+// Starting.
+extension Collector {
+    private func makeCommitters() throws(CollectorError) -> [RegionCommitter] {
+        var committers: [RegionCommitter] = []
+        for region in regions {
+            let committer: RegionCommitter
+            do throws(NetworkError) {
+                committer = try RegionCommitter(
+                    region: region.name, path: region.journalPath, loops: loopCount,
+                    journalBytesMax: journalBytesMax, logger: logger)
+            } catch {
+                throw .system(operation: error.operation, errorNumber: error.code)
+            }
+            do throws(JournalError) { try committer.prepare() } catch {
+                throw .journal(region: region.name, error)
+            }
+            committers.append(committer)
+        }
+        return committers
+    }
+
+    /// Opens each region's listener once for each loop; the first choice of a port binds the others.
+    private func openListeners() throws(CollectorError) -> ([[ListenerBox]], [UInt16]) {
+        var listeners = [[ListenerBox]](repeating: [], count: loopCount)
+        var ports: [UInt16] = []
+        for (index, region) in regions.enumerated() {
+            let listen = region.collector.listen
+            var port = listen.port
+            do throws(NetworkError) {
+                for loop in 0..<loopCount {
+                    let socket = try Socket.listening(
+                        on: listen.address, port: port, backlog: EdgeLimits.backlog)
+                    port = try socket.localPort
+                    listeners[loop].append(ListenerBox(socket, region: index))
+                }
+            } catch {
+                throw .listen(
+                    region: region.name, address: listen.text, operation: error.operation,
+                    errorNumber: error.code)
+            }
+            ports.append(port)
+        }
+        return (listeners, ports)
+    }
+
+    private func launch(
+        _ context: EdgeContext, _ committers: [RegionCommitter], _ listeners: [[ListenerBox]],
+        _ ports: [UInt16]
+    ) throws(NetworkError) {
+        var shared: [LoopShared] = []
+        for _ in 0..<loopCount { shared.append(try LoopShared(context: context)) }
+        let all = shared
+        let metrics: @Sendable () -> String = { Self.page(all, committers) }
+        var loops: [EdgeLoop] = []
+        for number in 0..<loopCount {
+            loops.append(
+                try EdgeLoop(
+                    number: number, shared: shared[number], committers: committers,
+                    isRelaxed: regions.map { $0.collector.durability == .relaxed },
+                    resolvers: regions.map { ClientAddressResolver($0.collector) },
+                    listeners: listeners[number], context: context, logger: logger, metrics: metrics
+                ))
+        }
+        var committerThreads: [ThreadBox] = []
+        for committer in committers {
+            committerThreads.append(
+                ThreadBox(try SystemThread(name: "journal") { committer.run() }))
+        }
+        var threads: [ThreadBox] = []
+        for loop in loops {
+            threads.append(ThreadBox(try SystemThread(name: "edge") { loop.run() }))
+        }
+        let keeper = try Keeper()
+        let keeperThread = ThreadBox(
+            try SystemThread(name: "edge-keys") { [weak self] in
+                while keeper.waitsOn() { self?.renewKeys() }
+            })
+        state.withLock { state in
+            precondition(!state.isStarted, "a collector starts once")
+            state.isStarted = true
+            state.loops = all
+            state.committers = committers
+            state.threads = threads
+            state.committerThreads = committerThreads
+            state.keeper = keeper
+            state.keeperThread = keeperThread
+            state.ports = ports
+        }
+    }
+
+    /// Opens the keys of a new day. When that fails the old ones serve on: hits of tomorrow still find theirs, and those of
+    /// the day after lose their pseudonyms, which is the stricter outcome.
+    private func renewKeys() {
+        let today = Day(clock())
+        let context = self.context
+        guard today != context.keyDay else { return }
+        do throws(KeysError) {
+            replace(try context.renewed(today: today))
+        } catch {
+            logger.error(
+                "pseudonym keys were not renewed", ["keys.error": .text(error.description)])
+        }
+    }
+
+    private static func sum(_ loops: [LoopShared]) -> EdgeCounters {
+        var sum = EdgeCounters()
+        for loop in loops { sum.add(loop.counters.withLock { $0 }) }
+        return sum
+    }
+
+    private static func page(_ loops: [LoopShared], _ committers: [RegionCommitter]) -> String {
+        var page = MetricsText()
+        sum(loops).write(to: &page)
+        let counts = committers.map { ($0.region, $0.counts) }
+        page.family(
+            "cordon_journal_commits_total", .counter, help: "Transactions that were synced.")
+        for (region, count) in counts {
+            page.sample("cordon_journal_commits_total", ["region": region], count.commits)
+        }
+        page.family("cordon_journal_hits_total", .counter, help: "Hits in those transactions.")
+        for (region, count) in counts {
+            page.sample("cordon_journal_hits_total", ["region": region], count.hits)
+        }
+        page.family(
+            "cordon_journal_bytes_total", .counter, help: "Batch bytes in those transactions.")
+        for (region, count) in counts {
+            page.sample("cordon_journal_bytes_total", ["region": region], count.bytes)
+        }
+        page.family(
+            "cordon_journal_failures_total", .counter, help: "Commits that failed, by reason.")
+        for (region, count) in counts {
+            for (index, code) in JournalError.Code.allCases.enumerated() {
+                page.sample(
+                    "cordon_journal_failures_total", ["region": region, "reason": code.rawValue],
+                    count.failures[index])
+            }
+        }
+        return page.text
+    }
+}
+
+/// A listener that its loop closes when it drains.
+@safe final class ListenerBox: @unchecked Sendable {
+    // SAFETY: used by the loop that it was made for alone, once that runs.
+    private var socket: Socket?
+    let descriptor: Int32
+    let region: Int
+
+    init(_ socket: consuming Socket, region: Int) {
+        descriptor = socket.descriptor
+        self.socket = consume socket
+        self.region = region
+    }
+
+    func accept() throws(NetworkError) -> Accepted? { try socket?.accept() ?? nil }
+    func close() { socket = nil }
+}
+
+/// A thread that someone else joins.
+private final class ThreadBox: Sendable {
+    private let thread: Mutex<SystemThread?>
+
+    init(_ thread: consuming SystemThread) { self.thread = Mutex(consume thread) }
+
+    /// Waits until the thread has ended; at once when someone waited before.
+    func join() {
+        if let thread = thread.withLock({ $0.take() }) { thread.join() }
+    }
+}
+
+/// Wakes the thread that renews the keys, once a second until it is stopped.
+private final class Keeper: Sendable {
+    private let signal: WakeSignal
+    private let isStopped = Atomic<Bool>(false)
+
+    init() throws(NetworkError) { signal = try WakeSignal() }
+
+    func stop() {
+        isStopped.store(true, ordering: .releasing)
+        signal.signal()
+    }
+
+    /// Waits for a second; false when it was stopped.
+    func waitsOn() -> Bool {
+        signal.wait(milliseconds: 1000)
+        return !isStopped.load(ordering: .acquiring)
+    }
+}

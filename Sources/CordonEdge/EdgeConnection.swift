@@ -1,0 +1,117 @@
+internal import Bytes
+internal import CordonModel
+internal import HTTP
+internal import LinuxIO
+
+/// One connection of a loop; reused for another when it has closed.
+@safe final class EdgeConnection {
+    let index: Int
+    /// Grows with each use, so that events for an earlier connection are known as such.
+    private(set) var generation: UInt32 = 0
+    private(set) var socket: Socket?
+    private(set) var peer = Sensitive(IPAddress(ipv4: 0))
+    /// The region that it listens for.
+    private(set) var listener = 0
+    var machine = ConnectionMachine(at: 0)
+
+    // SAFETY: of `inputBytesMax` bytes, from the loop's pool; `inputStart...inputEnd` lies within.
+    var input: UnsafeMutablePointer<UInt8>?
+    var inputStart = 0
+    var inputEnd = 0
+
+    private var answers = InlineArray<32, PendingAnswer>(repeating: PendingAnswer())
+    private var answerStart = 0
+    private(set) var answerCount = 0
+
+    /// What the peer has not taken yet.
+    var output: [UInt8] = []
+    var outputStart = 0
+    var outputDeadline: UInt64 = 0
+
+    /// Bytes may wait in the socket.
+    var isReadable = true
+    /// The peer has sent its last byte.
+    var hasEnded = false
+    /// Everything was answered; what the peer still sends is thrown away until this time.
+    var lingersUntil: UInt64?
+    /// A refusal was answered: the peer may still be sending.
+    var wasRefused = false
+
+    struct PendingAnswer: BitwiseCopyable {
+        var answer: UInt8 = 0
+        var persistence: UInt8 = 0
+        var headOnly = false
+        /// The region whose batch it waits for; -1 when it may leave.
+        var slot: Int8 = -1
+        var ticket: UInt32 = 0
+    }
+
+    init(index: Int) { self.index = index }
+
+    var isOpen: Bool { socket != nil }
+    var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
+    var hasOutput: Bool { outputStart < output.count }
+    var hasRoomForAnswer: Bool { answerCount < EdgeLimits.pipelineMax }
+
+    func open(_ socket: consuming Socket, peer: IPAddress, listener: Int, at now: UInt64) {
+        generation &+= 1
+        self.socket = consume socket
+        self.peer = Sensitive(peer)
+        self.listener = listener
+        machine = ConnectionMachine(at: now)
+        inputStart = 0
+        inputEnd = 0
+        answerStart = 0
+        answerCount = 0
+        output.removeAll(keepingCapacity: true)
+        outputStart = 0
+        isReadable = true
+        hasEnded = false
+        lingersUntil = nil
+        wasRefused = false
+    }
+
+    /// Closes the socket; the peer's address is forgotten.
+    func close() {
+        socket = nil
+        peer = Sensitive(IPAddress(ipv4: 0))
+        generation &+= 1
+        output = []
+        outputStart = 0
+    }
+
+    func push(_ answer: PendingAnswer) {
+        precondition(hasRoomForAnswer, "the loop looks for room before it reads a request")
+        answers[(answerStart + answerCount) % EdgeLimits.pipelineMax] = answer
+        answerCount += 1
+    }
+
+    /// The first answer, if it may leave.
+    func popReady() -> PendingAnswer? {
+        guard answerCount > 0, answers[answerStart].slot < 0 else { return nil }
+        let answer = answers[answerStart]
+        answerStart = (answerStart + 1) % EdgeLimits.pipelineMax
+        answerCount -= 1
+        return answer
+    }
+
+    /// The batch `ticket` of region `slot` is in the journal, or has failed.
+    func settle(slot: Int8, ticket: UInt32, failed: Bool) {
+        for offset in 0..<answerCount {
+            let index = (answerStart + offset) % EdgeLimits.pipelineMax
+            guard answers[index].slot == slot, answers[index].ticket == ticket else { continue }
+            answers[index].slot = -1
+            if failed { answers[index].answer = Answer.unavailable.rawValue }
+        }
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        unsafe socket?.read(into: buffer) ?? .closed
+    }
+
+    func write(_ buffer: UnsafeRawBufferPointer) -> Transfer {
+        unsafe socket?.write(buffer) ?? .closed
+    }
+
+    func shutdownWriting() { socket?.shutdownWriting() }
+}

@@ -1,0 +1,101 @@
+internal import Consent
+package import CordonKeys
+package import CordonModel
+package import CordonPolicy
+internal import Crypto
+package import GeoTables
+package import UserAgents
+
+/// Everything that a hit is decided by: immutable, shared by all loops, replaced as a whole between batches.
+package final class EdgeContext: Sendable {
+    package let ruleSet: RuleSet
+    package let rules: BoundRules
+    package let geoTable: GeoTable
+    package let userAgents: UserAgentRules?
+    /// Names of the regions of this collector in its order.
+    package let localRegions: [String]
+    /// Day (UTC) for which the keys were made; hits of the next day find theirs too.
+    package let keyDay: Day
+    let keys: [RegionKeys]
+    /// For each region of the rule set its place in ``localRegions``; -1 when it is not here.
+    let slots: [Int]
+    let policyNames: [String]
+    /// For each policy the region that it keeps hits in; empty when it refuses them.
+    let policyRegions: [String]
+    let countries: NameList
+    let subdivisions: NameList
+    /// First bytes of each batch.
+    let batchHeader: [UInt8]
+    let keyrings: [Keyring]
+
+    /// The keys of one region for two days.
+    struct Keyring: Sendable {
+        /// By field, period, and whether it is the day after ``EdgeContext/keyDay``.
+        let pseudonyms: [PseudonymKey?]
+        let subjectDigestKey: HMACKey
+
+        func key(_ field: PseudonymField, _ period: KeyPeriod, daysAhead: Int) -> PseudonymKey? {
+            guard daysAhead == 0 || daysAhead == 1 else { return nil }
+            return pseudonyms[Self.index(field, period, daysAhead)]
+        }
+
+        static func index(_ field: PseudonymField, _ period: KeyPeriod, _ daysAhead: Int) -> Int {
+            (Int(field.rawValue) * KeyPeriod.allCases.count + Int(period.rawValue)) * 2 + daysAhead
+        }
+    }
+
+    /// - Parameters:
+    ///   - keys: one region's keys each; their regions are those of this collector, in its order.
+    ///   - userAgents: nil makes every user agent `Other`.
+    ///   - today: the day whose pseudonym keys are opened, and made where they are missing, with those of the next day.
+    package init(
+        ruleSet: RuleSet, geoTable: GeoTable, userAgents: UserAgentRules?, keys: [RegionKeys],
+        today: Day
+    ) throws(KeysError) {
+        self.ruleSet = ruleSet
+        self.geoTable = geoTable
+        self.userAgents = userAgents
+        self.keys = keys
+        keyDay = today
+        localRegions = keys.map(\.region)
+        rules = ruleSet.bound(to: geoTable.places)
+        slots = ruleSet.regions.map { name in keys.firstIndex { $0.region == name } ?? -1 }
+        policyNames = ruleSet.policies.map(\.name)
+        policyRegions = ruleSet.policies.map { $0.route.region ?? "" }
+        countries = NameList(geoTable.places.map { $0.country ?? "" })
+        subdivisions = NameList(geoTable.places.map { $0.subdivision ?? "" })
+        batchHeader = HitBatch.header(ruleSet: ruleSet.digest, geoBuild: geoTable.build)
+        var keyrings: [Keyring] = []
+        for regionKeys in keys {
+            keyrings.append(try Self.keyring(regionKeys, ruleSet: ruleSet, today: today))
+        }
+        self.keyrings = keyrings
+    }
+
+    /// The same with the keys of another day.
+    package func renewed(today: Day) throws(KeysError) -> EdgeContext {
+        try EdgeContext(
+            ruleSet: ruleSet, geoTable: geoTable, userAgents: userAgents, keys: keys, today: today)
+    }
+
+    /// Opens the keys that the region's policies use, and no others.
+    private static func keyring(
+        _ keys: RegionKeys, ruleSet: RuleSet, today: Day
+    ) throws(KeysError) -> Keyring {
+        let count = PseudonymField.allCases.count * KeyPeriod.allCases.count * 2
+        var pseudonyms = [PseudonymKey?](repeating: nil, count: count)
+        for policy in ruleSet.policies where policy.route.region == keys.region {
+            let used: [(PseudonymField, KeyPeriod?)] = [
+                (.user, policy.fields.user?.keeping), (.visitor, policy.fields.visitor?.keeping),
+            ]
+            for (field, period) in used {
+                guard let period else { continue }
+                for ahead in 0...1 {
+                    pseudonyms[Keyring.index(field, period, ahead)] =
+                        try keys.pseudonymKey(field, period, today + ahead, creating: true)
+                }
+            }
+        }
+        return Keyring(pseudonyms: pseudonyms, subjectDigestKey: keys.subjectDigestKey)
+    }
+}

@@ -1,0 +1,142 @@
+package import HTTP
+internal import Telemetry
+
+/// Something that is counted beside the fates of hits.
+package enum EdgeEvent: Int, CaseIterable, Sendable {
+    case connectionsAccepted, connectionsRefused, acceptFailures, connectionsTimedOut
+    case requests, hitRequests, hitHeads
+    case userAgentsClassified, userAgentsOverflowed, keysMissing, batchesFull
+}
+
+/// What one rule did with hits: one number a fate.
+package struct RuleCounts: Equatable, Sendable {
+    package var region: String
+    package var policy: String
+    /// By `HitFate.rawValue`.
+    package var fates: [UInt64]
+
+    package subscript(fate: HitFate) -> UInt64 { fates[fate.rawValue] }
+    /// Hits that are accounted for: the sum of all fates.
+    package var received: UInt64 { fates.reduce(0, +) }
+}
+
+/// Counts of a whole collector since its start; all of them only grow.
+package struct EdgeCounters: Equatable, Sendable {
+    /// Hits by region and policy, sorted.
+    package var rules: [RuleCounts] = []
+    /// By `EdgeEvent.rawValue`.
+    package var events = [UInt64](repeating: 0, count: EdgeEvent.allCases.count)
+    /// By `AddressProvenance.rawValue`.
+    package var addresses = [UInt64](repeating: 0, count: AddressProvenance.allCases.count)
+    /// Answers by status, in the order of `HTTPStatus.allCases`.
+    package var answers = [UInt64](repeating: 0, count: HTTPStatus.allCases.count)
+    package var connectionsOpen = 0
+    /// Hits that are in a batch and not yet answered.
+    package var hitsPending: UInt64 = 0
+
+    package init() {}
+
+    package subscript(event: EdgeEvent) -> UInt64 { events[event.rawValue] }
+    package subscript(address: AddressProvenance) -> UInt64 { addresses[Int(address.rawValue)] }
+    package subscript(status: HTTPStatus) -> UInt64 {
+        HTTPStatus.allCases.firstIndex(of: status).map { answers[$0] } ?? 0
+    }
+
+    /// Hits of one fate over all rules.
+    package func total(_ fate: HitFate) -> UInt64 { rules.reduce(0) { $0 + $1[fate] } }
+    /// Hits that came: those accounted for and those pending.
+    package var received: UInt64 { rules.reduce(hitsPending) { $0 + $1.received } }
+
+    /// Adds the counts of another loop.
+    mutating func add(_ other: EdgeCounters) {
+        for rule in other.rules { add(rule) }
+        for index in events.indices { events[index] += other.events[index] }
+        for index in addresses.indices { addresses[index] += other.addresses[index] }
+        for index in answers.indices { answers[index] += other.answers[index] }
+        connectionsOpen += other.connectionsOpen
+        hitsPending += other.hitsPending
+    }
+
+    mutating func add(_ rule: RuleCounts) {
+        let index =
+            rules.firstIndex { ($0.region, $0.policy) >= (rule.region, rule.policy) } ?? rules.count
+        if index < rules.count, rules[index].region == rule.region,
+            rules[index].policy == rule.policy
+        {
+            for fate in rule.fates.indices { rules[index].fates[fate] += rule.fates[fate] }
+        } else {
+            rules.insert(rule, at: index)
+        }
+    }
+}
+
+extension EdgeCounters {
+    /// Appends the families of these counts.
+    func write(to page: inout MetricsText) {
+        page.family(
+            "cordon_edge_hits_total", .counter,
+            help: "Hits by region, policy and what became of them.")
+        for rule in rules {
+            for fate in HitFate.allCases where rule[fate] > 0 {
+                page.sample(
+                    "cordon_edge_hits_total",
+                    ["region": rule.region, "policy": rule.policy, "fate": fate.text], rule[fate])
+            }
+        }
+        page.family(
+            "cordon_edge_hits_pending", .gauge, help: "Hits in a batch that is not yet committed.")
+        page.sample("cordon_edge_hits_pending", hitsPending)
+        page.family(
+            "cordon_edge_client_address_total", .counter,
+            help: "Hits by where the client's address came from.")
+        for provenance in AddressProvenance.allCases {
+            page.sample(
+                "cordon_edge_client_address_total", ["source": provenance.text], self[provenance])
+        }
+        page.family("cordon_edge_answers_total", .counter, help: "Answers by status code.")
+        for status in HTTPStatus.allCases where self[status] > 0 {
+            page.sample("cordon_edge_answers_total", ["status": "\(status.rawValue)"], self[status])
+        }
+        page.family("cordon_edge_connections", .gauge, help: "Open connections.")
+        page.sample("cordon_edge_connections", connectionsOpen)
+        for event in EdgeEvent.allCases {
+            page.family(event.metric, .counter, help: event.help)
+            page.sample(event.metric, self[event])
+        }
+    }
+}
+
+extension EdgeEvent {
+    var metric: String {
+        switch self {
+        case .connectionsAccepted: "cordon_edge_connections_accepted_total"
+        case .connectionsRefused: "cordon_edge_connections_refused_total"
+        case .acceptFailures: "cordon_edge_accept_failures_total"
+        case .connectionsTimedOut: "cordon_edge_connections_timed_out_total"
+        case .requests: "cordon_edge_requests_total"
+        case .hitRequests: "cordon_edge_hit_requests_total"
+        case .hitHeads: "cordon_edge_hit_heads_total"
+        case .userAgentsClassified: "cordon_edge_user_agents_classified_total"
+        case .userAgentsOverflowed: "cordon_edge_user_agents_overflowed_total"
+        case .keysMissing: "cordon_edge_keys_missing_total"
+        case .batchesFull: "cordon_edge_batches_full_total"
+        }
+    }
+
+    var help: String {
+        switch self {
+        case .connectionsAccepted: "Connections taken."
+        case .connectionsRefused: "Connections closed at once because of the bound on them."
+        case .acceptFailures: "Times that the system had no descriptor or memory for a connection."
+        case .connectionsTimedOut: "Connections closed because their client was too slow or silent."
+        case .requests: "Requests whose head was read."
+        case .hitRequests: "GET requests for the pixel."
+        case .hitHeads: "HEAD requests for the pixel: answered, not counted as hits."
+        case .userAgentsClassified: "User agents that were not in the cache."
+        case .userAgentsOverflowed:
+            "User agents left as `Other` because of the bound on classification."
+        case .keysMissing: "Hits whose pseudonym was left out because its key was not there."
+        case .batchesFull: "Hits answered 503 because their batch was full."
+        }
+    }
+}

@@ -1,0 +1,33 @@
+/// Bounds of the collector; `Docs/operations/edge.md` says what happens beyond each.
+package enum EdgeLimits {
+    /// Connections of one loop; one more is closed at once.
+    package static let connectionsMax = 16_384
+    /// Input of one connection in bytes: the largest head and as much again of pipelined requests.
+    package static let inputBytesMax = 32_768
+    /// Requests of one connection that wait for their answers; reading goes on when the first has left.
+    package static let pipelineMax = 32
+    /// A batch of one loop and region in bytes. While it is full, hits are answered 503.
+    package static let batchBytesMax = 1 << 20
+    /// Room for the largest record: a head of 16 KiB in which each byte becomes a U+FFFD, names, and fixed fields.
+    static let recordBytesMax = 65_536
+    /// Query parameters of one record.
+    static let parametersMax = 64
+    /// How long `relaxed` gathers hits, in milliseconds; with the commit it stays below the promised 100.
+    static let relaxedMilliseconds: UInt64 = 50
+    /// User agents that one loop classifies in a second; beyond it they count as `Other`.
+    static let classificationsPerSecondMax = 10_000
+    /// From a short write to the end of the answer, in milliseconds.
+    static let writeMillisecondsMax: UInt64 = 20_000
+    /// How long a drain waits for requests that have begun and for slow readers, in milliseconds.
+    static let drainMillisecondsMax: UInt64 = 10_000
+    /// Hops of a forwarding chain that are looked at; a longer chain is malformed.
+    static let hopsMax = 32
+    /// Longest `event`, in bytes.
+    static let eventBytesMax = 64
+    /// Longest run of digits that a page's path segment may keep; longer ones are taken for identifiers.
+    static let pathDigitsMax = 8
+    /// Connections that the system queues before they are accepted.
+    static let backlog: Int32 = 4096
+    /// Seconds after which a client that was answered 503 may try again.
+    static let retryAfterSeconds = 1
+}

@@ -1,0 +1,228 @@
+internal import Bytes
+internal import CordonJournal
+internal import CordonModel
+internal import LinuxIO
+internal import Synchronization
+internal import Telemetry
+
+/// Commits the batches of all loops to one region's journal, on a thread of its own.
+///
+/// Each loop has at most one batch here; whatever has gathered while a commit ran goes into the next one, so batches
+/// grow with load and a lone hit waits for nothing but its own sync.
+final class RegionCommitter: Sendable {
+    let region: String
+    private let path: String
+    private let journalBytesMax: Int
+    private let logger: Logger
+    private let wake: WakeSignal
+    private let queue: Mutex<Queue>
+    private let list = Mutex(Suppression())
+    /// Generation of `list`; loops look here first.
+    private let generation = Atomic<Int64>(0)
+    private let tallies = Mutex(Tallies())
+
+    private struct Queue {
+        /// The batch of each loop, and whom to tell.
+        var waiting: [Submission?]
+        var isStopping = false
+    }
+
+    struct Submission {
+        let batch: BatchBuffer
+        let loop: LoopSignal
+    }
+
+    /// Commits so far.
+    struct Tallies {
+        var commits: UInt64 = 0
+        var hits: UInt64 = 0
+        var bytes: UInt64 = 0
+        var failures = [UInt64](repeating: 0, count: JournalError.Code.allCases.count)
+    }
+
+    init(
+        region: String, path: String, loops: Int, journalBytesMax: Int, logger: Logger
+    ) throws(NetworkError) {
+        self.region = region
+        self.path = path
+        self.journalBytesMax = journalBytesMax
+        self.logger = logger
+        wake = try WakeSignal()
+        queue = Mutex(Queue(waiting: Array(repeating: nil, count: loops)))
+    }
+
+    /// Opens the journal once, to report at start what would fail later, and reads the suppression list.
+    func prepare() throws(JournalError) {
+        let journal = try Journal(path: path, bytesMax: journalBytesMax)
+        publish(try journal.suppression())
+    }
+
+    /// The list that the loops filter by.
+    func suppression(ifNewerThan known: Int64) -> Suppression? {
+        guard generation.load(ordering: .acquiring) != known else { return nil }
+        return list.withLock { $0 }
+    }
+
+    private func publish(_ suppression: Suppression) {
+        list.withLock { $0 = suppression }
+        generation.store(suppression.generation, ordering: .releasing)
+    }
+
+    func submit(_ submission: Submission, loop: Int) {
+        submission.batch.phase = .submitted
+        queue.withLock { queue in
+            precondition(queue.waiting[loop] == nil, "a loop has one batch at the committer")
+            queue.waiting[loop] = submission
+        }
+        wake.signal()
+    }
+
+    func stop() {
+        queue.withLock { $0.isStopping = true }
+        wake.signal()
+    }
+
+    var counts: Tallies { tallies.withLock { $0 } }
+
+    /// The thread's body: returns when it was stopped and nothing waits.
+    func run() {
+        var journal: Journal?
+        var taken: [Submission] = []
+        while true {
+            var isStopping = false
+            queue.withLock { queue in
+                for index in queue.waiting.indices {
+                    if let submission = queue.waiting[index] {
+                        taken.append(submission)
+                        queue.waiting[index] = nil
+                    }
+                }
+                isStopping = queue.isStopping
+            }
+            if taken.isEmpty {
+                if isStopping { return }
+                wake.wait()
+                continue
+            }
+            commit(taken, &journal)
+            for submission in taken {
+                submission.batch.phase = .answered
+                submission.loop.wake()
+            }
+            taken.removeAll(keepingCapacity: true)
+        }
+    }
+
+    private func commit(_ taken: [Submission], _ journal: inout Journal?) {
+        var failure: JournalError?
+        do throws(JournalError) {
+            if journal == nil { journal = try Journal(path: path, bytesMax: journalBytesMax) }
+            guard let open = journal else { preconditionFailure("it was just opened") }
+            try append(taken, open)
+        } catch {
+            failure = error
+            // A damaged or vanished file is opened anew the next time; a lock or a full disk keeps its connection.
+            if error.code == .store || error.code == .unreadable { journal = nil }
+            logger.error(
+                "commit failed",
+                [
+                    "journal.region": .text(region), "journal.error": .text(error.code.rawValue),
+                    "journal.store_code": .count(error.storeCode),
+                ])
+        }
+        for submission in taken { submission.batch.failure = failure }
+        let hits = taken.reduce(0) { $0 + UInt64($1.batch.hits) }
+        let bytes = taken.reduce(0) { $0 + UInt64($1.batch.count) }
+        tallies.withLock { tallies in
+            if let failure, let index = JournalError.Code.allCases.firstIndex(of: failure.code) {
+                tallies.failures[index] += 1
+            } else {
+                tallies.commits += 1
+                tallies.hits += hits
+                tallies.bytes += bytes
+            }
+        }
+    }
+
+    /// Appends; when the suppression list has changed, filters by the new one and tries again.
+    private func append(_ taken: [Submission], _ journal: Journal) throws(JournalError) {
+        var expected = list.withLock { $0.generation }
+        var attempts = 0
+        while true {
+            let current = list.withLock { $0 }
+            for submission in taken where submission.batch.generation != current.generation {
+                SuppressionFilter.apply(current, to: submission.batch)
+            }
+            expected = current.generation
+            var batches = unsafe [PendingBatch]()
+            unsafe batches.reserveCapacity(taken.count)
+            for submission in taken {
+                let batch = submission.batch
+                // SAFETY: the batch is submitted, so its memory is this thread's until it is answered.
+                unsafe batches.append(
+                    PendingBatch(
+                        bytes: UnsafeRawBufferPointer(start: batch.bytes, count: batch.count),
+                        hits: batch.hits))
+            }
+            do throws(JournalError) {
+                _ = try unsafe journal.append(batches, expecting: expected)
+                return
+            } catch {
+                attempts += 1
+                guard error.code == .suppressionChanged, attempts < 10 else { throw error }
+                publish(try journal.suppression())
+            }
+        }
+    }
+}
+
+/// How a loop is woken.
+final class LoopSignal: Sendable {
+    private let signal: WakeSignal
+    var descriptor: Int32 { signal.descriptor }
+    init() throws(NetworkError) { signal = try WakeSignal() }
+    func wake() { signal.signal() }
+    func clear() { signal.clear() }
+}
+
+/// Takes what was kept of a suppressed subject out of a batch that was made before the suppression.
+enum SuppressionFilter {
+    static func apply(_ suppression: Suppression, to batch: BatchBuffer) {
+        defer { batch.generation = suppression.generation }
+        if suppression.users.isEmpty, suppression.visitors.isEmpty { return }
+        let content = unsafe Array(UnsafeBufferPointer(start: batch.bytes, count: batch.count))
+        guard var decoded = try? HitBatch(decoding: content) else {
+            preconditionFailure("the edge reads what it wrote")
+        }
+        var changed = 0
+        for index in decoded.records.indices {
+            let record = decoded.records[index]
+            guard suppression.contains(user: record.user, visitor: record.visitor) else { continue }
+            decoded.records[index].becomeCount()
+            batch.moveToSuppressed(policy: record.policy)
+            changed += 1
+        }
+        if changed > 0 { batch.replace(decoded.encoded) }
+    }
+}
+
+extension HitRecord {
+    /// Keeps time, site, event, country and what is always filled.
+    fileprivate mutating func becomeCount() {
+        pageHost = nil
+        pagePath = nil
+        referrerHost = nil
+        visitor = nil
+        user = nil
+        keyEpoch = nil
+        ipPrefix = nil
+        subdivision = nil
+        browser = nil
+        os = nil
+        device = nil
+        language = nil
+        purposes = []
+        signals = []
+        parameters = []
+    }
+}

@@ -1,0 +1,108 @@
+internal import Bytes
+internal import CordonJournal
+internal import CordonModel
+
+/// Looks through the batches that wait in a journal, and takes records out of them.
+///
+/// The edge appends and delivery deletes meanwhile: a batch that went was delivered. Who takes records out holds the
+/// region's request lock, so that no two rewrite the same batch.
+struct JournalSweep {
+    let journal: Journal
+
+    /// Bounds what is held in memory at a time.
+    private static let readBytesMax = 8 << 20
+
+    /// What makes a record a sought one.
+    enum Sought {
+        case users(Set<Pseudonym>)
+        case due(on: Day)
+
+        func matches(_ record: HitRecord) -> Bool {
+            switch self {
+            case .users(let users): record.user.map { users.contains($0) } ?? false
+            case .due(let day): record.retainUntil <= day
+            }
+        }
+    }
+
+    struct Outcome {
+        var hits: Int64 = 0
+        /// Batches that nobody can decode and that hold one of the pseudonyms.
+        var undecodable: Int64 = 0
+    }
+
+    /// Takes the sought records out; no copy is left in the file or its log.
+    func purge(_ sought: Sought) throws -> Outcome {
+        var outcome = Outcome()
+        try forEachCandidate(sought, after: .none) { stored, decoded in
+            guard var batch = decoded else {
+                outcome.undecodable += 1
+                try replace(stored.number, bytes: [], hits: 0)
+                return
+            }
+            let before = batch.records.count
+            batch.records.removeAll { sought.matches($0) }
+            guard batch.records.count < before else { return }
+            try replace(stored.number, bytes: batch.encoded, hits: batch.records.count)
+            outcome.hits += Int64(before - batch.records.count)
+        }
+        // Also when nothing went: what delivery deleted may still stand in the log.
+        try journal.truncateLog()
+        return outcome
+    }
+
+    /// Gives each sought record behind batch `number` with its batch.
+    func forEachRecord(
+        _ sought: Sought, after number: Int64, _ body: (HitRecord, HitBatch) throws -> Void
+    ) throws {
+        try forEachCandidate(sought, after: BatchNumber(number)) { _, decoded in
+            guard let decoded else { return }
+            for record in decoded.records where sought.matches(record) { try body(record, decoded) }
+        }
+    }
+
+    private func replace(_ number: BatchNumber, bytes: [UInt8], hits: Int) throws {
+        do throws(JournalError) {
+            try journal.rewrite(number, bytes: bytes, hits: hits)
+        } catch {
+            // Delivered meanwhile, with the suppression list applied or before the lake is looked through.
+            if error.code != .unknownBatch { throw error }
+        }
+    }
+
+    /// Gives each batch that may hold a sought record; an undecodable one only when it holds a pseudonym.
+    private func forEachCandidate(
+        _ sought: Sought, after number: BatchNumber,
+        _ body: (StoredBatch, HitBatch?) throws -> Void
+    ) throws {
+        var patterns: PatternSet?
+        if case .users(let users) = sought {
+            guard !users.isEmpty else { return }
+            patterns = PatternSet(users.map(\.bytes))
+        }
+        var last = number
+        while true {
+            let batches = try journal.read(after: last, bytesMax: Self.readBytesMax)
+            guard let newest = batches.last else { return }
+            last = newest.number
+            for stored in batches {
+                if let patterns {
+                    var isThere = false
+                    patterns.forEachMatch(
+                        in: stored.bytes.span, startingIn: 0..<stored.bytes.count
+                    ) { _, _ in isThere = true }
+                    guard isThere else { continue }
+                }
+                let decoded: HitBatch?
+                // What cannot be decoded goes to the dead letters at delivery; nil says that to the caller.
+                do throws(ByteReader.Malformed) {
+                    decoded = try HitBatch(decoding: stored.bytes)
+                } catch {
+                    decoded = nil
+                }
+                if decoded == nil, patterns == nil { continue }
+                try body(stored, decoded)
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+/// One step of a request; the store holds the one to be done next.
+///
+/// INVARIANT: a step may be done again from its start, whatever a kill left of it; none says what is not true yet.
+package enum RequestStep: String, CaseIterable, Sendable {
+    /// The audit log learns of the request before anything changes.
+    case intent
+    /// New hits of the person are counted, not kept, and queries no longer see the old ones.
+    case suppress
+    /// The journal's batches lose the records.
+    case journal
+    /// The data files lose the rows, in one snapshot.
+    case rewrite
+    /// Whole data files leave the table, in one snapshot.
+    case drop
+    /// Older snapshots and all that only they reach are deleted.
+    case expire
+    /// The pseudonyms leave the suppression list; the person's digest stays.
+    case release
+    /// Everything under the region is read, and holds nothing.
+    case verify
+    /// The audit log says so.
+    case record
+    /// The request's own pseudonyms are wiped.
+    case wipe
+    case done
+
+    /// The steps of a kind of request in order, ``done`` left out. Verification stands behind ``release`` so that it
+    /// covers the journal file whole.
+    package static func sequence(_ kind: RequestKind) -> [RequestStep] {
+        switch kind {
+        case .erase:
+            [.intent, .suppress, .journal, .rewrite, .expire, .release, .verify, .record, .wipe]
+        case .retention: [.intent, .journal, .drop, .expire, .record]
+        case .find, .export, .verify: [.record]
+        }
+    }
+
+    func next(_ kind: RequestKind) -> RequestStep {
+        let sequence = Self.sequence(kind)
+        guard let index = sequence.firstIndex(of: self), index + 1 < sequence.count else {
+            return .done
+        }
+        return sequence[index + 1]
+    }
+}
+
+/// What is asked for.
+package enum RequestKind: String, CaseIterable, Sendable {
+    case find, export, erase, verify, retention
+}

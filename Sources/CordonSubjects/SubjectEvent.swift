@@ -1,0 +1,24 @@
+/// What a request says to the audit log; `CordonServer` makes an entry of it. Holds counts, dates and digests only.
+package struct SubjectEvent: Equatable, Sendable {
+    package enum Kind: String, CaseIterable, Sendable {
+        /// Before rows are shown.
+        case find = "subject-find"
+        case export = "subject-export"
+        case verify = "subject-verify"
+        /// Before anything changes.
+        case erasureIntent = "erasure-intent"
+        /// After everything was read and nothing was found, before anybody is told.
+        case erased
+        case retentionIntent = "retention-intent"
+        case retentionApplied = "retention-applied"
+    }
+
+    package let kind: Kind
+    /// The request's id.
+    package let request: String
+    /// Keyed digest of the person in hexadecimal; nil for retention.
+    package let subject: String?
+    /// The day that retention counts from.
+    package let asOf: String?
+    package let counts: [String: Int]
+}

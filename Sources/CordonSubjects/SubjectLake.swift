@@ -1,0 +1,78 @@
+package import CordonModel
+
+/// What requests and retention need of a region's lake; `CordonServer` supplies it.
+///
+/// Each changing call waits for the lake lock, may be repeated after it was cut at any point, and is followed in the
+/// lake's own audit entries.
+package protocol SubjectLake: Sendable {
+    /// Names of the table's columns in order.
+    var columns: [String] { get }
+    /// The data files of the table as it is now.
+    func files() throws -> [LakeFile]
+    /// Number of the last journal batch that is in the table.
+    func deliveredThrough() throws -> Int64
+    /// Files that hold rows of these users, with how many each.
+    func matches(_ users: Set<Pseudonym>) throws -> [LakeMatch]
+    /// Each row of these users as a JSON object.
+    func rows(of users: Set<Pseudonym>, _ body: (String) throws -> Void) throws
+    /// Rewrites the files that hold rows of these users without them, in one snapshot, and removes dead letters that
+    /// hold one of the pseudonyms.
+    ///
+    /// - Parameter foreseen: called under the lock with what will go, before anything changes.
+    func remove(_ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void) throws
+        -> LakeRemoval
+    /// Takes out whole files whose end of retention is `day` or before, in one snapshot.
+    ///
+    /// - Parameter foreseen: called under the lock with what will go, before anything changes.
+    func drop(dueOn day: Day, foreseen: ([LakeFile]) throws -> Void) throws
+    /// Forgets every snapshot but the present one and deletes what only they reached; returns the number of files.
+    func expire() throws -> Int
+    /// Reads data files for rows that hold one of these pseudonyms anywhere.
+    func decoded(holding users: Set<Pseudonym>) -> any DecodedContent
+    /// Runs `body` while nobody writes the table.
+    func quietly<Result>(_ body: () throws -> Result) throws -> Result
+}
+
+/// One data file.
+package struct LakeFile: Hashable, Sendable {
+    package let path: String
+    package let rows: Int64
+    package let bytes: Int64
+    /// Day of every hit in it.
+    package let day: Day
+    /// The day from which on its hits may no longer be there.
+    package let retainUntil: Day
+
+    package init(path: String, rows: Int64, bytes: Int64, day: Day, retainUntil: Day) {
+        self.path = path
+        self.rows = rows
+        self.bytes = bytes
+        self.day = day
+        self.retainUntil = retainUntil
+    }
+
+    /// A hit is due from the day that its `retain_until` names.
+    package func isDue(on day: Day) -> Bool { retainUntil <= day }
+}
+
+/// A data file that holds rows of a person.
+package struct LakeMatch: Hashable, Sendable {
+    package let file: LakeFile
+    package let rows: Int64
+    package init(file: LakeFile, rows: Int64) {
+        self.file = file
+        self.rows = rows
+    }
+}
+
+/// What a removal of rows did.
+package struct LakeRemoval: Equatable, Sendable {
+    package var rows: Int64
+    package var filesReplaced: Int
+    package var deadLetters: Int
+    package init(rows: Int64, filesReplaced: Int, deadLetters: Int) {
+        self.rows = rows
+        self.filesReplaced = filesReplaced
+        self.deadLetters = deadLetters
+    }
+}

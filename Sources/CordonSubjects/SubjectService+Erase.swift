@@ -1,0 +1,223 @@
+internal import Bytes
+internal import CordonJournal
+internal import CordonKeys
+internal import CordonModel
+
+extension SubjectService {
+    /// An erasure that would take more of a region's rows than this, in percent, is more likely an id that many share
+    /// (an empty one, a test value) than a person; it is refused unless a larger share is allowed.
+    package static let sharePercentMax = 10.0
+
+    /// What became of one unfinished request.
+    package struct Resumption {
+        package let request: SubjectRequest
+        /// Why it is still unfinished.
+        package let failure: (any Error)?
+    }
+
+    /// Erases a person: on return nothing of the person is on disk in this region, and new hits are not kept.
+    ///
+    /// A request about the same person that is unfinished is gone on with instead of starting another.
+    ///
+    /// - Parameters:
+    ///   - id: of the new request.
+    ///   - percentMax: refuses when more of the region's rows than this would go.
+    ///   - identify: what the region knows of the person; asked again after the suppression, since keys may
+    ///     have been made.
+    /// - Throws: when something failed; then the request is kept and can be resumed, and nothing says "erased".
+    package func erase(
+        request id: String, percentMax: Double = SubjectService.sharePercentMax,
+        identify: () throws -> Subject
+    ) throws -> SubjectRequest {
+        try alone { store in
+            let subject = try identify()
+            let open = try store.unfinished(.erase).first { $0.subject == subject.digest }
+            if let open { return try run(open, in: store, identify: identify) }
+            let finding = try look(for: subject)
+            guard finding.percent <= percentMax else {
+                throw SubjectError.shareExceeded(
+                    region: place.region, rows: finding.rows + finding.journalHits,
+                    of: finding.regionRows, percentMax: percentMax)
+            }
+            let request = SubjectRequest(
+                id: id, kind: .erase, subject: subject.digest, at: clock.now())
+            try store.insert(request, pseudonyms: subject.pseudonyms)
+            return try run(request, in: store, identify: identify)
+        }
+    }
+
+    /// Goes on with every unfinished request of the region: erasures, and ends of retention.
+    ///
+    /// - Returns: each with its outcome; one that fails does not hold up the others.
+    package func resume() throws -> [Resumption] {
+        guard try !requests(max: 1).isEmpty else { return [] }
+        return try alone { store in
+            let open = try store.unfinished(.erase) + store.unfinished(.retention)
+            return open.map { request in
+                do {
+                    return Resumption(
+                        request: try run(request, in: store, identify: { nil }), failure: nil)
+                } catch {
+                    return Resumption(request: request, failure: error)
+                }
+            }
+        }
+    }
+
+    /// Does the steps that are left, recording each.
+    func run(
+        _ given: SubjectRequest, in store: RequestStore, identify: () throws -> Subject?
+    ) throws -> SubjectRequest {
+        var request = given
+        request.attempts += 1
+        try save(&request, store)
+        while !request.isFinished {
+            let step = request.step
+            try moment(step, .before)
+            try perform(step, &request, store, identify)
+            try moment(step, .performed)
+            request.step = step.next(request.kind)
+            try save(&request, store)
+            try moment(step, .recorded)
+        }
+        return request
+    }
+
+    private func save(_ request: inout SubjectRequest, _ store: RequestStore) throws {
+        request.updatedAt = clock.now()
+        try store.update(request)
+    }
+
+    private func perform(
+        _ step: RequestStep, _ request: inout SubjectRequest, _ store: RequestStore,
+        _ identify: () throws -> Subject?
+    ) throws {
+        switch step {
+        case .intent: try announce(request, store)
+        case .suppress: try suppress(&request, store, identify)
+        case .journal: try purgeJournal(&request, store)
+        case .rewrite: try rewrite(&request, store)
+        case .drop: try drop(&request, store)
+        case .expire: request.counts.filesDeleted += Int64(try lake.expire())
+        case .release:
+            try journal().release(
+                pseudonyms: store.pseudonyms(of: request.id).map { (.user, $0.pseudonym) })
+        case .verify: try verifyAbsence(&request, store)
+        case .record: try conclude(request)
+        case .wipe: try store.wipe(request.id)
+        case .done: break
+        }
+    }
+
+    /// The person's digest, then the pseudonyms of every key that could have made one until then.
+    private func suppress(
+        _ request: inout SubjectRequest, _ store: RequestStore, _ identify: () throws -> Subject?
+    ) throws {
+        guard let digest = request.subject else {
+            throw SubjectError.damagedStore(path: place.storePath)
+        }
+        let journal = try journal()
+        let known = try store.pseudonyms(of: request.id)
+        try journal.suppress(
+            subjects: [digest.suppressed], pseudonyms: known.map { (.user, $0.pseudonym) })
+        guard !request.isCovered else { return }
+        // From here on the edge keeps no hit of the person whatever key it uses. A key that was made since the
+        // request was could have marked some before.
+        if let subject = try identify() {
+            request.isCovered = true
+            try store.update(request, adding: subject.pseudonyms)
+            try journal.suppress(
+                subjects: [], pseudonyms: subject.pseudonyms.map { (.user, $0.pseudonym) })
+        } else {
+            let covered = Set(known.map(\.epoch))
+            guard try keys.epochs().allSatisfy({ $0.field != .user || covered.contains($0) }) else {
+                throw SubjectError.needsIdentifier(request: request.id)
+            }
+            request.isCovered = true
+        }
+    }
+
+    private func users(_ request: SubjectRequest, _ store: RequestStore) throws -> Set<Pseudonym> {
+        Set(try store.pseudonyms(of: request.id).map(\.pseudonym))
+    }
+
+    private func sought(
+        _ request: SubjectRequest, _ store: RequestStore
+    ) throws -> JournalSweep.Sought {
+        if let day = request.asOf { return .due(on: day) }
+        return .users(try users(request, store))
+    }
+
+    private func purgeJournal(_ request: inout SubjectRequest, _ store: RequestStore) throws {
+        let sweep = JournalSweep(journal: try journal())
+        let sought = try sought(request, store)
+        // Counted and stored first: after a kill the second run would count what is left.
+        let earlier = request.counts.journalHits
+        var foreseen: Int64 = 0
+        try sweep.forEachRecord(sought, after: 0) { _, _ in foreseen += 1 }
+        request.counts.journalHits = max(earlier, foreseen)
+        try store.update(request)
+        let outcome = try sweep.purge(sought)
+        if earlier == 0 { request.counts.journalHits = outcome.hits }
+        request.counts.deadLetters += outcome.undecodable
+    }
+
+    private func rewrite(_ request: inout SubjectRequest, _ store: RequestStore) throws {
+        var counted = request
+        let removal = try lake.remove(try users(request, store)) { matches in
+            counted.counts.rows = max(counted.counts.rows, matches.reduce(0) { $0 + $1.rows })
+            counted.counts.files = max(counted.counts.files, Int64(matches.count))
+            try store.update(counted)
+        }
+        request.counts = counted.counts
+        request.counts.deadLetters += Int64(removal.deadLetters)
+    }
+
+    private func drop(_ request: inout SubjectRequest, _ store: RequestStore) throws {
+        guard let day = request.asOf else { throw SubjectError.damagedStore(path: place.storePath) }
+        var counted = request
+        try lake.drop(dueOn: day) { files in
+            counted.counts.rows = max(counted.counts.rows, files.reduce(0) { $0 + $1.rows })
+            counted.counts.files = max(counted.counts.files, Int64(files.count))
+            try store.update(counted)
+        }
+        request.counts = counted.counts
+    }
+
+    /// A trace sends the request back to the suppression, whose pseudonyms had left the list.
+    private func verifyAbsence(_ request: inout SubjectRequest, _ store: RequestStore) throws {
+        let verification = try search(for: try users(request, store))
+        if verification.isClean { return }
+        request.step = .suppress
+        try save(&request, store)
+        if verification.traces.isEmpty {
+            throw SubjectError.unread(region: place.region, paths: verification.unread)
+        }
+        throw SubjectError.tracesLeft(
+            region: place.region, paths: Array(Set(verification.traces.map(\.path))).sorted())
+    }
+
+    private func announce(_ request: SubjectRequest, _ store: RequestStore) throws {
+        var counts: [String: Int] = [:]
+        if request.kind == .erase { counts["keys"] = try store.pseudonyms(of: request.id).count }
+        try audit(
+            SubjectEvent(
+                kind: request.kind == .erase ? .erasureIntent : .retentionIntent,
+                request: request.id,
+                subject: request.subject?.hex, asOf: request.asOf?.text, counts: counts))
+    }
+
+    private func conclude(_ request: SubjectRequest) throws {
+        let counts = request.counts
+        try audit(
+            SubjectEvent(
+                kind: request.kind == .erase ? .erased : .retentionApplied, request: request.id,
+                subject: request.subject?.hex, asOf: request.asOf?.text,
+                counts: [
+                    "rows": Int(counts.rows), "files": Int(counts.files),
+                    "journal-hits": Int(counts.journalHits),
+                    "dead-letters": Int(counts.deadLetters),
+                    "files-deleted": Int(counts.filesDeleted),
+                ]))
+    }
+}

@@ -1,0 +1,145 @@
+internal import CordonJournal
+internal import CordonKeys
+package import CordonModel
+internal import LinuxIO
+
+/// What a region holds of a person.
+package struct SubjectFinding: Equatable, Sendable {
+    package var rows: Int64 = 0
+    package var files = 0
+    /// Hits that wait in the journal, not in the lake yet.
+    package var journalHits: Int64 = 0
+    package var firstDay: Day?
+    package var lastDay: Day?
+    /// Rows of before this day can no longer be tied to anyone; nil when there is no key at all.
+    package var keysFrom: Day?
+    /// All rows of the region, those in the journal among them.
+    package var regionRows: Int64 = 0
+
+    package var isEmpty: Bool { rows == 0 && journalHits == 0 }
+    /// How many of the region's rows would go, in percent.
+    package var percent: Double {
+        regionRows == 0 ? 0 : Double(rows + journalHits) * 100 / Double(regionRows)
+    }
+}
+
+/// A place that holds a person: never the value.
+package struct SubjectTrace: Hashable, Sendable {
+    package let path: String
+    /// How it is written there, such as `plain` or `plain in parquet`.
+    package let kind: String
+    package var places: Int
+}
+
+/// What was read to see that nothing is there.
+package struct SubjectVerification: Equatable, Sendable {
+    package var traces: [SubjectTrace] = []
+    /// What could not be read, with the reason; nothing can be said of it.
+    package var unread: [String] = []
+    package var files = 0
+    package var bytes = 0
+    /// How many pseudonyms were looked for; none means that no key exists and no row can be tied to anyone.
+    package var pseudonyms = 0
+
+    package var isClean: Bool { traces.isEmpty && unread.isEmpty }
+}
+
+extension SubjectService {
+    /// What there is of a person. The audit log knows before anybody sees it.
+    package func find(_ subject: Subject, request id: String) throws -> SubjectFinding {
+        let finding = try look(for: subject)
+        let counts = Self.counts(finding)
+        try audit(
+            SubjectEvent(
+                kind: .find, request: id, subject: subject.digest.hex, asOf: nil,
+                counts: [
+                    "rows": Int(counts.rows), "files": Int(counts.files),
+                    "journal-hits": Int(counts.journalHits),
+                ]))
+        try note(.find, id, subject, counts)
+        return finding
+    }
+
+    static func counts(_ finding: SubjectFinding) -> SubjectRequest.Counts {
+        var counts = SubjectRequest.Counts()
+        counts.rows = finding.rows
+        counts.files = Int64(finding.files)
+        counts.journalHits = finding.journalHits
+        return counts
+    }
+
+    func look(for subject: Subject) throws -> SubjectFinding {
+        var finding = SubjectFinding()
+        finding.keysFrom = subject.keysFrom
+        // The journal first: a hit that is delivered meanwhile is then counted twice rather than missed.
+        let journal = try journal()
+        let delivered = try lake.deliveredThrough()
+        var days: [Day] = []
+        try JournalSweep(journal: journal).forEachRecord(.users(subject.users), after: delivered) {
+            record, _ in
+            finding.journalHits += 1
+            days.append(Day(record.timestamp))
+        }
+        finding.regionRows = Int64(try journal.depth().hits)
+        for match in try lake.matches(subject.users) {
+            finding.rows += match.rows
+            finding.files += 1
+            days.append(match.file.day)
+        }
+        finding.regionRows += try lake.files().reduce(0) { $0 + $1.rows }
+        finding.firstDay = days.min()
+        finding.lastDay = days.max()
+        return finding
+    }
+
+    /// Reads everything that lies under the region and tells where the person is found.
+    package func verify(_ subject: Subject, request id: String) throws -> SubjectVerification {
+        let verification = try search(for: subject.users)
+        var counts = SubjectRequest.Counts()
+        counts.rows = Int64(verification.traces.reduce(0) { $0 + $1.places })
+        counts.files = Int64(Set(verification.traces.map(\.path)).count)
+        try audit(
+            SubjectEvent(
+                kind: .verify, request: id, subject: subject.digest.hex, asOf: nil,
+                counts: [
+                    "traces": Int(counts.rows), "files-with-traces": Int(counts.files),
+                    "files-read": verification.files, "unread": verification.unread.count,
+                ]))
+        try note(.verify, id, subject, counts)
+        return verification
+    }
+
+    /// Looks for pseudonyms in every byte under the region, data files decoded, while nobody writes the lake.
+    func search(for users: Set<Pseudonym>) throws -> SubjectVerification {
+        var verification = SubjectVerification()
+        verification.pseudonyms = users.count
+        guard !users.isEmpty else { return verification }
+        // As the lake writes them and as the journal does; every other form is made from these.
+        let scan = try DiskScan(
+            values: users.flatMap { [Array($0.text.utf8), $0.bytes] })
+        let content = lake.decoded(holding: users)
+        var found: [SubjectTrace: Int] = [:]
+        try lake.quietly {
+            for root in place.roots where try File.exists(root) {
+                let report = try scan.run(root: root, decoding: [content]) { match in
+                    let key = SubjectTrace(path: match.path, kind: match.encoding, places: 0)
+                    found[key, default: 0] += 1
+                }
+                verification.files += report.files
+                verification.bytes += report.bytes
+                verification.unread += report.unread
+            }
+        }
+        verification.traces = found.map {
+            SubjectTrace(path: $0.key.path, kind: $0.key.kind, places: $0.value)
+        }.sorted { ($0.path, $0.kind) < ($1.path, $1.kind) }
+        return verification
+    }
+}
+
+extension Pseudonym {
+    /// The 16 bytes as the journal holds them.
+    var bytes: [UInt8] {
+        (0..<16).map { UInt8(truncatingIfNeeded: value >> UInt128(120 - 8 * $0)) }
+    }
+}

@@ -1,0 +1,186 @@
+import Bytes
+import CordonJournal
+import CordonKeys
+import CordonModel
+import CordonPolicy
+import Foundation
+import GeoTables
+import LinuxIO
+import Telemetry
+import TestSupport
+import UserAgents
+
+@testable import CordonEdge
+
+/// A collector of three regions on ports of the system's choice, with the shipped policies and a small geo table.
+final class EdgeFixture {
+    let directory: TemporaryDirectory
+    let regions: [RegionConfiguration]
+    let ruleSet: RuleSet
+    let keys: [RegionKeys]
+    let log = CapturedLog()
+    let collector: Collector
+    let today = Day(Timestamp(microseconds: SystemClock.realtimeMicroseconds()))
+
+    /// Addresses that the geo table places.
+    static let german = "46.4.10.20"
+    static let american = "8.8.8.9"
+    static let indian = "49.36.1.2"
+    static let german6 = "2a01:4f8:1:2::3"
+
+    static func geoTable(at path: String) throws -> GeoTable {
+        var builder = GeoTableBuilder()
+        for (prefix, country) in [
+            ("46.4.0.0/16", "DE"), ("8.8.8.0/24", "US"), ("49.36.0.0/16", "IN"),
+            ("2a01:4f8::/32", "DE"),
+        ] {
+            guard let block = IPPrefix(prefix) else { fatalError("a prefix") }
+            let rest: UInt128 = (1 << UInt128(block.address.bitCount - block.length)) - 1
+            let last =
+                block.address.isIPv6
+                ? IPAddress(ipv6: block.address.value | rest)
+                : IPAddress(ipv4: UInt32(truncatingIfNeeded: block.address.value | rest))
+            builder.add(first: block.address, last: last, place: GeoPlace(country: country))
+        }
+        try builder.write(to: path)
+        return try GeoTable(mapping: path)
+    }
+
+    init(
+        loops: Int = 2, journalBytesMax: Int = 0,
+        configure: (inout RegionConfiguration.Collector) -> Void = { _ in }
+    ) throws {
+        directory = try TemporaryDirectory()
+        let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .path
+        let project = try ProjectConfiguration.load(ProjectLayout(root: root), now: today)
+        ruleSet = project.ruleSet
+        var regions = project.regions
+        var keys: [RegionKeys] = []
+        for index in regions.indices {
+            let state = directory.file(regions[index].name)
+            try FileManager.default.createDirectory(
+                atPath: state, withIntermediateDirectories: true)
+            regions[index].stateDirectory = state
+            regions[index].keysDirectory = state + "/keys"
+            regions[index].collector.listen.port = 0
+            configure(&regions[index].collector)
+            keys.append(
+                try RegionKeys.create(directory: state + "/keys", region: regions[index].name))
+        }
+        self.regions = regions
+        self.keys = keys
+        let rules = [UInt8](
+            """
+            cordon-user-agent-rules\t1\ttest
+            browser\t\tFirefox\t(Firefox)/
+            os\t\tLinux\t(Linux)
+            device\t\tSpider\tbot
+
+            """.utf8)
+        let context = try EdgeContext(
+            ruleSet: ruleSet, geoTable: try Self.geoTable(at: directory.file("places.cgt")),
+            userAgents: try UserAgentRules(parsing: rules, path: "rules.tsv"), keys: keys,
+            today: today)
+        collector = Collector(
+            regions: regions, context: context, loops: loops, journalBytesMax: journalBytesMax,
+            logger: Logger(level: .trace, format: .json, sink: log))
+        try collector.start()
+    }
+
+    func region(_ name: String) -> RegionConfiguration { regions.first { $0.name == name }! }
+
+    func port(_ region: String = "eu-central") -> UInt16 { collector.ports[region]! }
+
+    func client(_ region: String = "eu-central") throws -> EdgeClient {
+        try EdgeClient(port: port(region))
+    }
+
+    /// Every record in a region's journal.
+    func records(_ name: String) throws -> [HitRecord] {
+        let journal = try Journal(path: region(name).journalPath)
+        return try journal.read(after: .none, bytesMax: .max).flatMap { stored in
+            let batch = try HitBatch(decoding: stored.bytes)
+            return batch.records
+        }
+    }
+
+    /// The bytes of every file of the fixture.
+    func everything() throws -> Data {
+        var all = Data()
+        let files = FileManager.default.enumerator(atPath: directory.path)
+        while let name = files?.nextObject() as? String {
+            if let data = FileManager.default.contents(atPath: directory.file(name)) { all += data }
+        }
+        return all
+    }
+}
+
+/// A blocking HTTP client that reads answers by their length.
+final class EdgeClient {
+    private let socket: Socket
+    private var buffer: [UInt8] = []
+
+    struct Answer: Equatable {
+        var status: Int
+        var headers: [String: String]
+        var body: [UInt8]
+    }
+
+    init(port: UInt16) throws {
+        socket = try Socket.connected(to: IPAddress(ipv4: 0x7F00_0001), port: port)
+    }
+
+    func send(_ text: String) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            guard case .bytes(let count) = rest.withUnsafeBytes({ socket.write($0) }) else {
+                return
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    func endSending() { socket.shutdownWriting() }
+
+    /// The next answer; nil when the connection has ended.
+    func answer(headOnly: Bool = false) -> Answer? {
+        while true {
+            if let end = buffer.firstRange(of: Array("\r\n\r\n".utf8)) {
+                let lines = String(decoding: buffer[..<end.lowerBound], as: UTF8.self)
+                    .components(separatedBy: "\r\n")
+                var headers: [String: String] = [:]
+                for line in lines.dropFirst() {
+                    let parts = line.split(separator: ":", maxSplits: 1)
+                    headers[parts[0].lowercased()] = parts[1].trimmingCharacters(in: .whitespaces)
+                }
+                let length = headOnly ? 0 : Int(headers["content-length"] ?? "0")!
+                if buffer.count >= end.upperBound + length {
+                    let body = Array(buffer[end.upperBound..<end.upperBound + length])
+                    buffer.removeFirst(end.upperBound + length)
+                    return Answer(
+                        status: Int(lines[0].split(separator: " ")[1])!, headers: headers,
+                        body: body)
+                }
+            }
+            var chunk = [UInt8](repeating: 0, count: 65_536)
+            guard case .bytes(let count) = chunk.withUnsafeMutableBytes({ socket.read(into: $0) })
+            else { return nil }
+            buffer += chunk.prefix(count)
+        }
+    }
+
+    func get(_ target: String, _ headers: [String] = []) -> Answer? {
+        send(Self.request(target, headers))
+        return answer()
+    }
+
+    static func request(_ target: String, _ headers: [String] = [], method: String = "GET")
+        -> String
+    {
+        (["\(method) \(target) HTTP/1.1", "Host: pixels.example"] + headers).joined(
+            separator: "\r\n")
+            + "\r\n\r\n"
+    }
+}

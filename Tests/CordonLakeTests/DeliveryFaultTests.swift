@@ -1,0 +1,91 @@
+import Bytes
+import CordonCatalog
+import CordonJournal
+import CordonModel
+import Engine
+import Foundation
+import Iceberg
+import LinuxIO
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import CordonLake
+
+@Suite struct `Delivery under faults` {
+    @Test(arguments: LakeStep.allCases)
+    func `a kill at any step loses no hit and doubles none`(_ step: LakeStep) throws {
+        var generator = Generator()
+        for occurrence in 1...2 {
+            let fixture = try LakeFixture()
+            // Each commit leaves files to delete, so that every step is reached.
+            fixture.settings.snapshotsMax = 1
+            fixture.settings.metadataLogMax = 0
+            var records = HitRecord.random(count: 40, &generator)
+            try fixture.append(records)
+            _ = try fixture.table().deliver(from: fixture.journal)
+            let later = HitRecord.random(count: 40, &generator)
+            records += later
+            try fixture.append(later)
+            let seen = Mutex(0)
+            let dying = fixture.table { reached in
+                guard reached == step else { return }
+                let count = seen.withLock {
+                    $0 += 1
+                    return $0
+                }
+                if count >= occurrence { throw Killed() }
+            }
+            let wasKilled: Bool
+            do {
+                _ = try dying.deliver(from: fixture.journal)
+                wasKilled = false
+            } catch is Killed {
+                wasKilled = true
+            }
+            if occurrence == 1 { #expect(wasKilled == (step != .deadLettersRemoved)) }
+            _ = try fixture.table().deliver(from: fixture.journal)
+            #expect(
+                try fixture.hitIDs() == records.map(\.idText).sorted(), "seed \(generator.seed)")
+            try fixture.expectNoStrayFile()
+        }
+    }
+
+    @Test func `a failing file call, at every place, loses no hit and doubles none`() throws {
+        var generator = Generator()
+        let records = HitRecord.random(count: 12, &generator)
+        let later = HitRecord.random(count: 12, &generator)
+        var number = 1
+        while true {
+            let fixture = try LakeFixture()
+            fixture.settings.snapshotsMax = 1
+            fixture.settings.metadataLogMax = 0
+            try fixture.append(records)
+            _ = try fixture.table().deliver(from: fixture.journal)
+            try fixture.append(later)
+            let plan = FaultPlan(failing: number, with: .tornWrite(28), then: .everythingFails)
+            // A write that fails and all that follows it is what a full or dying disk does.
+            _ = try? plan.run { try fixture.table().deliver(from: fixture.journal) }
+            _ = try fixture.table().deliver(from: fixture.journal)
+            #expect(
+                try fixture.hitIDs() == (records + later).map(\.idText).sorted(),
+                "call \(number), seed \(generator.seed)")
+            try fixture.expectNoStrayFile()
+            if !plan.hasStruck { break }
+            // Every call at the start, where the order of effects is decided, then a sample.
+            number += number < 12 ? 1 : 3
+        }
+        #expect(number > 20)
+    }
+}
+
+extension LakeFixture {
+    /// The folder holds what the table refers to, and nothing waits to be deleted.
+    func expectNoStrayFile() throws {
+        let stray = try table().write { try $0.strayFiles() }
+        #expect(stray == [])
+        #expect(try catalog.writtenFiles(table: "pixels.hits") == [])
+        #expect(try catalog.unreferencedFiles(table: "pixels.hits") == [])
+        #expect(!FileManager.default.fileExists(atPath: settings.scratchDirectory))
+    }
+}

@@ -1,0 +1,215 @@
+import Consent
+import CordonModel
+import GeoTables
+import TestSupport
+import Testing
+
+@testable import CordonPolicy
+
+@Suite struct `A compiled rule set` {
+    @Test func `agrees with a naive reading of random policies on random hits`() throws {
+        var generator = Generator()
+        var compiled = 0
+        for _ in 0..<300 {
+            let project = NaiveProject(using: &generator)
+            let note = "seed \(generator.seed)"
+            let ruleSet: RuleSet
+            do throws(ConfigurationErrors) {
+                ruleSet = try ProjectConfiguration.load(
+                    ProjectFiles(project.texts), layout: SampleProject.layout,
+                    now: SampleProject.today
+                ).ruleSet
+            } catch {
+                #expect(project.isAmbiguous, "\(note): \(error)")
+                #expect(
+                    error.problems.allSatisfy { $0.text.contains("both claim") },
+                    "\(note): \(error)")
+                continue
+            }
+            #expect(!project.isAmbiguous, "\(note)")
+            compiled += 1
+            for _ in 0..<30 {
+                let hit = NaiveProject.hit(using: &generator)
+                #expect(
+                    try answer(ruleSet, hit) == project.answer(hit), "\(note): \(hit)\n\(project)")
+            }
+        }
+        #expect(compiled > 50)
+    }
+
+    private func answer(_ ruleSet: RuleSet, _ hit: NaiveProject.Hit) throws -> NaiveProject.Answer {
+        var headers: [(name: String, value: String)] = []
+        if let gpc = hit.gpc { headers.append(("Sec-GPC", gpc)) }
+        if let dnt = hit.dnt { headers.append(("DNT", dnt)) }
+        if !hit.cookies.isEmpty {
+            headers.append(("Cookie", hit.cookies.map { "k=\($0)" }.joined(separator: "; ")))
+        }
+        let query = ["site=\(hit.site)"] + hit.parameters.map { "c=\($0)" }
+        let request = try SyntheticRequest(
+            url: "https://pixel.example/hit?" + query.joined(separator: "&"), headers: headers)
+        let found = ruleSet.explain(
+            request, at: RulePlace(country: hit.country, subdivision: hit.subdivision),
+            on: SampleProject.today)
+        return NaiveProject.Answer(
+            outcome: found.outcome, region: found.region, policy: found.policy,
+            consent: found.outcome == "refuse" ? "absent" : found.consent.state,
+            purposes: found.consent.purposes, fields: found.fields.mapValues(\.action),
+            days: found.retainUntil.flatMap { Day($0) }.map { $0 - SampleProject.today },
+            sampling: found.sampleRate)
+    }
+
+    @Test func `is bound to every place of a geo table`() throws {
+        let ruleSet = try SampleProject.load().ruleSet
+        let rules = ruleSet.bound(to: [
+            GeoPlace(country: nil), GeoPlace(country: "SE"),
+            GeoPlace(country: "DE", subdivision: "DE-BY"),
+            GeoPlace(country: "EU"), GeoPlace(country: nil, registeredCountry: "SE"),
+        ])
+        let names = (0..<rules.placeCount).map {
+            rules.policies.text(rules.policyIndex(place: $0, siteClass: 0))
+        }
+        #expect(names == ["world", "law", "law", "world", "world"])
+        #expect(rules.siteClassCount == 3)
+        #expect(rules.siteClass(of: Array("x".utf8).span, nil) == 0)
+    }
+
+    @Test func `puts the place before the site`() throws {
+        let other = SampleProject.policy.replacing("policy: law", with: "policy: lore")
+            .replacing("[Nordic, DE]", with: "[SE]").replacing(
+                "sites: [\"*\", \"*.example.org\", shop.example.org]", with: "sites: [\"*\"]")
+        let ruleSet = try SampleProject.load(["Policies/lore.yaml": other]).ruleSet
+        let request = try SyntheticRequest(url: "https://shop.example.org/hit", headers: [])
+        let found = ruleSet.explain(request, at: RulePlace(country: "SE"), on: SampleProject.today)
+        // `law` names the very host, but Sweden only by a group.
+        #expect(found.policy == "lore")
+    }
+
+    @Test func `keeps nothing it understands only half`() throws {
+        let ruleSet = try SampleProject.load().ruleSet
+        let request = try SyntheticRequest(
+            url: "https://a.example/hit?consent=granted",
+            headers: [("Cookie", "a=b"), ("Cookie", "c=d")])
+        let found = ruleSet.explain(request, at: RulePlace(country: "SE"), on: SampleProject.today)
+        #expect(found.outcome == "count")
+        #expect(found.consent.state == "invalid")
+        #expect(
+            found.reason.text.hasSuffix(
+                "consent is invalid because a header about it stands twice, so the hit is counted and no more"
+            ))
+    }
+}
+
+@Suite struct `The digest of a rule set` {
+    private func digest(_ changes: [String: String?] = [:]) throws -> String {
+        try SampleProject.load(changes).ruleSet.digest
+    }
+
+    @Test func `does not see comments, layout, order, titles or unused groups`() throws {
+        let text = SampleProject.policy.replacing("title: A law", with: "# note\n\ntitle: The law")
+            .replacing("[Nordic, DE]", with: "[DE, Nordic]")
+            .replacing(
+                "[gpc, dnt, \"param:consent\", \"cookie:consent\"]",
+                with: "['cookie:consent', dnt, gpc, 'param:consent']"
+            )
+            .replacing("[measuring, advertising]", with: "[advertising, measuring]")
+        let atlas =
+            SampleProject.atlas.replacing("[SE, IS, EE]", with: "[EE, SE, IS]")
+            + "  Other: { title: a, source: b, checked: 2026-01-01, members: [BR] }\n"
+        #expect(try digest(["Policies/law.yaml": text, "Policies/atlas.yaml": atlas]) == digest())
+    }
+
+    @Test(arguments: [
+        ("when_absent: denied", "when_absent: granted"), ("denied: count", "denied: drop"),
+        ("sampling: 12.5", "sampling: 12.4"), ("hits: 395d", "hits: 394d"),
+        ("user: 90d", "user: 91d"),
+        ("[Nordic, DE]", "[Nordic]"), ("[Nordic, DE]", "[Nordic, US-CA, DE]"),
+        ("shop.example.org", "shop.example.com"),
+        ("ipv4: 24", "ipv4: 23"), ("pseudonym: month", "pseudonym: week"),
+        ("needs: measuring }", "needs: advertising }"),
+        ("user_agent: family", "user_agent: drop"), ("keep: path", "keep: path, needs: measuring"),
+        ("[utm_source]", "[utm_medium]"), ("[value, currency]", "[value]"), ("dnt, ", ""),
+        ("min_group: 5", "min_group: 6"), ("hide: [user]", "hide: [visitor]"),
+        ("from: [DE]", "from: [SE]"),
+        ("role: officer", "role: auditor"), ("min_group: 20", "min_group: 21"),
+        ("to: [Nordic]", "to: [world]"),
+    ])
+    func `sees what decides`(_ old: String, _ new: String) throws {
+        let changed = SampleProject.policy.replacing(old, with: new)
+        #expect(changed != SampleProject.policy)
+        #expect(try digest(["Policies/law.yaml": changed]) != digest())
+    }
+
+    @Test func `sees a group's members and a region's country`() throws {
+        #expect(
+            try digest(["Policies/atlas.yaml": SampleProject.atlas.replacing("IS", with: "FI")])
+                != digest())
+        #expect(
+            try digest(["Regions/north.yaml": SampleProject.region.replacing("DE", with: "SE")])
+                != digest())
+    }
+}
+
+@Suite struct `An explanation` {
+    private func explain(_ url: String, _ headers: [(name: String, value: String)] = []) throws
+        -> Explanation
+    {
+        try SampleProject.load().ruleSet.explain(
+            SyntheticRequest(url: url, headers: headers), at: RulePlace(country: "SE"),
+            on: SampleProject.today)
+    }
+
+    @Test func `gives each field its action, reason, file and line`() throws {
+        let found = try explain("https://a.example/hit?consent=measuring")
+        #expect(
+            found.fields["ip"]
+                == .init(action: "truncate ipv4/24 ipv6/48", reason: "kept (Policies/law.yaml:12)"))
+        #expect(
+            found.fields["user"]
+                == .init(
+                    action: "pseudonym month", reason: "kept for measuring (Policies/law.yaml:13)"))
+        #expect(
+            found.fields["visitor"]
+                == .init(
+                    action: "drop",
+                    reason: "needs advertising, which is not granted (Policies/law.yaml:14)"))
+        #expect(found.fields.count == FieldName.allCases.count)
+        #expect(
+            found.reason
+                == .init(
+                    file: "Policies/law.yaml", line: 4,
+                    text: "policy `law` claims `Nordic` (Policies/law.yaml:4); consent is granted"))
+        #expect(found.retainUntil == "2027-12-23")
+        #expect(found.sampleRate == 0.125)
+    }
+
+    @Test func `says which line withholds`() throws {
+        let found = try explain("https://a.example/hit", [("DNT", "1")])
+        #expect(
+            found.reason
+                == .init(
+                    file: "Policies/law.yaml", line: 10,
+                    text:
+                        "policy `law` claims `Nordic`; consent is denied, so the hit is counted and no more"
+                ))
+        #expect(
+            found.fields["place"] == .init(action: "country", reason: "kept (Policies/law.yaml:18)")
+        )
+        #expect(
+            found.fields["user"]
+                == .init(action: "drop", reason: "consent is denied (Policies/law.yaml:10)"))
+        #expect(
+            found.consent.signals == [
+                .init(signal: "gpc", state: "silent", detail: "says nothing"),
+                .init(signal: "dnt", state: "denied", detail: "refuses every purpose"),
+                .init(signal: "param:consent", state: "silent", detail: "says nothing"),
+                .init(signal: "cookie:consent", state: "silent", detail: "says nothing"),
+            ])
+    }
+
+    @Test func `says what silence counts as`() throws {
+        #expect(
+            try explain("https://a.example/hit").reason.text
+                == "policy `law` claims `Nordic`; consent is absent, which counts as denied (Policies/law.yaml:8), so the hit is counted and no more"
+        )
+    }
+}

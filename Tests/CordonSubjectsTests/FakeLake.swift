@@ -1,0 +1,128 @@
+import CordonJournal
+import CordonModel
+import Foundation
+import Synchronization
+import TestSupport
+
+@testable import CordonSubjects
+
+/// A lake of text files, one row a line, with the promises of the real one: a change is one step, and what
+/// left the table stays on disk until it is expired.
+final class FakeLake: SubjectLake {
+    struct Row: Equatable {
+        var user: String
+        var site: String
+        var text: String { "{\"hit_id\":\"\(site)\",\"user\":\"\(user)\",\"site\":\"\(site)\"}" }
+    }
+
+    struct State {
+        var present: [LakeFile] = []
+        var older: [LakeFile] = []
+        var number = 0
+        var delivered: Int64 = 0
+    }
+
+    let directory: String
+    let state = Mutex(State())
+
+    init(directory: String) throws {
+        self.directory = directory
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true)
+    }
+
+    let columns = ["hit_id", "user", "site"]
+    func files() -> [LakeFile] { state.withLock { $0.present } }
+    func deliveredThrough() -> Int64 { state.withLock { $0.delivered } }
+
+    func add(_ rows: [Row], day: Day, retainUntil: Day) throws {
+        let path = state.withLock {
+            $0.number += 1
+            return "\(directory)/\($0.number).rows"
+        }
+        let text = rows.map(\.text).joined(separator: "\n")
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        let file = LakeFile(
+            path: path, rows: Int64(rows.count), bytes: Int64(text.utf8.count), day: day,
+            retainUntil: retainUntil)
+        state.withLock { $0.present.append(file) }
+    }
+
+    func lines(_ file: LakeFile) throws -> [String] {
+        try String(contentsOfFile: file.path, encoding: .utf8).split(separator: "\n").map(
+            String.init)
+    }
+
+    /// Every row in the table, sorted.
+    func allRows() throws -> [String] { try files().flatMap(lines).sorted() }
+
+    private func isOf(_ users: Set<Pseudonym>, _ line: String) -> Bool {
+        users.contains { line.contains($0.text) }
+    }
+
+    func matches(_ users: Set<Pseudonym>) throws -> [LakeMatch] {
+        try files().compactMap { file in
+            let count = try lines(file).count { isOf(users, $0) }
+            return count == 0 ? nil : LakeMatch(file: file, rows: Int64(count))
+        }
+    }
+
+    func rows(of users: Set<Pseudonym>, _ body: (String) throws -> Void) throws {
+        for line in try allRows() where isOf(users, line) { try body(line) }
+    }
+
+    func remove(
+        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void
+    ) throws -> LakeRemoval {
+        let matches = try matches(users)
+        try foreseen(matches)
+        for match in matches {
+            let kept = try lines(match.file).filter { !isOf(users, $0) }
+            state.withLock { state in
+                state.present.removeAll { $0 == match.file }
+                state.older.append(match.file)
+            }
+            let rows = kept.map { line in
+                let values = try! JSONDecoder().decode([String: String].self, from: Data(line.utf8))
+                return Row(user: values["user"]!, site: values["site"]!)
+            }
+            if !rows.isEmpty {
+                try add(rows, day: match.file.day, retainUntil: match.file.retainUntil)
+            }
+        }
+        return LakeRemoval(
+            rows: matches.reduce(0) { $0 + $1.rows }, filesReplaced: matches.count, deadLetters: 0)
+    }
+
+    func drop(dueOn day: Day, foreseen: ([LakeFile]) throws -> Void) throws {
+        let due = files().filter { $0.isDue(on: day) }
+        try foreseen(due)
+        state.withLock { state in
+            state.present.removeAll { due.contains($0) }
+            state.older += due
+        }
+    }
+
+    func expire() throws -> Int {
+        let gone = state.withLock { state in
+            defer { state.older = [] }
+            return state.older
+        }
+        for file in gone { try FileManager.default.removeItem(atPath: file.path) }
+        return gone.count
+    }
+
+    func decoded(holding users: Set<Pseudonym>) -> any DecodedContent { Plain() }
+    func quietly<Result>(_ body: () throws -> Result) rethrows -> Result { try body() }
+
+    private struct Plain: DecodedContent {
+        let name = "rows"
+        func recognises(_ path: String) -> Bool { false }
+        func read(_ path: String, _ consume: (Int, [UInt8]) -> Void) -> String? { nil }
+    }
+}
+
+struct FixedClock: WallClock {
+    var time: Timestamp
+    func now() -> Timestamp { time }
+}
