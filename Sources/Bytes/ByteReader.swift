@@ -41,11 +41,9 @@ package struct ByteReader: Sendable {
     package mutating func littleEndian<Integer: FixedWidthInteger>(
         _ type: Integer.Type
     ) throws(Malformed) -> Integer {
-        var value: Integer = 0
-        for byte in try take(Integer.bitWidth / 8).reversed() {
-            value = value << 8 | Integer(truncatingIfNeeded: byte)
-        }
-        return value
+        Integer(
+            truncatingIfNeeded: try word(bytes: Integer.bitWidth / 8).byteSwapped
+                >> UInt128(128 - Integer.bitWidth))
     }
 
     /// An integer whose most significant byte comes first.
@@ -53,10 +51,15 @@ package struct ByteReader: Sendable {
     package mutating func bigEndian<Integer: FixedWidthInteger>(
         _ type: Integer.Type
     ) throws(Malformed) -> Integer {
-        var value: Integer = 0
-        for byte in try take(Integer.bitWidth / 8) {
-            value = value << 8 | Integer(truncatingIfNeeded: byte)
-        }
+        Integer(truncatingIfNeeded: try word(bytes: Integer.bitWidth / 8))
+    }
+
+    /// The next `count` bytes, at most 16, as a number whose most significant byte comes first. Not generic, so
+    /// that the loop is fast also where a caller's type is not specialised.
+    package mutating func word(bytes count: Int) throws(Malformed) -> UInt128 {
+        precondition(count <= 16, "a word has at most 16 bytes")
+        var value: UInt128 = 0
+        for byte in try take(count) { value = value << 8 | UInt128(byte) }
         return value
     }
 }
