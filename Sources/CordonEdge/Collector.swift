@@ -300,18 +300,6 @@ extension Collector {
     func close() { socket = nil }
 }
 
-/// A thread that someone else joins.
-private final class ThreadBox: Sendable {
-    private let thread: Mutex<SystemThread?>
-
-    init(_ thread: consuming SystemThread) { self.thread = Mutex(consume thread) }
-
-    /// Waits until the thread has ended; at once when someone waited before.
-    func join() {
-        if let thread = thread.withLock({ $0.take() }) { thread.join() }
-    }
-}
-
 /// Wakes the thread that renews the keys, once a second until it is stopped.
 private final class Keeper: Sendable {
     private let signal: WakeSignal

@@ -345,3 +345,19 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         fixture.collector.drain()
     }
 }
+
+@Suite(.timeLimit(.minutes(1))) struct `The edge's benchmark` {
+    @Test func `sends what it was asked to and counts the answers`() throws {
+        let fixture = try EdgeFixture(loops: 1)
+        let benchmark = EdgeBenchmark(
+            address: IPAddress(ipv4: 0x7F00_0001), port: fixture.port(), threads: 2, depth: 8,
+            requestsPerThread: 100,
+            requests: EdgeBenchmark.mixedRequests(
+                addresses: [EdgeFixture.german, EdgeFixture.american, EdgeFixture.german6]))
+        let result = try benchmark.run()
+        #expect(result.answered == 200)
+        #expect(result.succeeded == 200)
+        fixture.collector.drain()
+        #expect(fixture.collector.counters().received == 200)
+    }
+}
