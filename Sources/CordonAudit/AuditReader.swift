@@ -16,6 +16,17 @@ package struct AuditReader: Sendable {
         verifier = NoteVerifier(name: folder.origin, key: key)
     }
 
+    /// - Parameter verifierKey: the region's verifier key, as ``verifierKey`` gives it; nil when it is none, or
+    ///   another log's.
+    package init?(directory: String, region: String, verifierKey: String) {
+        self.region = region
+        folder = AuditFolder(directory: directory, region: region)
+        guard let verifier = NoteVerifier(verifierKey), verifier.name == folder.origin else {
+            return nil
+        }
+        self.verifier = verifier
+    }
+
     /// The verifier key as other tools read it.
     package var verifierKey: String { verifier.text }
 

@@ -8,6 +8,8 @@ enum CommandTable {
         .scan,
         .doctor,
         .policyExplain, .policyTest,
+        .auditLog, .auditVerify,
+        .keysList,
     ]
 
     /// The command that the first words choose, and the words behind it.

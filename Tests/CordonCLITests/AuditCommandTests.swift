@@ -1,0 +1,101 @@
+import CordonAudit
+import CordonKeys
+import CordonModel
+import CordonPolicy
+import Crypto
+import Foundation
+import LinuxIO
+import TestSupport
+import Testing
+
+@testable import CordonCLI
+
+@Suite struct `Audit commands` {
+    let directory: TemporaryDirectory
+    private let layout: ProjectLayout
+
+    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// A project of the shipped regions and policies, with keys and two entries in each log.
+    init() throws {
+        directory = try TemporaryDirectory()
+        layout = ProjectLayout(root: directory.path)
+        for folder in ["Regions", "Policies"] {
+            try FileManager.default.copyItem(
+                atPath: Self.repository.appendingPathComponent(folder).path,
+                toPath: directory.file(folder))
+        }
+        for region in try regions() {
+            let keys = try RegionKeys.create(
+                directory: region.keysDirectory, region: region.name)
+            let log = try AuditLog(
+                directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+            let analyst = Principal(role: "analyst", purpose: "p", place: "DE")
+            try log.append([
+                AuditEntry(at: Timestamp(microseconds: 0), kind: "start", region: region.name),
+                AuditEntry(
+                    at: Timestamp(microseconds: 1), kind: "query", region: region.name,
+                    principal: analyst, fields: ["rows": 3, "rule": "gdpr", "regions": ["a", "b"]]),
+            ])
+        }
+    }
+
+    private func regions() throws -> [RegionConfiguration] {
+        let arguments = try Arguments(parsing: ["--project", layout.root], for: .auditVerify)
+        return try CordonCLI.configuration(arguments).regions
+    }
+
+    private func run(_ words: String...) -> Int32 {
+        CordonCLI.main(words + ["--project", layout.root])
+    }
+
+    @Test func `sound logs are verified and listed`() throws {
+        #expect(run("audit", "verify") == 0)
+        #expect(run("audit", "verify", "--json") == 0)
+        #expect(run("audit", "log") == 0)
+        #expect(
+            run("audit", "log", "--kind", "query", "--principal", "analyst", "--limit", "1") == 0)
+        #expect(run("audit", "log", "--since", "1970-01-01", "--until", "1970-01-01") == 0)
+        #expect(run("keys", "list") == 0)
+        #expect(run("keys", "list", "--json") == 0)
+    }
+
+    @Test func `a forged entry is a found problem, in its region alone`() throws {
+        let region = try #require(try regions().first)
+        let other = try #require(try regions().last)
+        let path = region.auditDirectory + "/tile/entries/000.p/2"
+        var bytes = try File.read(path)
+        bytes[bytes.count - 2] ^= 1
+        try File.write(path, bytes)
+        #expect(run("audit", "verify") == 1)
+        #expect(run("audit", "verify", "--region", region.name, "--json") == 1)
+        #expect(run("audit", "verify", "--region", other.name) == 0)
+    }
+
+    @Test func `a log that is gone is a found problem`() throws {
+        let region = try #require(try regions().first)
+        try FileManager.default.removeItem(atPath: region.auditDirectory)
+        #expect(run("audit", "verify", "--region", region.name) == 1)
+    }
+
+    @Test func `an auditor's own copy of the key decides`() throws {
+        let regions = try regions()
+        let (first, last) = (try #require(regions.first), try #require(regions.last))
+        let key = try CordonCLI.auditReader(first).verifierKey
+        #expect(run("audit", "verify", "--region", first.name, "--key", key) == 0)
+        #expect(run("audit", "verify", "--region", last.name, "--key", key) == 2)
+        let stranger = try RegionKeys.create(directory: directory.file("k"), region: first.name)
+        let reader = AuditReader(
+            directory: first.auditDirectory, region: first.name, key: stranger.signingKey.publicKey)
+        #expect(
+            run("audit", "verify", "--region", first.name, "--key", reader.verifierKey) == 1)
+    }
+
+    @Test func `wrong use is told apart`() {
+        #expect(run("audit", "log", "--region", "eu-centrl") == 2)
+        #expect(run("audit", "log", "--limit", "0") == 2)
+        #expect(run("audit", "log", "--since", "yesterday") == 2)
+        #expect(run("audit", "verify", "--key", "nonsense") == 2)
+    }
+}
