@@ -1,3 +1,4 @@
+import CLinux
 import CordonKeys
 import CordonModel
 import CordonPolicy
@@ -20,7 +21,7 @@ struct DoctorChecks {
     private static let secondsADay = 86_400.0
 
     func run() -> [DoctorFinding] {
-        var findings = [engine(), userAgents(), seccomp(), descriptors()]
+        var findings = [engine(), userAgents(), landlock(), seccomp(), descriptors()]
         guard (try? File.exists(project.regionsDirectory)) == true else {
             let detail = "`\(project.root)` has no folder Regions, so it is no project"
             return findings + [
@@ -55,6 +56,15 @@ struct DoctorChecks {
                 "user agent rules", "\(error)",
                 fix: "scripts/setup, or \(UserAgentRules.environmentVariable)=/path/to/rules.tsv")
         }
+    }
+
+    private func landlock() -> DoctorFinding {
+        let version = clinux_landlock_abi()
+        return version > 0
+            ? .well("landlock", "version \(version)")
+            : .wrong(
+                "landlock", "this kernel does not offer it, so queries cannot be confined",
+                fix: "a kernel of 5.13 or later with landlock among its security modules")
     }
 
     private func seccomp() -> DoctorFinding {
