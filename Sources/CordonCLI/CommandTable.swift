@@ -3,6 +3,7 @@ enum CommandTable {
     static let all: [Command] = [
         .check,
         .deliver,
+        .query,
         .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,
         .scan,
@@ -12,9 +13,12 @@ enum CommandTable {
         .keysList,
     ]
 
+    /// Commands that only other commands run; help does not list them.
+    static let hidden: [Command] = [.queryWorker]
+
     /// The command that the first words choose, and the words behind it.
     static func match(_ words: [String]) -> (command: Command, rest: [String])? {
-        for command in all where words.starts(with: command.words) {
+        for command in all + hidden where words.starts(with: command.words) {
             return (command, Array(words.dropFirst(command.words.count)))
         }
         return nil

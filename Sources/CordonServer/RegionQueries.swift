@@ -1,0 +1,59 @@
+package import CordonAudit
+import CordonJournal
+import CordonKeys
+import CordonLake
+package import CordonModel
+package import CordonQuery
+import LinuxIO
+
+/// One region as the query layer sees it: its lake's files, its suppressed pseudonyms, its audit log.
+package struct RegionQueries: QueryRegion {
+    private let region: RegionConfiguration
+    private let clock: any WallClock
+    private let log: AuditLog
+
+    package init(_ region: RegionConfiguration, clock: any WallClock, log: AuditLog) {
+        self.region = region
+        self.clock = clock
+        self.log = log
+    }
+
+    /// With the audit log and the signing key that stand beside the region's lake.
+    package init(_ region: RegionConfiguration, clock: any WallClock) throws {
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        let log = try AuditLog(
+            directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+        self.init(region, clock: clock, log: log)
+    }
+
+    package var name: String { region.name }
+    package var scratchDirectory: String { region.stateDirectory + "/query-scratch" }
+
+    package func files() throws -> [QueryFile] {
+        guard let lake = try RegionLake.reading(region, clock: clock) else { return [] }
+        return try lake.table.snapshot().files.map {
+            QueryFile(path: $0.path, retainUntil: $0.retainUntil)
+        }
+    }
+
+    package func suppressedPseudonyms() throws -> [SuppressedPseudonym] {
+        guard try File.exists(region.journalPath) else { return [] }
+        let suppression = try Journal(path: region.journalPath).suppression()
+        return suppression.users.map { SuppressedPseudonym(column: .user, pseudonym: $0) }
+            + suppression.visitors.map { SuppressedPseudonym(column: .visitor, pseudonym: $0) }
+    }
+
+    package func record(_ entry: QueryAuditEntry) throws {
+        _ = try log.append(
+            AuditEntry(
+                at: entry.at, kind: "query-" + entry.outcome.rawValue, region: entry.region,
+                principal: entry.principal,
+                fields: [
+                    "regions": .list([entry.region]), "rules": .list(entry.rules),
+                    "rows": .integer(entry.rowCount), "files": .integer(entry.fileCount),
+                    "format": .text(entry.format.rawValue),
+                    "statement_digest": .text(entry.statementDigest),
+                    "statement_salt": .text(entry.salt),
+                ]))
+    }
+}
