@@ -27,7 +27,7 @@ extension Command {
         filter.until = try day("until", arguments).map { ($0 + 1).start }
         let limit = try arguments.integer("limit", in: 1...limitMax) ?? limitDefault
         var found: [AuditReader.Stored] = []
-        for region in try CordonCLI.chosenRegions(arguments) {
+        for region in try CordonCLI.regions(arguments) {
             let reader = try CordonCLI.auditReader(region)
             found += try reader.entries(matching: filter, limit: limit)
         }

@@ -17,7 +17,7 @@ extension Command {
         ],
         example: "cordon audit verify --region eu-central"
     ) { arguments, console in
-        let regions = try CordonCLI.chosenRegions(arguments)
+        let regions = try CordonCLI.regions(arguments)
         let readers = try regions.map { region in
             guard let key = arguments.value("key") else { return try CordonCLI.auditReader(region) }
             guard
@@ -97,17 +97,6 @@ extension Command.Option {
 }
 
 extension CordonCLI {
-    /// The regions that `--region` names, else all of the project.
-    static func chosenRegions(_ arguments: Arguments) throws -> [RegionConfiguration] {
-        let regions = try configuration(arguments).regions
-        let names = arguments.all("region")
-        for name in names where !regions.contains(where: { $0.name == name }) {
-            let hint = suggestion(name, among: regions.map(\.name))
-            throw UsageError(text: "unknown region `\(name)`\(hint)")
-        }
-        return names.isEmpty ? regions : regions.filter { names.contains($0.name) }
-    }
-
     /// A reader of the region's log that trusts the region's own keys.
     static func auditReader(_ region: RegionConfiguration) throws -> AuditReader {
         let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)

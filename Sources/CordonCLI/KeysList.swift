@@ -10,7 +10,7 @@ extension Command {
         example: "cordon keys list --region eu-central"
     ) { arguments, console in
         var keys: [ListedKey] = []
-        for region in try CordonCLI.chosenRegions(arguments) {
+        for region in try CordonCLI.regions(arguments) {
             keys += try listedKeys(region)
         }
         if arguments.wantsJSON {
