@@ -22,7 +22,10 @@ internal import Synchronization
     var generation: Int64 = 0
     /// Kept, counted and suppressed hits of each policy.
     private(set) var tallies: [UInt32] = []
-    private var policyNames: [String] = []
+    /// What its hits were decided by.
+    private(set) var context: EdgeContext?
+    /// Number by which the answers that wait for it know it.
+    private(set) var ticket: UInt32 = 0
     /// Connections that wait for it.
     private(set) var waiters: [UInt64] = []
     /// Why it is not in the journal; nil when it is. Valid once answered.
@@ -30,7 +33,18 @@ internal import Synchronization
     var openedAt: UInt64 = 0
     private let phaseValue = Atomic<UInt8>(Phase.filling.rawValue)
 
-    enum Tally: Int, CaseIterable { case kept, counted, suppressed }
+    enum Tally: Int, CaseIterable {
+        case kept, counted, suppressed
+
+        /// What the hit became once the batch is in the journal.
+        var fate: HitFate {
+            switch self {
+            case .kept: .kept
+            case .counted: .counted
+            case .suppressed: .suppressed
+            }
+        }
+    }
 
     init() {
         unsafe bytes = .allocate(capacity: EdgeLimits.batchBytesMax)
@@ -48,27 +62,30 @@ internal import Synchronization
         set { phaseValue.store(newValue.rawValue, ordering: .releasing) }
     }
 
-    /// Starts anew with the header that its hits share.
-    func open(header: [UInt8], policies: [String], generation: Int64, at now: UInt64) {
+    /// Starts anew with the header that the hits of `context` share.
+    func open(_ context: EdgeContext, ticket: UInt32, generation: Int64, at now: UInt64) {
         count = 0
         hits = 0
         failure = nil
         openedAt = now
         self.generation = generation
         waiters.removeAll(keepingCapacity: true)
-        policyNames = policies
+        self.context = context
+        self.ticket = ticket
+        let policies = context.policyNames
         if tallies.count == policies.count * Tally.allCases.count {
             for index in tallies.indices { tallies[index] = 0 }
         } else {
             tallies = Array(repeating: 0, count: policies.count * Tally.allCases.count)
         }
-        for byte in header { append(byte) }
+        for byte in context.batchHeader { append(byte) }
     }
 
     /// Nothing is in it until it is opened.
     func clear() {
         count = 0
         hits = 0
+        context = nil
     }
 
     var isEmpty: Bool { hits == 0 }
@@ -84,7 +101,7 @@ internal import Synchronization
 
     /// A hit of `policy` turned out to be of a suppressed subject; a counted one stays counted.
     func moveToSuppressed(policy name: String) {
-        guard let policy = policyNames.firstIndex(of: name) else { return }
+        guard let policy = context?.policyNames.firstIndex(of: name) else { return }
         let base = policy * Tally.allCases.count
         guard tallies[base + Tally.kept.rawValue] > 0 else { return }
         tallies[base + Tally.kept.rawValue] -= 1

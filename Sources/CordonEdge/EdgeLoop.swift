@@ -80,17 +80,30 @@ final class LoopShared: Sendable {
     private var drainDeadline: UInt64?
     private var acceptIsDue = false
 
-    /// The batches of one region: one that is filled, one at the committer.
+    /// The batches of one region: one that is filled, one at the committer, and between them at most one that was
+    /// filled under an earlier context.
     private struct Lane {
-        var open: BatchBuffer
-        var spare: BatchBuffer?
+        var open = BatchBuffer()
+        var sealed: BatchBuffer?
         var inFlight: BatchBuffer?
+        var spares: [BatchBuffer] = []
         var isOpened = false
+        /// Number of the batch that is filled.
         var ticket: UInt32 = 1
-        var inFlightTicket: UInt32 = 0
         var suppression = Suppression(generation: -1)
         /// The last commit failed, so `relaxed` answers wait for theirs too.
         var hasFailed = false
+
+        var isEmpty: Bool { open.isEmpty && sealed == nil && inFlight == nil }
+
+        /// Goes on with an empty batch and returns the one that was filled.
+        mutating func turnOver() -> BatchBuffer {
+            let filled = open
+            open = spares.popLast() ?? BatchBuffer()
+            ticket &+= 1
+            isOpened = false
+            return filled
+        }
     }
 
     private enum Token {
@@ -114,7 +127,7 @@ final class LoopShared: Sendable {
         self.metrics = metrics
         epoll = try Epoll(eventsMax: 1024)
         transform = HitTransform(userAgents: UserAgentCache(context.userAgents))
-        lanes = committers.map { _ in Lane(open: BatchBuffer(), spare: BatchBuffer()) }
+        lanes = committers.map { _ in Lane() }
         output.reserveCapacity(65_536)
         fates = Array(repeating: 0, count: context.policyNames.count * HitFate.allCases.count)
         try epoll.add(shared.signal.descriptor, token: Token.wake, writing: false)
@@ -161,7 +174,7 @@ final class LoopShared: Sendable {
 
     private var isDone: Bool {
         guard drainDeadline != nil, openCount == 0 else { return false }
-        return lanes.allSatisfy { $0.inFlight == nil && $0.open.isEmpty }
+        return lanes.allSatisfy { $0.isEmpty }
     }
 
     private var waitMilliseconds: Int32 {
@@ -551,7 +564,7 @@ extension EdgeLoop {
                 lanes[slot].suppression = list
             }
             lanes[slot].open.open(
-                header: context.batchHeader, policies: context.policyNames,
+                context, ticket: lanes[slot].ticket,
                 generation: lanes[slot].suppression.generation, at: now)
             lanes[slot].isOpened = true
         }
@@ -561,30 +574,28 @@ extension EdgeLoop {
 
 // Batches, contexts and time.
 extension EdgeLoop {
-    /// Hands each region's batch to its committer, unless one is still there.
+    /// Hands each region's oldest batch to its committer, unless one is still there.
     private func submitBatches() {
-        for slot in lanes.indices {
-            guard lanes[slot].inFlight == nil, !lanes[slot].open.isEmpty else { continue }
-            if isRelaxed[slot], !lanes[slot].hasFailed, drainDeadline == nil,
-                now < lanes[slot].open.openedAt + EdgeLimits.relaxedMilliseconds,
-                lanes[slot].open.count < EdgeLimits.batchBytesMax / 2
-            {
-                continue
+        for slot in lanes.indices where lanes[slot].inFlight == nil {
+            let batch: BatchBuffer
+            if let sealed = lanes[slot].sealed {
+                batch = sealed
+                lanes[slot].sealed = nil
+            } else {
+                guard !lanes[slot].open.isEmpty, isDue(slot) else { continue }
+                batch = lanes[slot].turnOver()
             }
-            guard let spare = lanes[slot].spare else {
-                preconditionFailure("a batch is spare while none is in flight")
-            }
-            let batch = lanes[slot].open
             lanes[slot].inFlight = batch
-            lanes[slot].inFlightTicket = lanes[slot].ticket
-            lanes[slot].ticket &+= 1
-            lanes[slot].open = spare
-            lanes[slot].spare = nil
-            lanes[slot].isOpened = false
-            spare.clear()
             committers[slot].submit(
                 RegionCommitter.Submission(batch: batch, loop: shared.signal), loop: number)
         }
+    }
+
+    /// Whether the batch that is filled goes to its committer now: at once, or in `relaxed` when it is old or large.
+    private func isDue(_ slot: Int) -> Bool {
+        guard isRelaxed[slot], !lanes[slot].hasFailed, drainDeadline == nil else { return true }
+        return now >= lanes[slot].open.openedAt + EdgeLimits.relaxedMilliseconds
+            || lanes[slot].open.count >= EdgeLimits.batchBytesMax / 2
     }
 
     /// Takes back the batches that the committers have answered, and lets their answers leave.
@@ -593,13 +604,12 @@ extension EdgeLoop {
             guard let batch = lanes[slot].inFlight, batch.phase == .answered else { continue }
             hasNews = true
             let failed = batch.failure != nil
-            let ticket = lanes[slot].inFlightTicket
             lanes[slot].hasFailed = failed
             lanes[slot].inFlight = nil
             account(batch, failed: failed)
             for token in batch.waiters {
                 guard let connection = connection(token) else { continue }
-                connection.settle(slot: Int8(slot), ticket: ticket, failed: failed)
+                connection.settle(slot: Int8(slot), ticket: batch.ticket, failed: failed)
             }
             for token in batch.waiters {
                 guard let connection = connection(token) else { continue }
@@ -607,7 +617,7 @@ extension EdgeLoop {
             }
             batch.phase = .filling
             batch.clear()
-            lanes[slot].spare = batch
+            lanes[slot].spares.append(batch)
         }
     }
 
@@ -617,32 +627,44 @@ extension EdgeLoop {
     }
 
     private func account(_ batch: BatchBuffer, failed: Bool) {
-        for policy in context.policyNames.indices {
-            let kept = UInt64(batch.tally(.kept, policy: policy))
-            let counted = UInt64(batch.tally(.counted, policy: policy))
-            let suppressed = UInt64(batch.tally(.suppressed, policy: policy))
-            if failed {
-                count(.failed, policy: policy, kept + counted + suppressed)
-            } else {
-                count(.kept, policy: policy, kept)
-                count(.counted, policy: policy, counted)
-                count(.suppressed, policy: policy, suppressed)
-            }
-        }
         counters.hitsPending -= UInt64(batch.hits)
+        guard let origin = batch.context else {
+            preconditionFailure("a batch with hits was opened")
+        }
+        if origin === context {
+            for policy in context.policyNames.indices {
+                for tally in BatchBuffer.Tally.allCases {
+                    let number = UInt64(batch.tally(tally, policy: policy))
+                    if number > 0 { count(failed ? .failed : tally.fate, policy: policy, number) }
+                }
+            }
+            return
+        }
+        for policy in origin.policyNames.indices {
+            var rule = RuleCounts(
+                region: origin.policyRegions[policy], policy: origin.policyNames[policy],
+                fates: Array(repeating: 0, count: HitFate.allCases.count))
+            for tally in BatchBuffer.Tally.allCases {
+                let fate = failed ? HitFate.failed : tally.fate
+                rule.fates[fate.rawValue] += UInt64(batch.tally(tally, policy: policy))
+            }
+            pastRules.add(rule)
+        }
     }
 
-    /// Takes a new context when no batch of the old one is being filled or committed.
+    /// Takes a new context. What is filled under the old one is sealed and goes to its committer first; while an earlier
+    /// sealed batch still waits, so does the context.
     private func takeContext() {
         let version = shared.contextVersion.load(ordering: .acquiring)
-        guard version != contextVersion,
-            lanes.allSatisfy({ $0.inFlight == nil && $0.open.isEmpty })
-        else { return }
+        guard version != contextVersion, lanes.allSatisfy({ $0.sealed == nil }) else { return }
+        for slot in lanes.indices {
+            if !lanes[slot].open.isEmpty { lanes[slot].sealed = lanes[slot].turnOver() }
+            lanes[slot].isOpened = false
+        }
         for rule in currentRules { pastRules.add(rule) }
         context = shared.context.withLock { $0 }
         contextVersion = version
         fates = Array(repeating: 0, count: context.policyNames.count * HitFate.allCases.count)
-        for slot in lanes.indices { lanes[slot].isOpened = false }
         hasNews = true
     }
 

@@ -26,8 +26,7 @@ import Testing
             let client = resolver.resolve(peer: peer, head: machine.head, bytes: bytes.span)
             let decided = transform.decide(machine.head, bytes.span, client, context)
             guard decided.fate == nil else { continue }
-            batch.open(
-                header: context.batchHeader, policies: context.policyNames, generation: 0, at: 0)
+            batch.open(context, ticket: 1, generation: 0, at: 0)
             _ = transform.write(
                 decided, machine.head, bytes.span, client, context, suppression: Suppression(),
                 at: now, into: batch)
