@@ -26,14 +26,21 @@ package struct FormFields: Sendable {
     package mutating func next(in bytes: Span<UInt8>) -> FormField? {
         let separator: UInt8 = form == .query ? 0x26 : 0x3B
         while position < end {
+            // Two plain scans over locals: one loop over the stored position took twice as long.
             var start = position
-            var equals = -1
-            while position < end, bytes[position] != separator {
-                if equals < 0, bytes[position] == 0x3D { equals = position }
-                position += 1
+            var index = position
+            let last = end
+            while index < last {
+                let byte = bytes[index]
+                if byte == 0x3D || byte == separator { break }
+                index &+= 1  // Below `last`, so it cannot overflow.
             }
-            var stop = position
-            position += 1
+            let equals = index < last && bytes[index] == 0x3D ? index : -1
+            while index < last, bytes[index] != separator {
+                index &+= 1  // Below `last`.
+            }
+            var stop = index
+            position = index + 1
             if form == .cookie {
                 while start < stop, Self.isBlank(bytes[start]) { start += 1 }
                 while stop > start, Self.isBlank(bytes[stop - 1]) { stop -= 1 }

@@ -80,7 +80,9 @@ package final class BoundRules: Sendable {
             let signal = rest.trailingZeroBitCount
             rest &= rest - 1
             let reading = reading(signal: signal, parts: parts, bytes: bytes)
-            if reading != .silent { spoke |= 1 << UInt32(signal) }
+            // Patterns here and below, because `==` of another module's enum calls through its witness table.
+            if case .silent = reading { continue }
+            spoke |= 1 << UInt32(signal)
             combined = combined.combined(with: reading)
         }
         return outcome(program, combined, spoke)
@@ -125,9 +127,10 @@ package final class BoundRules: Sendable {
         var fields = FormFields(range, form: form)
         while let field = fields.next(in: bytes) {
             let isNamed =
-                form == .query
-                ? sourceNames.equals(name, encoded: field.name, in: bytes, form: form)
-                : sourceNames.equals(name, bytes, field.name)
+                switch form {
+                case .query: sourceNames.equals(name, encoded: field.name, in: bytes, form: form)
+                case .cookie: sourceNames.equals(name, bytes, field.name)
+                }
             guard isNamed else { continue }
             combined = combined.combined(
                 with: ConsentChoice.read(bytes, field.value, form: form, purposes: purposes))
