@@ -21,9 +21,9 @@ extension Command {
         example: "cordon deliver --region eu-central --once"
     ) { arguments, console in
         _ = try arguments.required("region")
-        guard arguments.all("region").count == 1,
-            let region = try CordonCLI.regions(arguments).first
-        else { throw UsageError(text: "one region is delivered at a time") }
+        guard let region = try CordonCLI.regions(arguments).first else {
+            throw CommandFailure(text: "there is no region")
+        }
         let seconds = try arguments.integer("every", in: 1...3600) ?? 10
         let run = DeliverRun(
             region: region.name, lake: try RegionLake(region, clock: SystemWallClock()),

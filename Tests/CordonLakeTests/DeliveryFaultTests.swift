@@ -73,7 +73,7 @@ import Testing
             try fixture.expectNoStrayFile()
             if !plan.hasStruck { break }
             // Every call at the start, where the order of effects is decided, then a sample.
-            number += number < 12 ? 1 : 3
+            number += number < 12 ? 1 : 5
         }
         #expect(number > 20)
     }
