@@ -34,7 +34,10 @@ package enum CollectorError: Error, Sendable, CustomStringConvertible {
 /// ``start()``, then ``replace(_:)`` as often as the rules change, then ``drain()`` once. All of it may be called from
 /// any thread; none of it is on the hot path.
 package final class Collector: Sendable {
+    /// Regions whose hits are kept here.
     package let regions: [RegionConfiguration]
+    /// Names of those that listen here.
+    private let listening: Set<String>
     private let loopCount: Int
     private let journalBytesMax: Int
     private let logger: Logger
@@ -49,22 +52,24 @@ package final class Collector: Sendable {
         var committerThreads: [ThreadBox] = []
         var keeper: Keeper?
         var keeperThread: ThreadBox?
-        var ports: [UInt16] = []
+        var ports: [String: UInt16] = [:]
         var isStarted = false
     }
 
     /// - Parameters:
-    ///   - regions: in the order of the context's keys.
+    ///   - regions: those whose hits are kept here, in the order of the context's keys.
+    ///   - listening: names of those that listen here; a hit for any of `regions` may come in at each.
     ///   - loops: threads that serve connections; one a core is right.
     ///   - journalBytesMax: bound on each journal's file; 0 leaves it to the disk.
     package init(
-        regions: [RegionConfiguration], context: EdgeContext, loops: Int, journalBytesMax: Int = 0,
-        logger: Logger
+        regions: [RegionConfiguration], listening: Set<String>, context: EdgeContext, loops: Int,
+        journalBytesMax: Int = 0, logger: Logger
     ) {
         precondition(loops > 0 && !regions.isEmpty, "a collector listens for someone")
         precondition(
             context.localRegions == regions.map(\.name), "keys and regions stand in the same order")
         self.regions = regions
+        self.listening = listening
         loopCount = loops
         self.journalBytesMax = journalBytesMax
         self.logger = logger
@@ -74,7 +79,8 @@ package final class Collector: Sendable {
 
     /// Opens journals and listeners and starts the threads; when it returns, every listener accepts.
     package func start() throws(CollectorError) {
-        for region in regions where region.collector.clientAddress == .proxyProtocol {
+        for region in regions
+        where listening.contains(region.name) && region.collector.clientAddress == .proxyProtocol {
             throw .notSupported(region: region.name, what: "`client_address: proxy-protocol`")
         }
         let context = state.withLock { $0.context }
@@ -85,22 +91,18 @@ package final class Collector: Sendable {
         } catch {
             throw .system(operation: error.operation, errorNumber: error.code)
         }
-        for (region, port) in zip(regions, ports) {
+        for (region, port) in ports.sorted(by: { $0.key < $1.key }) {
             logger.info(
                 "collector listens",
                 [
-                    "edge.region": .text(region.name), "edge.port": .count(port),
+                    "edge.region": .text(region), "edge.port": .count(port),
                     "edge.loops": .count(loopCount),
                 ])
         }
     }
 
     /// The port of each region's listener, once started.
-    package var ports: [String: UInt16] {
-        state.withLock { state in
-            Dictionary(uniqueKeysWithValues: zip(regions.map(\.name), state.ports))
-        }
-    }
+    package var ports: [String: UInt16] { state.withLock { $0.ports } }
 
     /// The context that the next batches are made under.
     package var context: EdgeContext { state.withLock { $0.context } }
@@ -164,10 +166,10 @@ extension Collector {
     }
 
     /// Opens each region's listener once for each loop; the first choice of a port binds the others.
-    private func openListeners() throws(CollectorError) -> ([[ListenerBox]], [UInt16]) {
+    private func openListeners() throws(CollectorError) -> ([[ListenerBox]], [String: UInt16]) {
         var listeners = [[ListenerBox]](repeating: [], count: loopCount)
-        var ports: [UInt16] = []
-        for (index, region) in regions.enumerated() {
+        var ports: [String: UInt16] = [:]
+        for (index, region) in regions.enumerated() where listening.contains(region.name) {
             let listen = region.collector.listen
             var port = listen.port
             do throws(NetworkError) {
@@ -182,14 +184,14 @@ extension Collector {
                     region: region.name, address: listen.text, operation: error.operation,
                     errorNumber: error.code)
             }
-            ports.append(port)
+            ports[region.name] = port
         }
         return (listeners, ports)
     }
 
     private func launch(
         _ context: EdgeContext, _ committers: [RegionCommitter], _ listeners: [[ListenerBox]],
-        _ ports: [UInt16]
+        _ ports: [String: UInt16]
     ) throws(NetworkError) {
         var shared: [LoopShared] = []
         for _ in 0..<loopCount { shared.append(try LoopShared(context: context)) }

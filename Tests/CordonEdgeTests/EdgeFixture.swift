@@ -84,7 +84,8 @@ final class EdgeFixture {
             userAgents: try UserAgentRules(parsing: rules, path: "rules.tsv"), keys: keys,
             today: today)
         collector = Collector(
-            regions: regions, context: context, loops: loops, journalBytesMax: journalBytesMax,
+            regions: regions, listening: Set(regions.map(\.name)), context: context, loops: loops,
+            journalBytesMax: journalBytesMax,
             logger: Logger(level: .trace, format: .json, sink: log))
         try collector.start()
     }
