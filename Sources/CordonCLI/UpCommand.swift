@@ -1,0 +1,125 @@
+import CordonModel
+import CordonServer
+import Foundation
+import LinuxIO
+import Telemetry
+
+extension Command {
+    private static let runOptions = [
+        Option(
+            name: "free-ports", value: nil,
+            help: "listen on ports that are free instead of those in the region files"),
+        Option(
+            name: "ready-file", value: "FILE",
+            help: "written when every listener accepts: process id and listeners as JSON"),
+        Option(
+            name: "loops", value: "N", help: "threads that serve connections (default: one a core)"),
+        Option(
+            name: "log-level", value: "LEVEL", help: "error, warning, info or debug (default: info)"
+        ),
+    ]
+
+    static let up = Command(
+        ["up"], summary: "run every region in one process: collectors, delivery, upkeep",
+        usage: "[--free-ports] [--ready-file FILE] [--every SECONDS]",
+        options: runOptions + [
+            Option(
+                name: "every", value: "SECONDS",
+                help: "how long hits wait before the next delivery, 1 to 3600 (default: 10)")
+        ],
+        example: "cordon up --project my-project"
+    ) { arguments, console in
+        var options = Node.Options(loopCount: try loopCount(arguments))
+        options.usesFreePorts = arguments.has("free-ports")
+        options.deliverySeconds = try arguments.integer("every", in: 1...3600) ?? 10
+        return try NodeRun(arguments, console).run(options)
+    }
+
+    static let collect = Command(
+        ["collect"], summary: "run one region's collector and nothing else",
+        usage: "--region R [--free-ports] [--ready-file FILE]", options: runOptions + [.region],
+        example: "cordon collect --region eu-central"
+    ) { arguments, console in
+        var options = Node.Options(loopCount: try loopCount(arguments))
+        options.regions = [try arguments.required("region")]
+        options.usesFreePorts = arguments.has("free-ports")
+        options.delivers = false
+        return try NodeRun(arguments, console).run(options)
+    }
+
+    private static func loopCount(_ arguments: Arguments) throws -> Int {
+        try arguments.integer("loops", in: 1...256) ?? ProcessInfo.processInfo.activeProcessorCount
+    }
+}
+
+/// A node from start to signal to stop.
+private struct NodeRun {
+    private let layout: ProjectLayout
+    private let readyFile: String?
+    private let logger: Logger
+    private let console: Console
+    private let wantsJSON: Bool
+
+    init(_ arguments: Arguments, _ console: Console) throws {
+        layout = CordonCLI.project(arguments)
+        readyFile = arguments.value("ready-file")
+        let name = arguments.value("log-level") ?? "info"
+        guard let level = LogLevel(name) else {
+            throw UsageError(
+                text: "unknown log level `\(name)`"
+                    + suggestion(name, among: LogLevel.allCases.map(\.text)))
+        }
+        logger = Logger(level: level)
+        self.console = console
+        wantsJSON = arguments.wantsJSON
+    }
+
+    private struct Ready: Encodable {
+        let pid: Int32
+        let regions: [Node.Listener]
+    }
+
+    /// Runs until SIGTERM or SIGINT; SIGHUP reloads.
+    func run(_ options: Node.Options) throws -> ExitCode {
+        // Before any thread starts, so that all inherit the mask and the signals wait for this one.
+        let signals = WaitedSignals([SIGTERM, SIGINT, SIGHUP])
+        let node = try Node(layout: layout, options: options, logger: logger)
+        let listeners = try node.start()
+        let ready = Ready(pid: getpid(), regions: listeners)
+        if wantsJSON {
+            try console.print(json: ready)
+        } else {
+            console.table(
+                ["region", "collector"],
+                listeners.map { [$0.region, "http://\($0.address)/pixel.gif"] })
+        }
+        if let readyFile {
+            try File.write(
+                URL(fileURLWithPath: readyFile).standardizedFileURL.path,
+                Array(JSONEncoder().encode(ready)),
+                mode: 0o644, sync: false)
+        }
+        while signals.next() == SIGHUP { node.reload() }
+        try node.stop()
+        return .done
+    }
+}
+
+/// Signals that are waited for instead of interrupting.
+private struct WaitedSignals {
+    private var set = sigset_t()
+
+    init(_ numbers: [Int32]) {
+        unsafe sigemptyset(&set)
+        for number in numbers { unsafe sigaddset(&set, number) }
+        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+    }
+
+    /// Waits for one of them.
+    func next() -> Int32 {
+        var set = set
+        var number: Int32 = 0
+        while unsafe sigwait(&set, &number) != 0 {}
+        return number
+    }
+}

@@ -1,0 +1,199 @@
+import CordonAudit
+import CordonEdge
+import CordonKeys
+package import CordonModel
+import CordonPolicy
+import Crypto
+import Dispatch
+import GeoTables
+import Synchronization
+package import Telemetry
+import UserAgents
+
+/// The running parts of one machine: a collector for the chosen regions, a delivery for each, and the minute's ledger.
+///
+/// ``start()``, then ``reload()`` as often as wanted, then ``stop()`` once; `cordon up` and `cordon collect` do nothing else.
+package final class Node: Sendable {
+    package struct Options: Sendable {
+        /// Names of the regions that collect here; nil means all.
+        package var regions: [String]?
+        /// Whether journals are delivered to the lakes, retention is applied and erasures are resumed here.
+        package var delivers = true
+        /// Whether collectors listen on ports that are free instead of those in the region files.
+        package var usesFreePorts = false
+        /// Threads that serve connections.
+        package var loopCount: Int
+        /// How long hits wait in the journal before the next delivery begins, in seconds.
+        package var deliverySeconds = 10
+
+        package init(loopCount: Int) { self.loopCount = loopCount }
+    }
+
+    /// Where one region listens.
+    package struct Listener: Encodable, Sendable {
+        package let region: String
+        package let address: String
+        package let port: UInt16
+    }
+
+    /// How often the loss ledger is written to the audit log, in seconds.
+    package static let ledgerSeconds = 60
+
+    private let layout: ProjectLayout
+    private let options: Options
+    private let logger: Logger
+    private let clock: any WallClock
+    /// Names of the regions that listen here.
+    private let listening: [String]
+    private let collector: Collector
+    private let logs: [AuditLog]
+    private let workers = Mutex<[Worker]>([])
+    /// What the ledger last told.
+    private let told = Mutex(EdgeCounters())
+
+    /// Reads the project and opens what it names; nothing runs yet.
+    package init(
+        layout: ProjectLayout, options: Options, logger: Logger,
+        clock: any WallClock = SystemWallClock()
+    ) throws {
+        self.layout = layout
+        self.options = options
+        self.logger = logger
+        self.clock = clock
+        let today = Day(clock.now())
+        let configuration = try ProjectConfiguration.load(layout, now: today)
+        let local = configuration.regions
+        listening = try Self.listening(local, options)
+        let keys = try local.map {
+            try RegionKeys(opening: $0.keysDirectory, region: $0.name)
+        }
+        logs = try zip(local, keys).map { region, keys in
+            try AuditLog(
+                directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+        }
+        let context = try EdgeContext(
+            ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
+            userAgents: UserAgentRules.loadInstalled(), keys: keys, today: today)
+        collector = Collector(
+            regions: Self.withPorts(local, options), listening: Set(listening), context: context,
+            loops: options.loopCount, logger: logger)
+    }
+
+    /// Names of the regions that listen here.
+    private static func listening(
+        _ all: [RegionConfiguration], _ options: Options
+    ) throws -> [String] {
+        let names = all.map(\.name)
+        for name in options.regions ?? [] where !names.contains(name) {
+            throw NodeError(
+                text: "no region `\(name)` in Regions/; there are "
+                    + names.map { "`\($0)`" }.joined(separator: ", "))
+        }
+        return options.regions ?? names
+    }
+
+    private static func withPorts(
+        _ regions: [RegionConfiguration], _ options: Options
+    ) -> [RegionConfiguration] {
+        guard options.usesFreePorts else { return regions }
+        return regions.map { region in
+            var region = region
+            region.collector.listen.port = 0
+            return region
+        }
+    }
+
+    /// Starts everything; when it returns, every listener accepts.
+    package func start() throws -> [Listener] {
+        try tell("node.started", ["regions": .list(listening)])
+        try collector.start()
+        let ports = collector.ports
+        var workers = [
+            Worker(name: "ledger", everySeconds: Self.ledgerSeconds) { [self] _ in
+                report("the ledger was not written") { try writeLedger() }
+            }
+        ]
+        if options.delivers {
+            for (region, log) in zip(collector.regions, logs) {
+                workers.append(
+                    try RegionUpkeep(region, log: log, logger: logger, clock: clock).worker(
+                        everySeconds: options.deliverySeconds))
+            }
+        }
+        self.workers.withLock { $0 = workers }
+        return collector.regions.compactMap { region in
+            guard let port = ports[region.name] else { return nil }
+            var listen = region.collector.listen
+            listen.port = port
+            return Listener(region: region.name, address: listen.text, port: listen.port)
+        }
+    }
+
+    /// Reads the project again and decides by it from the next batch on. When anything in it is wrong, all stays as it was.
+    package func reload() {
+        report("the project was not reloaded; the rules stay as they were") {
+            let today = Day(clock.now())
+            let configuration = try ProjectConfiguration.load(layout, now: today)
+            guard configuration.regions.map(\.name) == logs.map(\.region) else {
+                throw NodeError(
+                    text: "regions were added or removed, which needs a restart")
+            }
+            let keys = try configuration.regions.map {
+                try RegionKeys(opening: $0.keysDirectory, region: $0.name)
+            }
+            let context = try EdgeContext(
+                ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
+                userAgents: UserAgentRules.loadInstalled(), keys: keys, today: today)
+            try tell(
+                "rules.loaded",
+                [
+                    "rule_set": .text(configuration.ruleSet.digest),
+                    "geo_build": .text(context.geoTable.build),
+                ])
+            collector.replace(context)
+            logger.info(
+                "project reloaded", ["policy.rule_set": .text(configuration.ruleSet.digest)])
+        }
+    }
+
+    /// Answers what was accepted, commits it, lets work under way end, and writes the last ledger.
+    package func stop() throws {
+        collector.drain()
+        for worker in workers.withLock({ $0 }) { worker.stop() }
+        try writeLedger()
+        try tell("node.stopped", [:])
+    }
+
+    // MARK: Audit
+
+    /// One entry in every region's log.
+    private func tell(_ kind: String, _ fields: [String: AuditEntry.Value]) throws {
+        for log in logs {
+            _ = try log.append(
+                AuditEntry(at: clock.now(), kind: kind, region: log.region, fields: fields))
+        }
+    }
+
+    /// Tells each region how its hits fared since the last time: the loss ledger of `DESIGN` section 11.
+    private func writeLedger() throws {
+        let counters = collector.counters()
+        let before = told.withLock { $0 }
+        for log in logs {
+            let entries = LedgerEntry.entries(
+                of: log.region, now: counters, before: before, at: clock.now())
+            if !entries.isEmpty { _ = try log.append(entries) }
+        }
+        told.withLock { $0 = counters }
+    }
+
+    /// Runs `work`; what it throws is logged under `message`.
+    private func report(_ message: StaticString, _ work: () throws -> Void) {
+        do { try work() } catch { logger.error(message, ["error": .text("\(error)")]) }
+    }
+}
+
+/// A node cannot be made or changed as asked.
+package struct NodeError: Error, CustomStringConvertible {
+    package let text: String
+    package var description: String { text }
+}
