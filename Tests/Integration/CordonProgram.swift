@@ -1,0 +1,131 @@
+import Foundation
+import TestSupport
+
+/// The built `cordon` program, run as a person runs it.
+struct CordonProgram: Sendable {
+    /// What a finished run left.
+    struct Result: Sendable {
+        let exitCode: Int32
+        let output: String
+        let errorOutput: String
+    }
+
+    /// The program stands beside the test bundle.
+    static let path: String = {
+        let bundle = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        let candidates = [bundle, URL(fileURLWithPath: CommandLine.arguments[0])].map {
+            $0.deletingLastPathComponent().appendingPathComponent("cordon").path
+        }
+        return candidates.first { FileManager.default.isExecutableFile(atPath: $0) }
+            ?? "cordon-not-built"
+    }()
+
+    /// Folder of the project under test; passed as `--project`.
+    let project: String
+
+    /// Runs to the end.
+    func run(_ words: String..., input: String? = nil) throws -> Result {
+        try run(words, input: input)
+    }
+
+    func run(_ words: [String], input: String? = nil) throws -> Result {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.path)
+        process.arguments =
+            words.first == "init" ? words + [project] : words + ["--project", project]
+        let scratch = try TemporaryDirectory()
+        // Files instead of pipes: nothing to drain while the child runs.
+        process.standardOutput = try Self.writable(scratch.file("output"))
+        process.standardError = try Self.writable(scratch.file("error"))
+        if let input {
+            try input.write(toFile: scratch.file("input"), atomically: false, encoding: .utf8)
+            process.standardInput = FileHandle(forReadingAtPath: scratch.file("input"))
+        } else {
+            process.standardInput = FileHandle.nullDevice
+        }
+        try process.run()
+        process.waitUntilExit()
+        return Result(
+            exitCode: process.terminationStatus,
+            output: String(
+                decoding: FileManager.default.contents(atPath: scratch.file("output")) ?? Data(),
+                as: UTF8.self),
+            errorOutput: String(
+                decoding: FileManager.default.contents(atPath: scratch.file("error")) ?? Data(),
+                as: UTF8.self))
+    }
+
+    /// A `cordon up` under way.
+    struct Running: Sendable {
+        let processIdentifier: pid_t
+        /// Port of each region's collector, by region name.
+        let ports: [String: UInt16]
+        private let process: Process
+        private let logPath: String
+
+        init(process: Process, ports: [String: UInt16], logPath: String) {
+            self.process = process
+            self.ports = ports
+            self.logPath = logPath
+            processIdentifier = process.processIdentifier
+        }
+
+        /// Sends `signal` and waits for the end; returns the exit code, or the signal's number when it killed.
+        @discardableResult
+        func end(_ signal: Int32) -> Int32 {
+            kill(processIdentifier, signal)
+            process.waitUntilExit()
+            return process.terminationStatus
+        }
+
+        /// All that the process logged so far.
+        var log: String {
+            String(decoding: FileManager.default.contents(atPath: logPath) ?? Data(), as: UTF8.self)
+        }
+    }
+
+    /// Starts `cordon up` on free ports and waits until every listener accepts.
+    func up() async throws -> Running {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.path)
+        let readyFile = project + "/var/ready-\(UUID().uuidString).json"
+        process.arguments = ["up", "--project", project, "--free-ports", "--ready-file", readyFile]
+        let logPath = project + "/up.log"
+        let log = try Self.writable(logPath, keeping: true)
+        process.standardOutput = log
+        process.standardError = log
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        while FileManager.default.contents(atPath: readyFile) == nil {
+            guard process.isRunning else {
+                throw NotReady(log: (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        struct Ready: Decodable {
+            struct Listener: Decodable {
+                let region: String
+                let port: UInt16
+            }
+            let regions: [Listener]
+        }
+        let ready = try JSONDecoder().decode(
+            Ready.self, from: FileManager.default.contents(atPath: readyFile) ?? Data())
+        let ports = Dictionary(uniqueKeysWithValues: ready.regions.map { ($0.region, $0.port) })
+        return Running(process: process, ports: ports, logPath: logPath)
+    }
+
+    /// `cordon up` ended before it was ready.
+    struct NotReady: Error {
+        let log: String
+    }
+
+    private static func writable(_ path: String, keeping: Bool = false) throws -> FileHandle {
+        if !keeping || !FileManager.default.fileExists(atPath: path) {
+            FileManager.default.createFile(atPath: path, contents: nil)
+        }
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try handle.seekToEnd()
+        return handle
+    }
+}
