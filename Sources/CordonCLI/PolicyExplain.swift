@@ -34,7 +34,12 @@ extension Command {
                     text: "unknown region `\(region)`" + suggestion(region, among: names))
             }
         }
-        let table = try GeoTable(mapping: CordonCLI.project(arguments).geoTablePath)
+        let table: GeoTable
+        do throws(GeoTableError) {
+            table = try GeoTable(mapping: CordonCLI.project(arguments).geoTablePath)
+        } catch {
+            throw CommandFailure(text: "\(error)\n`cordon geo build` makes the project's geo table")
+        }
         let place = RulePlace(table.place(of: address))
         let explanation = project.ruleSet.explain(request, at: place, on: CordonCLI.today)
         if arguments.wantsJSON {

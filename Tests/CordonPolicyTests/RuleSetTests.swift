@@ -1,5 +1,6 @@
 import Consent
 import CordonModel
+import Foundation
 import GeoTables
 import TestSupport
 import Testing
@@ -211,5 +212,88 @@ import Testing
             try explain("https://a.example/hit").reason.text
                 == "policy `law` claims `Nordic`; consent is absent, which counts as denied (Policies/law.yaml:8), so the hit is counted and no more"
         )
+    }
+}
+
+@Suite struct `Cases` {
+    private static let text = """
+        - note: right
+          given: { place: SE, url: "https://a.example/hit?consent=yes" }
+          expect: { outcome: keep, policy: law, region: north, purposes: [measuring, advertising], sample_rate: 0.125 }
+        - note: wrong
+          given: { place: unknown }
+          expect: { outcome: keep, region: none, fields: { place: subdivision }, retain_days: 31, signals: [gpc] }
+        - note: by address
+          given: { address: 192.0.2.1 }
+          expect: { policy: law }
+
+        """
+
+    private func report(_ place: RulePlace?) throws -> PolicyTestReport {
+        let project = try SampleProject.load(["Policies/cases/all.yaml": Self.text])
+        return PolicyTestReport(project.cases, under: project.ruleSet, on: SampleProject.today) {
+            _ in place
+        }
+    }
+
+    @Test func `say every difference and the branches that none reaches`() throws {
+        let report = try report(RulePlace(country: "DE"))
+        #expect(report.passedCount == 2)
+        #expect(report.failures.map(\.policyCase.position.text) == ["Policies/cases/all.yaml:4"])
+        #expect(
+            report.failures[0].differences == [
+                "outcome: expected `keep`, found `count`", "region: expected `none`, found `north`",
+                "signals: expected `gpc`, found ``",
+                "fields.place: expected `subdivision`, found `country`",
+                "retain_days: expected `31`, found `30`",
+            ])
+        #expect(
+            report.missing.map { "\($0.policy) \($0.name)" } == [
+                "law denied", "law invalid", "world denied", "world granted", "world invalid",
+            ])
+    }
+
+    @Test func `that name an address fail without a geo table`() throws {
+        #expect(
+            try report(nil).failures.last?.differences
+                == ["the case names an address, and there is no geo table"])
+    }
+}
+
+@Suite struct `Project files` {
+    @Test func `are read from the project's folders`() throws {
+        let directory = try TemporaryDirectory()
+        let layout = ProjectLayout(root: directory.path)
+        for (path, text) in SampleProject.texts { try write(text, directory.file(path)) }
+        let project = try ProjectConfiguration.load(layout, now: SampleProject.today)
+        #expect(try project.ruleSet.digest == SampleProject.load().ruleSet.digest)
+        #expect(project.regions[0].lakeDirectory == directory.file("var/north/lake"))
+        #expect(project.regions[0].collector.listen.text == "127.0.0.1:8401")
+        #expect(project.atlas.contains(group: "Nordic", place: "SE-AB"))
+        #expect(!project.atlas.contains(group: "Nordic", place: "DE"))
+    }
+
+    @Test func `that are missing are named relative to the project`() throws {
+        let directory = try TemporaryDirectory()
+        do throws(ConfigurationErrors) {
+            _ = try ProjectConfiguration.load(
+                ProjectLayout(root: directory.path), now: SampleProject.today)
+            Issue.record("an empty folder is no project")
+        } catch {
+            #expect(
+                error.problems.map(\.description) == [
+                    "Policies:1:1: no policy claims `world` for every site `*`: hits from unknown places have no outcome",
+                    "Policies:1:1: the folder is missing",
+                    "Policies/atlas.yaml:1:1: the file is missing",
+                    "Regions:1:1: the folder is missing", "Regions:1:1: there is no region",
+                ])
+        }
+    }
+
+    private func write(_ text: String, _ path: String) throws {
+        let url = URL(fileURLWithPath: path)
+        try FileManager.default.createDirectory(
+            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: url)
     }
 }
