@@ -1,3 +1,5 @@
+internal import CordonPolicy
+
 /// The parsed words of one command line.
 struct Arguments: Sendable {
     /// Values by option name; a flag has one empty value.
@@ -81,24 +83,5 @@ struct Arguments: Sendable {
 
 /// `, did you mean …?` for the nearest of `candidates`, or nothing when none is near.
 func suggestion(_ word: String, among candidates: [String], prefix: String = "") -> String {
-    let near = candidates.map { ($0, editDistance(word, $0)) }.min { $0.1 < $1.1 }
-    guard let near, near.1 <= max(1, word.count / 3) else { return "" }
-    return ", did you mean `\(prefix)\(near.0)`?"
-}
-
-/// Number of single-character edits between two words (Levenshtein).
-private func editDistance(_ left: String, _ right: String) -> Int {
-    let right = Array(right.utf8)
-    var row = Array(0...right.count)
-    for (index, unit) in left.utf8.enumerated() {
-        var diagonal = row[0]
-        row[0] = index + 1
-        for column in right.indices {
-            let above = row[column + 1]
-            row[column + 1] = min(
-                above + 1, row[column] + 1, diagonal + (unit == right[column] ? 0 : 1))
-            diagonal = above
-        }
-    }
-    return row[right.count]
+    Spelling.suggestion(word, among: candidates, prefix: prefix)
 }

@@ -1,16 +1,17 @@
 /// Finds what a misspelt word was meant to be.
 package enum Spelling {
     /// `, did you mean …?` for the nearest of `candidates`, or nothing when none is near.
-    package static func suggestion(_ word: String, among candidates: some Sequence<String>)
-        -> String
-    {
+    /// `prefix` stands before the proposal, such as the dashes of an option.
+    package static func suggestion(
+        _ word: String, among candidates: some Sequence<String>, prefix: String = ""
+    ) -> String {
         let bound = max(1, word.utf8.count / 3)
         // Longer words than any that configuration knows are no slips of the pen, and comparing costs their square.
         guard word.utf8.count <= 64 else { return "" }
         let near = candidates.map { ($0, distance(word.lowercased(), $0.lowercased())) }
             .filter { $0.1 <= bound }
             .min { ($0.1, $0.0) < ($1.1, $1.0) }
-        return near.map { ", did you mean `\($0.0)`?" } ?? ""
+        return near.map { ", did you mean `\(prefix)\($0.0)`?" } ?? ""
     }
 
     /// Number of edits between two words: insertions, deletions, substitutions and swaps of neighbours (optimal string
