@@ -1,6 +1,6 @@
 import Bytes
 
-/// One hit after the edge transforms: all that may ever be kept of it (`DESIGN` calls it the record).
+/// One hit after the edge transforms: all that may ever be kept of it.
 ///
 /// Columns and their order are those of the Iceberg table `pixels.hits`; nothing in here is raw. Values that a
 /// batch shares (rule set, geo build) stand in ``HitBatch``.
