@@ -292,8 +292,8 @@ extension HitTransform {
         if suppression.contains(user: user, visitor: visitor) { return true }
         guard !suppression.subjects.isEmpty, !identifier.isEmpty else { return false }
         let identifier = self.identifier
-        return suppression.subjects.contains(
-            keyring.subjectDigestKey.authenticate(identifier.span).leading128)
+        let digest = SubjectDigest(user: identifier.span, key: keyring.subjectDigestKey)
+        return suppression.subjects.contains(digest.suppressed)
     }
 
     private func family(

@@ -2,7 +2,6 @@ import Bytes
 import CordonJournal
 import CordonKeys
 import CordonModel
-import Crypto
 import Foundation
 import SQLite
 import Telemetry
@@ -198,6 +197,52 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         #expect(fixture.collector.counters().received == 540)
     }
 
+    @Test func `a slow reader gets every answer, whole and in order`() throws {
+        let fixture = try EdgeFixture(loops: 1)
+        let client = try fixture.client()
+        let count = 4000
+        let sender = Thread {
+            for number in 0..<count {
+                client.send(EdgeClient.request(number % 2 == 0 ? "/demo" : "/1x1.png"))
+            }
+        }
+        sender.start()
+        // Others are served while the answers to this one fill the socket.
+        let other = try fixture.client()
+        for _ in 0..<20 { #expect(other.get("/hit")?.status == 204) }
+        for number in 0..<count {
+            let answer = try #require(client.answer())
+            #expect(
+                answer.body.count == (number % 2 == 0 ? DemoPage.html.utf8.count : Pixel.png.count))
+        }
+        fixture.collector.drain()
+    }
+
+    @Test func `smuggled requests are not served over a real connection`() throws {
+        let fixture = try EdgeFixture(loops: 1)
+        for attempt in [
+            "POST /hit HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "GET /hit HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n",
+            "GET /hit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+            "GET /hit HTTP/1.1\r\nHost: x\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ] {
+            let client = try fixture.client()
+            client.send(attempt + EdgeClient.request("/hit?event=smuggled"))
+            #expect(client.answer()?.status == 400)
+            #expect(client.answer() == nil)
+        }
+        // A body that looks like a request is a body.
+        let client = try fixture.client()
+        let inner = EdgeClient.request("/hit?event=smuggled")
+        client.send(
+            "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: \(inner.utf8.count)\r\n\r\n\(inner)"
+                + EdgeClient.request("/readyz"))
+        #expect(client.answer()?.status == 200)
+        #expect(client.answer()?.body == Array("ok\n".utf8))
+        fixture.collector.drain()
+        #expect(try fixture.records("eu-central").isEmpty)
+    }
+
     @Test func `many connections at once are each answered`() throws {
         let fixture = try EdgeFixture()
         let clients = try (0..<200).map { _ in try fixture.client() }
@@ -265,7 +310,9 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         #expect(client.get(target, [forwarded(EdgeFixture.german)])?.status == 204)
         let before = try #require(try fixture.records("eu-central").first)
         let keys = fixture.keys[fixture.regions.firstIndex { $0.name == "eu-central" }!]
-        let digest = keys.subjectDigestKey.authenticate(Array("erased-user".utf8)).leading128
+        let digest = SubjectDigest(
+            user: Array("erased-user".utf8).span, key: keys.subjectDigestKey
+        ).suppressed
         let journal = try Journal(path: fixture.region("eu-central").journalPath)
         try journal.suppress(
             subjects: [digest], pseudonyms: [(.user, try #require(before.user))])

@@ -119,7 +119,8 @@ final class EdgeFixture {
 }
 
 /// A blocking HTTP client that reads answers by their length.
-final class EdgeClient {
+final class EdgeClient: @unchecked Sendable {
+    // One thread may send while another reads: the socket allows it, and only reading touches the buffer.
     private let socket: Socket
     private var buffer: [UInt8] = []
 
