@@ -145,10 +145,15 @@ extension Command {
             }
         case .file: break
         }
-        if let minGroup = answer.access.minGroup {
-            console.note(
-                "groups of fewer than \(minGroup) people are left out, as \(answer.access.rules.joined(separator: ", ")) says"
-            )
+        if answer.access.isHeldToGroups {
+            let sizes = answer.access.grants.map {
+                "\($0.minGroup) people under policy `\($0.policy)` (\($0.position.text))"
+            }
+            console.note("smaller groups are left out: at least \(sizes.joined(separator: ", "))")
+        }
+        if !answer.access.leftOut.isEmpty {
+            let names = answer.access.leftOut.map { "`\($0)`" }.joined(separator: ", ")
+            console.note("rows of \(names) are left out: they may be seen as aggregates only")
         }
         if answer.confinement.hasPrefix("without") {
             console.note("the query process ran \(answer.confinement)")

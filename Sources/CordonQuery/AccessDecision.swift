@@ -14,22 +14,27 @@ package struct Access: Equatable, Sendable {
         package var fieldDays: [FieldName: Int]
         /// The rule that grants; for a principal who asks from outside, the transfer rule.
         package var position: FilePosition
+        /// Whether a transfer rule grants.
+        package var isTransfer: Bool
     }
 
-    /// At least one, in the order of the policies' names.
+    /// At least one, all of one sight; those of policies for people where the region stands come first.
     package let grants: [Grant]
+    /// Policies whose rows the principal may see as aggregates, left out because rows of others may be seen: in one
+    /// result they could not be told apart.
+    package let leftOut: [String]
 
-    /// Least number of people in a group, when anything may be seen as aggregates only; then the whole query is held to
-    /// it, because rows of several policies mix in one result.
-    package var minGroup: Int? {
-        grants.contains { $0.sight == .aggregates } ? grants.map(\.minGroup).max() : nil
+    init(_ all: [Grant]) {
+        let rows = all.filter { $0.sight == .rows }
+        grants = rows.isEmpty ? all : rows
+        leftOut = rows.isEmpty ? [] : all.filter { $0.sight == .aggregates }.map(\.policy)
     }
 
-    /// The grant that a refusal for its group size names: the one that asks for the largest group.
-    var strictest: Grant {
-        let restricted = grants.filter { $0.sight == .aggregates }
-        return restricted.max { $0.minGroup < $1.minGroup } ?? grants[0]
-    }
+    /// Whether the principal sees aggregates alone.
+    package var isHeldToGroups: Bool { grants[0].sight == .aggregates }
+
+    /// The grant that a refusal for its group size names: the first by an access rule, else the first.
+    var nearest: Grant { grants.first { !$0.isTransfer } ?? grants[0] }
 
     /// The rules that grant, each once, as `file:line`.
     package var rules: [String] {
@@ -51,13 +56,22 @@ package enum AccessDecision: Equatable, Sendable {
     case granted(Access)
     case refused(Refusal)
 
-    package init(for principal: Principal, in region: String, under policies: [CompiledPolicy]) {
-        let local = policies.filter { $0.route.region == region }
+    /// - Parameter jurisdiction: where the region stands; of several rules that grant or refuse, one for people there is
+    ///   named.
+    package init(
+        for principal: Principal, in region: String, jurisdiction: String,
+        under policies: [CompiledPolicy]
+    ) {
+        let isAtHome = { (policy: CompiledPolicy) in
+            policy.access.contains { !$0.from.isWorld && $0.from.contains(jurisdiction) }
+        }
+        let all = policies.filter { $0.route.region == region }
+        let local = all.filter(isAtHome) + all.filter { !isAtHome($0) }
         let grants = local.compactMap { Self.grant(principal, $0) }
         if grants.isEmpty {
             self = .refused(Self.refusal(principal, region, local))
         } else {
-            self = .granted(Access(grants: grants))
+            self = .granted(Access(grants))
         }
     }
 
@@ -73,7 +87,7 @@ package enum AccessDecision: Equatable, Sendable {
             return Access.Grant(
                 policy: policy.name, sight: rule.see, minGroup: rule.minGroup,
                 hidden: Set(rule.hide), fieldDays: policy.retention.fieldDays,
-                position: rule.position)
+                position: rule.position, isTransfer: false)
         }
         guard let rule = rules.first,
             let transfer = policy.transfer.first(where: { $0.to.contains(principal.place) })
@@ -82,7 +96,7 @@ package enum AccessDecision: Equatable, Sendable {
             policy: policy.name, sight: transfer.see == .rows ? rule.see : .aggregates,
             minGroup: max(rule.minGroup, transfer.minGroup),
             hidden: Set(rules.flatMap(\.hide)), fieldDays: policy.retention.fieldDays,
-            position: transfer.position)
+            position: transfer.position, isTransfer: true)
     }
 
     /// The refusal that names the rule nearest to what was asked: one that fails by its place, else by its purpose, else

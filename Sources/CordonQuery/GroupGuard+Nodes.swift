@@ -11,27 +11,34 @@ extension GroupGuard {
             ] + members)
     }
 
-    static let personColumn = expression(
-        "COLUMN_REF", "COLUMN_REF", [("column_names", .array([.string(HitsColumn.person)]))])
+    static func column(_ name: String) -> JSONTree {
+        expression("COLUMN_REF", "COLUMN_REF", [("column_names", .array([.string(name)]))])
+    }
 
-    /// `count(DISTINCT person) FILTER (WHERE condition)`.
-    func people(where condition: JSONTree?) -> JSONTree {
-        Self.expression(
+    /// `count(DISTINCT person) FILTER (WHERE condition) >= max(group) FILTER (WHERE condition)`: of the rows that fulfil the
+    /// condition there are enough people; not true where there is no such row.
+    func holds(where condition: JSONTree?) -> JSONTree {
+        let people = Self.aggregate("count", of: HitsColumn.person, isDistinct: true, condition)
+        let needed = Self.aggregate("max", of: HitsColumn.group, isDistinct: false, condition)
+        return Self.expression(
+            "COMPARISON", "COMPARE_GREATERTHANOREQUALTO", [("left", people), ("right", needed)])
+    }
+
+    private static func aggregate(
+        _ name: String, of column: String, isDistinct: Bool, _ condition: JSONTree?
+    ) -> JSONTree {
+        expression(
             "FUNCTION", "FUNCTION",
             [
-                ("function_name", .string("count")), ("schema", .string("")),
-                ("children", .array([Self.personColumn])), ("filter", condition ?? .null),
+                ("function_name", .string(name)), ("schema", .string("")),
+                ("children", .array([Self.column(column)])), ("filter", condition ?? .null),
                 (
                     "order_bys",
                     .make([("type", .string("ORDER_MODIFIER")), ("orders", .array([]))])
                 ),
-                ("distinct", .bool(true)), ("is_operator", .bool(false)),
+                ("distinct", .bool(isDistinct)), ("is_operator", .bool(false)),
                 ("export_state", .bool(false)), ("catalog", .string("")),
             ])
-    }
-
-    func atLeast(_ people: JSONTree) -> JSONTree {
-        Self.comparison("COMPARE_GREATERTHANOREQUALTO", people, minGroup)
     }
 
     /// Whether a row adds anything to a sum; null does not.

@@ -5,9 +5,9 @@
 /// computed from guarded values alone stays guarded. Hits are rows; rows become guarded only by aggregation, which gets
 /// two guards: `HAVING` at least k people in the group, and around each aggregate with an argument or a filter of its own
 /// at least k people whose rows count towards it. The query as a whole must be open or guarded.
+///
+/// How large k is stands in each row, so a group needs as many people as the strictest policy among its rows asks for.
 struct GroupGuard {
-    let minGroup: Int
-
     /// A query that is not proven to keep to groups, and why.
     struct Refused: Error {
         let text: String
@@ -154,7 +154,7 @@ struct GroupGuard {
             for (name, kind) in names { kinds[name] = kinds[name] == nil ? kind : .opaque }
             items.append(star)
         }
-        node["select_list"] = .array(items + [Self.personColumn])
+        node["select_list"] = .array(items + HitsColumn.guards.map(Self.column))
         return (node, .rows(.init(kinds: kinds, qualifiers: [])))
     }
 
@@ -170,7 +170,7 @@ struct GroupGuard {
         let relation = (item["relation_name"].string ?? "").lowercased()
         guard relation.isEmpty || rows.qualifiers.contains(relation) else { return (item, [:]) }
         let excluded = item["exclude_list"].array
-        item["exclude_list"] = .array(excluded + [.string(HitsColumn.person)])
+        item["exclude_list"] = .array(excluded + HitsColumn.guards.map { .string($0) })
         let names = Set(excluded.compactMap { $0.string?.lowercased() })
         if rows.isJoined && relation.isEmpty {
             return (item, rows.kinds.mapValues { _ in .opaque })
@@ -270,7 +270,7 @@ struct GroupGuard {
         for group in node["group_expressions"].array { try rowExpression(group) }
         node["qualify"] = try held(node["qualify"], rows)
         node["modifiers"] = try modifiers(node["modifiers"], scope, rows: rows)
-        let people = atLeast(people(where: nil))
+        let people = holds(where: nil)
         let having = try held(node["having"], rows)
         node["having"] = having.isNull ? people : conjunction([having, people])
         return node
@@ -329,7 +329,7 @@ struct GroupGuard {
         var call = node
         let alias = node["alias"]
         call["alias"] = .string("")
-        return Self.when(atLeast(people(where: conjunction(conditions))), then: call, alias: alias)
+        return Self.when(holds(where: conjunction(conditions)), then: call, alias: alias)
     }
 
     private func notAllowed(_ name: String) -> Refused {

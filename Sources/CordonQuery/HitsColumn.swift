@@ -51,5 +51,8 @@ struct HitsColumn: Sendable {
     /// The column that stands for the person of a row in the view of a principal who sees aggregates. No query may name
     /// it, nor anything else that begins with ``reservedPrefix``.
     static let person = "cordon_person"
+    /// The column that says how many people a group with the row must have, in the same view.
+    static let group = "cordon_group"
+    static let guards = [person, group]
     static let reservedPrefix = "cordon_"
 }

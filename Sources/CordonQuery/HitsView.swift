@@ -16,7 +16,7 @@ struct HitsView {
     let suppressionTables: [(column: String, table: String)]
 
     var sql: String {
-        let columns = HitsColumn.all.map { "\(masked($0.name)) AS \(quoted($0.name))" } + person
+        let columns = HitsColumn.all.map { "\(masked($0.name)) AS \(quoted($0.name))" } + guards
         return """
             SELECT \(columns.joined(separator: ", "))
             FROM \(source) AS h
@@ -75,16 +75,21 @@ struct HitsView {
 
     /// A number for the person of the row, from the unmasked columns: the user, else the visitor, else the hit by itself.
     /// Two people with one number make a group look smaller, never larger.
-    private var person: [String] {
-        guard access.minGroup != nil else { return [] }
-        return [
-            """
-            system.main.hash(CASE WHEN h."user" IS NOT NULL THEN system.main.concat('u', h."user") \
-            WHEN h.visitor IS NOT NULL THEN system.main.concat('v', h.visitor) \
-            ELSE system.main.concat('h', h.hit_id::VARCHAR) END) AS \(HitsColumn.person)
-            """
-        ]
+    private var person: String {
+        """
+        system.main.hash(CASE WHEN h."user" IS NOT NULL THEN system.main.concat('u', h."user") \
+        WHEN h.visitor IS NOT NULL THEN system.main.concat('v', h.visitor) \
+        ELSE system.main.concat('h', h.hit_id::VARCHAR) END) AS \(HitsColumn.person)
+        """
     }
+
+    /// How many people a group with the row must have: what the row's policy asks for.
+    private var group: String {
+        let cases = access.grants.map { "WHEN \(literal($0.policy)) THEN \($0.minGroup)" }
+        return "CASE h.policy \(cases.joined(separator: " ")) END AS \(HitsColumn.group)"
+    }
+
+    private var guards: [String] { access.isHeldToGroups ? [person, group] : [] }
 
     private func date(_ day: Day) -> String { "DATE '\(day.text)'" }
     private func timestamp(_ day: Day) -> String { "TIMESTAMPTZ '\(day.text) 00:00:00+00'" }

@@ -49,7 +49,7 @@ package final class QueryGate {
         guard let text = try parser.text("json_deserialize_sql(\(literal(tree.text))::JSON)") else {
             throw Refused("the query cannot be written back")
         }
-        var walk = GateWalk(allowsPerson: true)
+        var walk = GateWalk(allowsGuards: true)
         try walk.statement(parse(text)["statements"].array[0])
         return text
     }
@@ -76,12 +76,12 @@ package final class QueryGate {
 
 /// One walk over a tree: counts nodes, knows which common tables are in scope.
 private struct GateWalk {
-    /// Whether the reserved column that stands for a person may appear: in text that Cordon wrote.
-    var allowsPerson = false
+    /// Whether the reserved columns of guards may appear: in text that Cordon wrote.
+    var allowsGuards = false
     private var nodeCount = 0
     private typealias Refused = QueryGate.Refused
 
-    init(allowsPerson: Bool = false) { self.allowsPerson = allowsPerson }
+    init(allowsGuards: Bool = false) { self.allowsGuards = allowsGuards }
 
     mutating func statement(_ statement: JSONTree) throws {
         try members(of: statement, are: ["node", "named_param_map"])
@@ -478,7 +478,7 @@ private struct GateWalk {
 
     private func name(_ name: String) throws {
         let lowered = name.lowercased()
-        if allowsPerson && lowered == HitsColumn.person { return }
+        if allowsGuards && HitsColumn.guards.contains(lowered) { return }
         guard !lowered.hasPrefix(HitsColumn.reservedPrefix) else {
             throw Refused("names that begin with `\(HitsColumn.reservedPrefix)` are reserved")
         }

@@ -27,6 +27,8 @@ package struct QueryRequest: Sendable {
 /// A region as the query layer needs it; whoever knows the lake, the journal and the audit log supplies it.
 package protocol QueryRegion {
     var name: String { get }
+    /// ISO 3166 code of the country that the region stands in.
+    var jurisdiction: String { get }
     /// A folder of the region for what queries spill to disk.
     var scratchDirectory: String { get }
     /// The data files of the present snapshot.
@@ -175,7 +177,9 @@ package struct QueryService {
                 audit.entry(.refused, at: clock.now(), rules: [rule ?? refusal.rule]), region)
             return .refused(refusal)
         }
-        let decision = AccessDecision(for: request.principal, in: region.name, under: policies)
+        let decision = AccessDecision(
+            for: request.principal, in: region.name, jurisdiction: region.jurisdiction,
+            under: policies)
         guard case .granted(let access) = decision else {
             guard case .refused(let refusal) = decision else { preconditionFailure("two cases") }
             return try refused(refusal)
@@ -190,12 +194,12 @@ package struct QueryService {
         }
         let today = Day(clock.now())
         let answer = try answer(request, region, access, statement, today, destination)
-        if access.minGroup != nil && answer.rowCount == 0 {
+        if access.isHeldToGroups && answer.rowCount == 0 {
             if case .file(let path) = answer.body { _ = try File.remove(path) }
             return try refused(
                 minGroupRefusal(
                     access,
-                    "no group of at least \(access.minGroup ?? 0) people is left in the result"))
+                    "no group is left in the result"))
         }
         do {
             try record(
@@ -215,18 +219,16 @@ package struct QueryService {
     /// The statement that runs: checked, held to groups where it must be, written by the engine.
     private func gated(_ sql: String, _ access: Access) throws -> String {
         var tree = try gate.check(sql)
-        if let minGroup = access.minGroup {
-            tree = try GroupGuard(minGroup: minGroup).guarding(tree)
-        }
+        if access.isHeldToGroups { tree = try GroupGuard().guarding(tree) }
         return try gate.render(tree)
     }
 
     private func minGroupRefusal(_ access: Access, _ text: String) -> Refusal {
-        let grant = access.strictest
+        let grant = access.nearest
         return Refusal(
             rule: "min_group", at: grant.position,
             text:
-                "policy `\(grant.policy)` shows groups of at least \(access.minGroup ?? grant.minGroup) people here: \(text)"
+                "policy `\(grant.policy)` shows groups of at least \(grant.minGroup) people here: \(text)"
         )
     }
 

@@ -27,6 +27,7 @@ package struct RegionQueries: QueryRegion {
     }
 
     package var name: String { region.name }
+    package var jurisdiction: String { region.jurisdiction }
     package var scratchDirectory: String { region.stateDirectory + "/query-scratch" }
 
     package func files() throws -> [QueryFile] {

@@ -18,6 +18,7 @@ struct FixedClock: WallClock {
 final class QueryFixture: QueryRegion, Sendable {
     static let today = Day(year: 2026, month: 11, day: 23)
     let name = "eu-central"
+    let jurisdiction = "DE"
     let folder: TemporaryDirectory
     private let listed: Mutex<[QueryFile]>
     private let suppressed = Mutex<[SuppressedPseudonym]>([])

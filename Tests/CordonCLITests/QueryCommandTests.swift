@@ -1,0 +1,169 @@
+import CordonAudit
+import CordonJournal
+import CordonKeys
+import CordonLake
+import CordonModel
+import CordonPolicy
+import CordonServer
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CordonCLI
+
+/// The program stands beside the test bundle.
+private let builtProgram: String = {
+    let bundle =
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    return (bundle as NSString).deletingLastPathComponent + "/cordon"
+}()
+
+/// `cordon query` as people run it: the built program, a delivered lake, the child process.
+@Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: builtProgram)))
+struct `Query command` {
+    let directory: TemporaryDirectory
+    private let region: RegionConfiguration
+    private let keys: RegionKeys
+
+    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// A project of the shipped regions and policies with 60 hits of 12 people, one of them alone on `rare.example`.
+    init() throws {
+        directory = try TemporaryDirectory()
+        for folder in ["Regions", "Policies"] {
+            try FileManager.default.copyItem(
+                atPath: Self.repository.appendingPathComponent(folder).path,
+                toPath: directory.file(folder))
+        }
+        let arguments = try Arguments(parsing: ["--project", directory.path], for: .auditVerify)
+        let regions = try CordonCLI.configuration(arguments).regions
+        region = try #require(regions.first { $0.name == "eu-central" })
+        keys = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
+        let clock = SystemWallClock()
+        let today = Day(clock.now())
+        let records = (0..<60).map { index in
+            var record = HitRecord()
+            record.hitID = UInt128(index + 1)
+            record.timestamp = Timestamp(
+                microseconds: today.start.microseconds - Int64(index) * 60_000_000)
+            record.site = index % 12 == 3 ? "rare.example" : "shop.example"
+            record.event = "view"
+            record.visitor = Pseudonym(value: UInt128(index % 12 + 1000))
+            record.keyEpoch = Day(record.timestamp)
+            record.country = "DE"
+            record.ipPrefix = "203.0.113.0/24"
+            record.policy = "gdpr"
+            record.retainUntil = today + 30
+            return record
+        }
+        let lake = try RegionLake(region, clock: clock)
+        let journal = try lake.journal()
+        _ = try journal.append(
+            HitBatch(ruleSet: "r", geoBuild: "g", records: records).encoded, hits: 60, expecting: 0)
+        _ = try lake.table.deliver(from: journal)
+    }
+
+    private struct Result {
+        var status: Int32
+        var output: String
+        var problems: String
+    }
+
+    private func ask(
+        _ sql: String, from place: String = "DE", role: String = "analyst",
+        purpose: String = "audience-measurement", _ more: String...
+    ) throws -> Result {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: builtProgram)
+        process.arguments =
+            [
+                "query", "--project", directory.path, "--role", role, "--purpose", purpose,
+                "--from",
+                place,
+            ] + (more.contains("--region") ? [] : ["--region", "eu-central"]) + more + [sql]
+        let output = Pipe()
+        let problems = Pipe()
+        process.standardOutput = output
+        process.standardError = problems
+        try process.run()
+        let text = output.fileHandleForReading.readDataToEndOfFile()
+        let notes = problems.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return Result(
+            status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
+            problems: String(decoding: notes, as: UTF8.self))
+    }
+
+    private func auditKinds() throws -> [String] {
+        let log = try AuditLog(
+            directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+        return try log.reader.entries().map(\.entry.kind).filter { $0.hasPrefix("query-") }
+    }
+
+    @Test func `an allowed query is answered, audited and held to groups`() throws {
+        let sql = "SELECT site, count(*) AS n FROM hits GROUP BY site ORDER BY site"
+        let table = try ask(sql)
+        #expect(table.status == 0, "\(table.problems)")
+        #expect(table.output.contains("shop.example  55"))
+        #expect(!table.output.contains("rare.example"))
+        #expect(table.problems.contains("5 people under policy `gdpr` (Policies/gdpr.yaml:"))
+        let json = try ask(sql, "--json")
+        #expect(json.output == "{\"site\":\"shop.example\",\"n\":55}\n")
+        let csv = try ask(sql, "--format", "csv")
+        #expect(csv.output == "site,n\r\nshop.example,55\r\n")
+        #expect(try auditKinds() == ["query-answered", "query-answered", "query-answered"])
+    }
+
+    @Test func `a query from elsewhere is refused with the rule's place`() throws {
+        let result = try ask("SELECT count(*) FROM hits", from: "CN", "--json")
+        #expect(result.status == 3)
+        #expect(result.output.contains("{\"refused\":{\"file\":\"Policies/gdpr.yaml\",\"line\":"))
+        #expect(result.output.contains("\"rule\":\"transfer\""))
+        let people = try ask("SELECT count(*) FROM hits", from: "CN")
+        #expect(people.status == 3)
+        #expect(people.problems.contains("refused (transfer): Policies/gdpr.yaml:"))
+        #expect(try auditKinds() == ["query-refused", "query-refused"])
+    }
+
+    @Test func `a query that singles out a person is refused for its group size`() throws {
+        let result = try ask("SELECT count(*) FROM hits WHERE site = 'rare.example'")
+        #expect(result.status == 3)
+        #expect(result.output.isEmpty)
+        #expect(result.problems.contains("refused (min_group): Policies/gdpr.yaml:"))
+    }
+
+    @Test func `rows leave as Parquet for the role that may see them`() throws {
+        let file = directory.file("rows.parquet")
+        let result = try ask(
+            "SELECT * FROM hits", role: "privacy-officer", purpose: "data-subject-request",
+            "--format", "parquet", "--out", file)
+        #expect(result.status == 0, "\(result.problems)")
+        #expect(FileManager.default.fileExists(atPath: file))
+        #expect(
+            try FileManager.default.contentsOfDirectory(
+                atPath: region.stateDirectory + "/query-scratch"
+            ).isEmpty)
+    }
+
+    @Test func `wrong usage and mistakes in SQL are told apart from refusals`() throws {
+        #expect(try ask("SELECT count(*) FROM hits", "--format", "xml").status == 2)
+        #expect(try ask("SELECT count(*) FROM hits", from: "Germany").status == 2)
+        #expect(try ask("SELECT count(*) FROM hits", "--region", "nowhere").status == 2)
+        let unknown = try ask("SELECT count(*) FROM hits WHERE colour = 'red'")
+        #expect(unknown.status == 2)
+        #expect(unknown.problems.contains("colour"))
+        let several = try ask(
+            "SELECT count(*) FROM hits", "--region", "eu-central", "--region", "us-east")
+        #expect(several.status == 3)
+    }
+
+    @Test func `an audit log that cannot be written leaves no answer`() throws {
+        let head = region.auditDirectory
+        try FileManager.default.removeItem(atPath: head)
+        try Data("not a folder".utf8).write(to: URL(fileURLWithPath: head))
+        let result = try ask("SELECT count(*) FROM hits")
+        #expect(result.status == 4)
+        #expect(result.output.isEmpty)
+    }
+}
