@@ -12,6 +12,8 @@ enum CommandTable {
         .policyExplain, .policyTest,
         .auditLog, .auditVerify,
         .keysList,
+        .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,
+        .retentionPlan, .retentionApply,
     ]
 
     /// Commands that only other commands run; help does not list them.

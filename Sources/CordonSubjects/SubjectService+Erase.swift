@@ -33,16 +33,22 @@ extension SubjectService {
             let subject = try identify()
             let open = try store.unfinished(.erase).first { $0.subject == subject.digest }
             if let open { return try run(open, in: store, identify: identify) }
-            let finding = try look(for: subject)
-            guard finding.percent <= percentMax else {
-                throw SubjectError.shareExceeded(
-                    region: place.region, rows: finding.rows + finding.journalHits,
-                    of: finding.regionRows, percentMax: percentMax)
-            }
+            try checkShare(subject, percentMax: percentMax)
             let request = SubjectRequest(
                 id: id, kind: .erase, subject: subject.digest, at: clock.now())
             try store.insert(request, pseudonyms: subject.pseudonyms)
             return try run(request, in: store, identify: identify)
+        }
+    }
+
+    /// Throws ``SubjectError/shareExceeded(region:rows:of:percentMax:)`` when more than this share of the region's rows
+    /// is the person's.
+    package func checkShare(_ subject: Subject, percentMax: Double) throws {
+        let finding = try look(for: subject)
+        guard finding.percent <= percentMax else {
+            throw SubjectError.shareExceeded(
+                region: place.region, rows: finding.rows + finding.journalHits,
+                of: finding.regionRows, percentMax: percentMax)
         }
     }
 

@@ -16,6 +16,8 @@ package struct SubjectFinding: Equatable, Sendable {
     /// All rows of the region, those in the journal among them.
     package var regionRows: Int64 = 0
 
+    package init() {}
+
     package var isEmpty: Bool { rows == 0 && journalHits == 0 }
     /// How many of the region's rows would go, in percent.
     package var percent: Double {
@@ -45,6 +47,9 @@ package struct SubjectVerification: Equatable, Sendable {
 }
 
 extension SubjectService {
+    /// Names of the columns that rows have, in order.
+    package var columns: [String] { lake.columns }
+
     /// What there is of a person. The audit log knows before anybody sees it.
     package func find(_ subject: Subject, request id: String) throws -> SubjectFinding {
         let finding = try look(for: subject)

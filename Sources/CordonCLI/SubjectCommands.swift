@@ -1,0 +1,420 @@
+import CordonModel
+import CordonPolicy
+import CordonServer
+import CordonSubjects
+import LinuxIO
+
+extension Command.Option {
+    fileprivate static let user = Command.Option(
+        name: "user", value: "ID",
+        help:
+            "the user id as the site sends it; `-` reads it from standard input, which no process list shows"
+    )
+}
+
+extension Command {
+    static let subjectFind = Command(
+        ["subject", "find"], summary: "what is held on a person",
+        usage: "--user ID [--region R]…", options: [.user, .regions],
+        example: "printf %s customer-4711 | cordon subject find --user -"
+    ) { arguments, console in
+        try SubjectRun(arguments, console).find(state: "done")
+        return .done
+    }
+
+    static let subjectExport = Command(
+        ["subject", "export"], summary: "everything held on a person, as JSON and CSV",
+        usage: "--user ID [--region R]… [--out DIR]",
+        options: [
+            .user, .regions,
+            Option(
+                name: "out", value: "DIR",
+                help:
+                    "write export.json and a CSV file a region there (default: JSON to standard output)"
+            ),
+        ],
+        example: "cordon subject export --user customer-4711 --out export"
+    ) { arguments, console in
+        try SubjectRun(arguments, console).export(to: arguments.value("out"))
+        return .done
+    }
+
+    static let subjectErase = Command(
+        ["subject", "erase"],
+        summary: "remove a person for good and keep no new hits of them",
+        usage: "--user ID [--region R]… --yes [--allow-share PERCENT] | --resume [--region R]…",
+        options: [
+            .user, .regions,
+            Option(name: "yes", value: nil, help: "do it; without it, only what would go is shown"),
+            Option(
+                name: "allow-share", value: "PERCENT",
+                help:
+                    "let so much of a region's rows go (default: \(Int(SubjectService.sharePercentMax)))"
+            ),
+            Option(name: "resume", value: nil, help: "go on with requests that were cut"),
+        ],
+        example: "cordon subject erase --user customer-4711 --yes"
+    ) { arguments, console in
+        if arguments.has("resume") {
+            guard !arguments.has("user") else {
+                throw UsageError(
+                    text: "`--resume` goes on with every request and takes no `--user`")
+            }
+            return try SubjectRun.resume(arguments, console)
+        }
+        let run = try SubjectRun(arguments, console)
+        guard arguments.has("yes") else {
+            try run.find(state: "preview")
+            console.note("nothing was changed: `--yes` erases this for good")
+            return .wrongUsage
+        }
+        let percent = try arguments.integer("allow-share", in: 1...100).map(Double.init)
+        return try run.erase(percentMax: percent ?? SubjectService.sharePercentMax)
+    }
+
+    static let subjectVerify = Command(
+        ["subject", "verify"],
+        summary: "read everything under a region and tell where a person is found",
+        usage: "--user ID [--region R]…", options: [.user, .regions],
+        example: "cordon subject verify --user customer-4711"
+    ) { arguments, console in try SubjectRun(arguments, console).verify() }
+
+    static let subjectStatus = Command(
+        ["subject", "status"], summary: "where each request stands",
+        usage: "[--region R]… [REQUEST]", options: [.regions],
+        example: "cordon subject status", arguments: 0...1
+    ) { arguments, console in try SubjectStatus.run(arguments, console) }
+}
+
+/// One command about one person in some regions. It holds the raw id, and nothing it prints comes from it.
+private struct SubjectRun: ~Copyable {
+    private let id: Sensitive<[UInt8]>
+    private let regions: [RegionSubjects]
+    private let request = SubjectRequest.newID()
+    private let arguments: Arguments
+    private let console: Console
+
+    init(_ arguments: Arguments, _ console: Console) throws {
+        let bytes = try Self.identifier(arguments)
+        let regions = try Self.open(arguments)
+        id = Sensitive(bytes)
+        self.regions = regions
+        self.arguments = arguments
+        self.console = console
+    }
+
+    private static func identifier(_ arguments: Arguments) throws -> [UInt8] {
+        var bytes = Array(try arguments.required("user").utf8)
+        if bytes == Array("-".utf8) {
+            bytes = Array(try File.read("/dev/stdin").prefix { $0 != 0x0A })
+            if bytes.last == 0x0D { bytes.removeLast() }
+        }
+        guard !bytes.isEmpty else { throw UsageError(text: "the user id is empty") }
+        return bytes
+    }
+
+    fileprivate static func open(_ arguments: Arguments) throws -> [RegionSubjects] {
+        try CordonCLI.regions(arguments).map { try RegionSubjects($0, clock: SystemWallClock()) }
+    }
+
+    // MARK: Commands
+
+    borrowing func find(state: String) throws {
+        var answers: [SubjectAnswer] = []
+        var rows: [[String]] = []
+        for region in regions {
+            let service = region.service()
+            let finding = try service.find(try service.subject(id), request: request)
+            answers.append(SubjectAnswer(region.region.name, finding, state: state))
+            rows.append([
+                region.region.name, "\(finding.rows)", "\(finding.files)", "\(finding.journalHits)",
+                finding.firstDay?.text ?? "", finding.lastDay?.text ?? "",
+                finding.keysFrom?.text ?? "no keys",
+            ])
+        }
+        guard !arguments.wantsJSON else { return try print(answers) }
+        console.table(
+            ["region", "rows", "files", "in journal", "first day", "last day", "keys from"], rows)
+        console.note(
+            "rows from before the day in the last column can no longer be tied to anyone; request \(request)"
+        )
+    }
+
+    borrowing func export(to directory: String?) throws {
+        let ruleSet = try CordonCLI.configuration(arguments).ruleSet
+        let document = try ExportFile(directory.map { $0 + "/export.json" }, console)
+        var export = try SubjectExport(
+            request: request, madeAt: SystemWallClock().now(), json: document.write)
+        var answers: [SubjectAnswer] = []
+        for region in regions {
+            let service = region.service()
+            let subject = try service.subject(id)
+            let table = try directory.map {
+                try ExportFile($0 + "/\(region.region.name).csv", console)
+            }
+            var finding = SubjectFinding()
+            try export.region(
+                region.heading(ruleSet), columns: service.columns, keysFrom: subject.keysFrom,
+                csv: table?.write
+            ) { row in
+                finding = try service.export(subject, request: request, row)
+            }
+            try table?.finish()
+            answers.append(SubjectAnswer(region.region.name, finding, state: "exported"))
+        }
+        try export.finish()
+        try document.finish()
+        guard let directory else { return }
+        guard !arguments.wantsJSON else { return try print(answers) }
+        console.table(
+            ["region", "rows", "in journal", "table"],
+            answers.map {
+                [$0.region, "\($0.rows)", "\($0.journalHits)", "\(directory)/\($0.region).csv"]
+            })
+        console.print("all regions in one document: \(directory)/export.json")
+    }
+
+    borrowing func erase(percentMax: Double) throws -> ExitCode {
+        do {
+            // Everywhere before anywhere: a refusal leaves no region half-asked.
+            for region in regions {
+                let service = region.service()
+                try service.checkShare(try service.subject(id), percentMax: percentMax)
+            }
+        } catch let refusal as SubjectError {
+            console.note("cordon subject erase: \(refusal)")
+            return .refusedByPolicy
+        }
+        var answers: [SubjectAnswer] = []
+        var isDone = true
+        for region in regions {
+            let service = Self.service(region, console)
+            do {
+                let done = try service.erase(request: request, percentMax: percentMax) {
+                    try service.subject(id)
+                }
+                answers.append(SubjectAnswer(region.region.name, done))
+            } catch {
+                console.note("cordon subject erase: region `\(region.region.name)`: \(error)")
+                isDone = false
+                let open = try service.requests(max: 1).first { !$0.isFinished }
+                answers.append(
+                    open.map { SubjectAnswer(region.region.name, $0) }
+                        ?? SubjectAnswer(region.region.name, SubjectFinding(), state: "not begun"))
+            }
+            for other in try service.resume() where other.failure != nil {
+                console.note(
+                    "an older request is still unfinished: \(other.request.id) in `\(region.region.name)`"
+                )
+            }
+        }
+        try show(answers)
+        if !isDone {
+            console.note("not erased everywhere: `cordon subject erase --resume` goes on")
+        }
+        return isDone ? .done : .worldFailed
+    }
+
+    borrowing func verify() throws -> ExitCode {
+        var answers: [SubjectAnswer] = []
+        var verdict = ExitCode.done
+        for region in regions {
+            let service = region.service()
+            let found = try service.verify(try service.subject(id), request: request)
+            answers.append(SubjectAnswer(region.region.name, found))
+            if !found.traces.isEmpty {
+                verdict = .foundProblem
+            } else if !found.unread.isEmpty, verdict == .done {
+                verdict = .worldFailed
+            }
+        }
+        guard !arguments.wantsJSON else {
+            try print(answers)
+            return verdict
+        }
+        console.table(
+            ["region", "state", "files read", "pseudonyms sought", "places"],
+            answers.map {
+                ["\($0.region)", $0.state, "\($0.filesRead)", "\($0.pseudonyms)", "\($0.rows)"]
+            })
+        for trace in answers.flatMap(\.traces) {
+            console.print("found: \(trace.path) (\(trace.kind), \(trace.places) times)")
+        }
+        for reason in answers.flatMap(\.unread) { console.note("not read: \(reason)") }
+        return verdict
+    }
+
+    static func resume(_ arguments: Arguments, _ console: Console) throws -> ExitCode {
+        var answers: [(request: String, answer: SubjectAnswer)] = []
+        var isDone = true
+        for region in try open(arguments) {
+            for outcome in try service(region, console).resume() {
+                if let failure = outcome.failure {
+                    isDone = false
+                    console.note(
+                        "cordon subject erase: region `\(region.region.name)`: \(failure)")
+                }
+                answers.append(
+                    (outcome.request.id, SubjectAnswer(region.region.name, outcome.request)))
+            }
+        }
+        if arguments.wantsJSON {
+            for (request, answer) in answers {
+                try console.print(json: SubjectAnswer.json(request, [answer]))
+            }
+        } else if answers.isEmpty {
+            console.print("nothing was left unfinished")
+        } else {
+            console.table(
+                SubjectAnswer.heading + ["request"], answers.map { $0.answer.cells + [$0.request] })
+        }
+        return isDone ? .done : .worldFailed
+    }
+
+    /// A service that tells each step where somebody watches.
+    private static func service(_ region: RegionSubjects, _ console: Console) -> SubjectService {
+        region.service { step, moment in
+            if console.isTerminal, moment == .before {
+                console.note("\(region.region.name): \(step.rawValue)")
+            }
+        }
+    }
+
+    // MARK: Printing
+
+    private borrowing func show(_ answers: [SubjectAnswer]) throws {
+        guard !arguments.wantsJSON else { return try print(answers) }
+        console.table(SubjectAnswer.heading, answers.map(\.cells))
+        console.print("request \(request)")
+    }
+
+    private borrowing func print(_ answers: [SubjectAnswer]) throws {
+        try console.print(json: SubjectAnswer.json(request, answers))
+    }
+}
+
+/// What a command says of one region.
+struct SubjectAnswer {
+    let region: String
+    let state: String
+    var rows: Int64 = 0
+    var files: Int64 = 0
+    var journalHits: Int64 = 0
+    var pseudonyms = 0
+    var filesRead = 0
+    var traces: [SubjectTrace] = []
+    var unread: [String] = []
+    /// Members of the JSON object besides those that all have.
+    private var details: [String: JSONValue] = [:]
+
+    init(_ region: String, _ finding: SubjectFinding, state: String) {
+        self.region = region
+        self.state = state
+        rows = finding.rows
+        files = Int64(finding.files)
+        journalHits = finding.journalHits
+        func day(_ day: Day?) -> JSONValue { day.map { .text($0.text) } ?? .null }
+        details = [
+            "journal_hits": .integer(journalHits), "first_day": day(finding.firstDay),
+            "last_day": day(finding.lastDay), "keys_from": day(finding.keysFrom),
+            "region_rows": .integer(finding.regionRows),
+        ]
+    }
+
+    init(_ region: String, _ request: SubjectRequest) {
+        self.region = region
+        state = request.state
+        rows = request.counts.rows
+        files = request.counts.files
+        journalHits = request.counts.journalHits
+        details = [
+            "kind": .text(request.kind.rawValue),
+            "journal_hits": .integer(journalHits),
+            "dead_letters": .integer(request.counts.deadLetters),
+            "files_deleted": .integer(request.counts.filesDeleted),
+            "attempts": .integer(Int64(request.attempts)),
+            "created_at": .text(request.createdAt.text),
+            "updated_at": .text(request.updatedAt.text),
+        ]
+    }
+
+    init(_ region: String, _ found: SubjectVerification) {
+        self.region = region
+        state = !found.traces.isEmpty ? "found" : found.unread.isEmpty ? "clean" : "unread"
+        rows = Int64(found.traces.reduce(0) { $0 + $1.places })
+        files = Int64(Set(found.traces.map(\.path)).count)
+        pseudonyms = found.pseudonyms
+        filesRead = found.files
+        traces = found.traces
+        unread = found.unread
+        details = [
+            "files_read": .integer(Int64(filesRead)), "bytes_read": .integer(Int64(found.bytes)),
+            "pseudonyms": .integer(Int64(pseudonyms)),
+            "traces": .list(
+                traces.map {
+                    .object([
+                        "path": .text($0.path), "kind": .text($0.kind),
+                        "places": .integer(Int64($0.places)),
+                    ])
+                }),
+            "unread": .list(unread.map { .text($0) }),
+        ]
+    }
+
+    static let heading = ["region", "state", "rows", "files", "in journal"]
+    var cells: [String] { [region, state, "\(rows)", "\(files)", "\(journalHits)"] }
+
+    private var json: JSONValue {
+        let members: [String: JSONValue] = [
+            "region": .text(region), "rows": .integer(rows), "files": .integer(files),
+            "state": .text(state),
+        ]
+        return .object(details.merging(members) { _, member in member })
+    }
+
+    /// The object that every command about a person prints.
+    static func json(_ request: String, _ answers: [SubjectAnswer]) -> JSONValue {
+        .object([
+            "request": .text(request), "regions": .list(answers.map(\.json)), "certificate": .null,
+        ])
+    }
+}
+
+/// `subject status`: requests of all regions by id, newest first.
+private enum SubjectStatus {
+    /// Requests shown of each region.
+    static let requestsMax = 100
+
+    static func run(_ arguments: Arguments, _ console: Console) throws -> ExitCode {
+        var found: [(request: SubjectRequest, region: String)] = []
+        for region in try SubjectRun.open(arguments) {
+            for request in try region.service().requests(max: requestsMax)
+            where arguments.free.first.map({ request.id == $0 }) ?? true {
+                found.append((request, region.region.name))
+            }
+        }
+        found.sort { ($1.request.createdAt, $0.region) < ($0.request.createdAt, $1.region) }
+        if let wanted = arguments.free.first, found.isEmpty {
+            throw UsageError(text: "no request `\(wanted)` in these regions")
+        }
+        if arguments.wantsJSON {
+            var seen: Set<String> = []
+            for (request, _) in found where seen.insert(request.id).inserted {
+                let parts = found.filter { $0.request.id == request.id }
+                try console.print(
+                    json: SubjectAnswer.json(
+                        request.id, parts.map { SubjectAnswer($0.region, $0.request) }))
+            }
+        } else if found.isEmpty {
+            console.print("no requests yet")
+        } else {
+            console.table(
+                ["request", "kind"] + SubjectAnswer.heading + ["since"],
+                found.map { request, region in
+                    [request.id, request.kind.rawValue] + SubjectAnswer(region, request).cells
+                        + [request.createdAt.text]
+                })
+        }
+        return found.contains { !$0.request.isFinished } ? .foundProblem : .done
+    }
+}

@@ -1,0 +1,211 @@
+package import CordonAudit
+package import CordonKeys
+import CordonLake
+package import CordonModel
+package import CordonPolicy
+package import CordonSubjects
+import Engine
+import Iceberg
+
+/// Requests about persons and the end of retention in one region, over its lake, journal, keys and audit log.
+package struct RegionSubjects: Sendable {
+    package let region: RegionConfiguration
+    private let keys: RegionKeys
+    private let lake: RegionLake
+    private let log: AuditLog
+    private let clock: any WallClock
+
+    package init(
+        _ lake: RegionLake, keys: RegionKeys, log: AuditLog, clock: any WallClock
+    ) {
+        region = lake.region
+        self.lake = lake
+        self.keys = keys
+        self.log = log
+        self.clock = clock
+    }
+
+    /// Opens what stands beside the region's lake.
+    package init(_ region: RegionConfiguration, clock: any WallClock) throws {
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        let log = try AuditLog(
+            directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+        let lake = try RegionLake(region, clock: clock, log: log)
+        self.init(lake, keys: keys, log: log, clock: clock)
+    }
+
+    /// A service for the calling thread.
+    ///
+    /// - Parameter moment: told of each step of a request.
+    package func service(
+        moment: @escaping (RequestStep, SubjectService.StepMoment) throws -> Void = { _, _ in }
+    ) -> SubjectService {
+        SubjectService(
+            .init(region), keys: keys, lake: SubjectTable(table: lake.table), clock: clock,
+            audit: { event in try log.append(entry(event)) }, moment: moment)
+    }
+
+    /// Finishes requests that were cut, and takes away what is due today.
+    ///
+    /// - Returns: the requests that are still unfinished, with the reason, and the retention that was applied.
+    package func sweep() throws -> (
+        unfinished: [SubjectService.Resumption], retention: SubjectRequest?
+    ) {
+        let service = service()
+        let unfinished = try service.resume().filter { $0.failure != nil }
+        return (unfinished, try service.applyRetention())
+    }
+
+    private func entry(_ event: SubjectEvent) -> AuditEntry {
+        var fields = event.counts.mapValues { AuditEntry.Value.integer($0) }
+        fields["request"] = .text(event.request)
+        if let subject = event.subject { fields["subject"] = .text(subject) }
+        if let day = event.asOf { fields["as-of"] = .text(day) }
+        return AuditEntry(
+            at: clock.now(), kind: event.kind.rawValue, region: region.name, fields: fields)
+    }
+
+    /// What stands before the region's rows in an export, by the present policies.
+    package func heading(_ ruleSet: RuleSet) -> ExportHeading {
+        let policies = ruleSet.policies.filter { $0.route.region == region.name }
+        return ExportHeading(
+            region: region.name, title: region.title, jurisdiction: region.jurisdiction,
+            policies: policies.map { policy in
+                ExportHeading.Policy(
+                    policy: policy.name, title: policy.title, source: policy.source,
+                    purposes: policy.consent.purposes, retentionDays: policy.retention.hitsDays,
+                    fieldDays: Dictionary(
+                        uniqueKeysWithValues: policy.retention.fieldDays.map {
+                            ($0.key.rawValue, $0.value)
+                        }),
+                    recipients: policy.access.map {
+                        "\($0.role): \($0.see.rawValue) for \($0.purposes.joined(separator: ", "))"
+                    })
+            })
+    }
+}
+
+/// The region's table as requests see it.
+private struct SubjectTable: SubjectLake {
+    let table: HitsTable
+
+    var columns: [String] { HitsSchema.iceberg.fields.map(\.name) }
+
+    func files() throws -> [LakeFile] { try table.snapshot().files.map(LakeFile.init) }
+
+    func deliveredThrough() throws -> Int64 { try table.deliveredThrough() }
+
+    func matches(_ users: Set<Pseudonym>) throws -> [LakeMatch] {
+        try table.write { try Self.matches(users, $0) }
+    }
+
+    private static func matches(
+        _ users: Set<Pseudonym>, _ writer: LakeWriter
+    ) throws -> [LakeMatch] {
+        let counts = try writer.count(SubjectFilter(users: users))
+        return try writer.dataFiles().compactMap { file in
+            counts[file.path].map { LakeMatch(file: LakeFile(file), rows: $0) }
+        }
+    }
+
+    func rows(of users: Set<Pseudonym>, _ body: (String) throws -> Void) throws {
+        try table.write { try $0.rows(SubjectFilter(users: users), body) }
+    }
+
+    func remove(
+        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void
+    ) throws -> LakeRemoval {
+        try table.write { writer in
+            try foreseen(try Self.matches(users, writer))
+            let report = try writer.rewrite(removing: SubjectFilter(users: users))
+            return LakeRemoval(
+                rows: report.rowsRemoved, filesReplaced: report.filesBefore.count,
+                deadLetters: report.deadLettersRemoved)
+        }
+    }
+
+    func drop(dueOn day: Day, foreseen: ([LakeFile]) throws -> Void) throws {
+        try table.write { writer in
+            let due = try writer.dataFiles().map(LakeFile.init).filter { $0.isDue(on: day) }
+            try foreseen(due)
+            _ = try writer.drop(due.map(\.path))
+        }
+    }
+
+    func expire() throws -> Int { try table.write { try $0.expireAllButCurrent() } }
+
+    func decoded(holding users: Set<Pseudonym>) -> any DecodedContent {
+        ParquetTraces(pattern: users.map(\.text).sorted().joined(separator: "|"))
+    }
+
+    func quietly<Result>(_ body: () throws -> Result) throws -> Result {
+        try table.write { _ in try body() }
+    }
+}
+
+extension LakeFile {
+    init(_ file: DataFileRef) {
+        self.init(
+            path: file.path, rows: file.records, bytes: file.bytes, day: file.day,
+            retainUntil: file.retainUntil)
+    }
+}
+
+/// The rows of any Parquet file, referenced or not, that hold one of some texts in any column.
+private final class ParquetTraces: DecodedContent {
+    /// The texts as alternatives of a regular expression; they are hexadecimal digits.
+    private let pattern: String
+    /// Started with the first file.
+    private var engine: EngineConnection?
+    let name = "parquet"
+
+    init(pattern: String) { self.pattern = pattern }
+
+    func recognises(_ path: String) -> Bool { path.hasSuffix(".parquet") }
+
+    func read(_ path: String, _ consume: (_ row: Int, _ bytes: [UInt8]) -> Void) -> String? {
+        do throws(EngineError) {
+            let rows = try started().query(
+                """
+                SELECT content FROM (SELECT CAST(hit AS VARCHAR) AS content
+                                     FROM read_parquet(\(Self.literal(path)), hive_partitioning = false) AS hit)
+                WHERE regexp_matches(content, '\(pattern)', 'i')
+                """)
+            var row = 0
+            while let batch = try rows.next() {
+                for index in 0..<batch.rowCount {
+                    consume(row, batch.columns[0].bytes(at: index))
+                    row += 1
+                }
+            }
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private func started() throws(EngineError) -> EngineConnection {
+        if let engine { return engine }
+        let made = try EngineConnection(settings: [
+            ("memory_limit", "\(Self.engineMegabytesMax)MB"), ("threads", "2"),
+            ("autoinstall_known_extensions", "false"), ("autoload_known_extensions", "false"),
+        ])
+        engine = made
+        return made
+    }
+
+    private static let engineMegabytesMax = 512
+
+    /// `path` as a literal that the engine takes for one file: it sees patterns in `*`, `?` and `[`.
+    private static func literal(_ path: String) -> String {
+        var text = "'"
+        for character in path {
+            switch character {
+            case "*", "?", "[": text += "[\(character)]"
+            case "'": text += "''"
+            default: text.append(character)
+            }
+        }
+        return text + "'"
+    }
+}
