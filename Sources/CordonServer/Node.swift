@@ -174,7 +174,7 @@ package final class Node: Sendable {
         }
     }
 
-    /// Tells each region how its hits fared since the last time: the loss ledger of `DESIGN` section 11.
+    /// Tells each region how its hits fared since the last time: the loss ledger.
     private func writeLedger() throws {
         let counters = collector.counters()
         let before = told.withLock { $0 }

@@ -105,9 +105,9 @@ struct Demo {
         let run = TrafficRun()
         let begun = ContinuousClock.now
         let progress = Progress(console: console, total: share * Self.connectionCount, unit: "hits")
-        let outcome = progress.follow({ run.answeredCount }) {
-            run.send(generators: generators, hitsEach: share, ports: ports)
-        }
+        let outcome = progress.follow(
+            { run.answeredCount },
+            { run.send(generators: generators, hitsEach: share, ports: ports) })
         let seconds = (ContinuousClock.now - begun) / .seconds(1)
         let answered = outcome.statuses.map { "\(grouped($0.value)) × \($0.key)" }.sorted().joined(
             separator: ", ")
