@@ -163,8 +163,8 @@ let package = Package(
         .testTarget(
             name: "Integration",
             dependencies: [
-                "TestSupport", "Bytes", "Engine", "CordonModel", "CordonJournal", "CordonLake",
-                "CordonCatalog",
+                "TestSupport", "Bytes", "Engine", "CordonModel", "CordonKeys", "CordonJournal",
+                "CordonLake", "CordonCatalog", "WorldTraffic",
             ],
             path: "Tests/Integration",
             swiftSettings: strict),

@@ -122,7 +122,9 @@ struct CordonProgram: Sendable {
 
     private static func writable(_ path: String, keeping: Bool = false) throws -> FileHandle {
         if !keeping || !FileManager.default.fileExists(atPath: path) {
-            FileManager.default.createFile(atPath: path, contents: nil)
+            guard FileManager.default.createFile(atPath: path, contents: nil) else {
+                throw CocoaError(.fileWriteUnknown)
+            }
         }
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
         try handle.seekToEnd()

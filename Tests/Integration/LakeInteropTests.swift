@@ -10,7 +10,7 @@ import Testing
 extension Catalog: TableCatalog {}
 
 /// PyIceberg and DuckDB's Iceberg extension, installed by `scripts/setup --tests`; `scripts/test` sees to it.
-private enum OtherReaders {
+enum OtherReaders {
     /// The package's folder: two above `Tests/Integration`.
     static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path
