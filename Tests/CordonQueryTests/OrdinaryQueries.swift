@@ -36,7 +36,7 @@ enum OrdinaryQueries {
         "SELECT count(*) FROM hits WHERE visitor IN (SELECT visitor FROM hits WHERE event = 'purchase')",
         "SELECT count(*) FROM hits h WHERE EXISTS (SELECT 1 FROM hits g WHERE g.visitor = h.visitor AND g.event = 'purchase')",
         "SELECT site, (SELECT count(*) FROM hits g WHERE g.site = h.site) AS n FROM hits h GROUP BY site ORDER BY site",
-        "SELECT quantile_cont(CAST(params['value'] AS DOUBLE), 0.5), stddev(CAST(params['value'] AS DOUBLE)) FROM hits",
+        "SELECT quantile_cont(CAST(params['value'] AS DOUBLE), 0.5), round(stddev(CAST(params['value'] AS DOUBLE)), 9) FROM hits",
         "SELECT list(DISTINCT event ORDER BY event) FROM hits",
         "SELECT string_agg(DISTINCT country, ',' ORDER BY country) FROM hits",
         "SELECT histogram(event) FROM hits",
