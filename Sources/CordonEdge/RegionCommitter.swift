@@ -188,8 +188,11 @@ final class LoopSignal: Sendable {
 /// Takes what was kept of a suppressed subject out of a batch that was made before the suppression.
 enum SuppressionFilter {
     static func apply(_ suppression: Suppression, to batch: BatchBuffer) {
+        // Pseudonyms that have left the list since tell nothing any more, and the id is forgotten: then each hit of a
+        // user is only counted. It meets the first batch after an erasure that this collector did not see run.
+        let isBlind = batch.generation < suppression.releaseGeneration
         defer { batch.generation = suppression.generation }
-        if suppression.users.isEmpty, suppression.visitors.isEmpty { return }
+        if !isBlind, suppression.users.isEmpty, suppression.visitors.isEmpty { return }
         let content = unsafe Array(UnsafeBufferPointer(start: batch.bytes, count: batch.count))
         guard var decoded = try? HitBatch(decoding: content) else {
             preconditionFailure("the edge reads what it wrote")
@@ -197,7 +200,10 @@ enum SuppressionFilter {
         var changed = 0
         for index in decoded.records.indices {
             let record = decoded.records[index]
-            guard suppression.contains(user: record.user, visitor: record.visitor) else { continue }
+            guard
+                isBlind && record.user != nil
+                    || suppression.contains(user: record.user, visitor: record.visitor)
+            else { continue }
             decoded.records[index].becomeCount()
             batch.moveToSuppressed(policy: record.policy)
             changed += 1

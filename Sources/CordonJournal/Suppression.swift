@@ -8,16 +8,20 @@ internal import SQLite
 package struct Suppression: Equatable, Sendable {
     /// Grows by one with each change; an append names the generation that its batches were filtered by.
     package let generation: Int64
+    /// The generation in which pseudonyms last left the list. A batch that was filtered by an older one may hold a
+    /// subject whom only the digest of the id, which a batch has not, would tell.
+    package let releaseGeneration: Int64
     /// First 16 bytes of the keyed digest of each suppressed user id.
     package let subjects: Set<UInt128>
     package let users: Set<Pseudonym>
     package let visitors: Set<Pseudonym>
 
     package init(
-        generation: Int64 = 0, subjects: Set<UInt128> = [], users: Set<Pseudonym> = [],
-        visitors: Set<Pseudonym> = []
+        generation: Int64 = 0, releaseGeneration: Int64 = 0, subjects: Set<UInt128> = [],
+        users: Set<Pseudonym> = [], visitors: Set<Pseudonym> = []
     ) {
         self.generation = generation
+        self.releaseGeneration = releaseGeneration
         self.subjects = subjects
         self.users = users
         self.visitors = visitors
@@ -48,6 +52,9 @@ extension Journal {
                 let generation =
                     try connection.integer(
                         "SELECT value FROM state WHERE name = 'suppression-generation'") ?? 0
+                let released =
+                    try connection.integer(
+                        "SELECT value FROM state WHERE name = 'release-generation'") ?? 0
                 var subjects: Set<UInt128> = []
                 let digests = try connection.prepare("SELECT digest FROM suppressed_subjects")
                 while try digests.step() { subjects.insert(try Self.number(digests.bytes(0))) }
@@ -64,7 +71,8 @@ extension Journal {
                     }
                 }
                 return Suppression(
-                    generation: generation, subjects: subjects, users: users, visitors: visitors)
+                    generation: generation, releaseGeneration: released, subjects: subjects,
+                    users: users, visitors: visitors)
             }
         } catch {
             throw JournalError(wrapping: error)
@@ -120,7 +128,11 @@ extension Journal {
                 }
                 guard changes > 0 else { return }
                 try connection.execute(
-                    "UPDATE state SET value = value + 1 WHERE name = 'suppression-generation'")
+                    """
+                    UPDATE state SET value = value + 1 WHERE name = 'suppression-generation';
+                    INSERT OR REPLACE INTO state SELECT 'release-generation', value FROM state
+                        WHERE name = 'suppression-generation'
+                    """)
             }
         } catch {
             throw JournalError(wrapping: error)
