@@ -115,9 +115,8 @@ package final class Node: Sendable {
         ]
         if options.delivers {
             for (region, log) in zip(collector.regions, logs) {
-                workers.append(
-                    try RegionUpkeep(region, log: log, logger: logger, clock: clock).worker(
-                        everySeconds: options.deliverySeconds))
+                let upkeep = try RegionUpkeep(region, log: log, logger: logger, clock: clock)
+                workers += upkeep.workers(everySeconds: options.deliverySeconds)
             }
         }
         self.workers.withLock { $0 = workers }
