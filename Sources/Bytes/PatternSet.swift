@@ -1,9 +1,12 @@
 /// Finds many byte strings at once in one pass over the input.
 ///
-/// Every pattern is known by its first bytes: as many as the shortest pattern has, at most eight. At each
-/// position these bytes of the input are hashed into a bit filter, and only where the bit is set are the patterns of
+/// Every pattern is known by a window of its bytes: as long as the shortest pattern, at most eight. At each
+/// position the input's window is hashed into a bit filter, and only where the bit is set are the patterns of
 /// that hash compared. So the cost of a pass hardly depends on how many patterns there are, and memory grows by
 /// some twenty bytes a pattern, where an automaton of thousands of patterns would take hundreds of megabytes.
+///
+/// Of its first, middle and last window a pattern is known by the one that the fewest patterns share: thousands of IPv4
+/// addresses inside IPv6 ones all begin with the zeros that fill files.
 package struct PatternSet: Sendable {
     /// What is searched for, in the order given.
     package let patterns: [[UInt8]]
@@ -19,8 +22,11 @@ package struct PatternSet: Sendable {
     private let chainHeads: [Int32]
     /// Next pattern of the same chain; -1 at its end.
     private let chainNext: [Int32]
-    /// The first bytes of each pattern, as ``load`` reads them.
+    /// The window that each pattern is known by, its first byte lowest.
     private let windows: [UInt64]
+    /// Where in its pattern each window stands.
+    private let windowStarts: [Int32]
+    private let windowStartMax: Int
 
     /// Takes patterns of at least one byte each.
     package init(_ patterns: [[UInt8]]) {
@@ -31,20 +37,19 @@ package struct PatternSet: Sendable {
         self.windowBytes = windowBytes
         windowMask = windowBytes == 8 ? .max : (1 << UInt64(windowBytes * 8)) - 1
 
-        // Sixteen bits a pattern keep false alarms rare; between 1 KiB and 1 MiB the filter stays in a cache.
+        // Sixteen bits a pattern keep false alarms rare; between 1 KiB and 4 MiB the filter stays in a cache.
         var filterBits: UInt64 = 13
-        while filterBits < 23, 1 << filterBits < patterns.count * 16 { filterBits += 1 }
+        while filterBits < 25, 1 << filterBits < patterns.count * 16 { filterBits += 1 }
         hashShift = 64 - filterBits
 
         var filter = [UInt64](repeating: 0, count: 1 << Int(filterBits - 6))
         var heads = [Int32](repeating: -1, count: 1 << Int(filterBits - 3))
         var next = [Int32](repeating: -1, count: patterns.count)
+        let starts = Self.windowStarts(patterns, windowBytes: windowBytes)
         var windows: [UInt64] = []
+        windows.reserveCapacity(patterns.count)
         for (index, pattern) in patterns.enumerated() {
-            var window: UInt64 = 0
-            for (position, byte) in pattern.prefix(windowBytes).enumerated() {
-                window |= UInt64(byte) << UInt64(position * 8)
-            }
+            let window = Self.window(pattern, Int(starts[index]), windowBytes)
             windows.append(window)
             let hash = Self.hash(window, shift: 64 - filterBits)
             filter[hash >> 6] |= 1 << UInt64(hash & 63)
@@ -52,6 +57,8 @@ package struct PatternSet: Sendable {
             next[index] = heads[bucket]
             heads[bucket] = Int32(index)
         }
+        windowStarts = starts
+        windowStartMax = Int(starts.max() ?? 0)
         self.filter = filter
         chainHeads = heads
         chainNext = next
@@ -59,7 +66,7 @@ package struct PatternSet: Sendable {
     }
 
     /// Calls `body` with the offset and the index of every pattern that `bytes` holds from an offset in
-    /// `starts` on, by rising offset; patterns may overlap.
+    /// `starts` on, in no certain order; patterns may overlap.
     package func forEachMatch(
         in bytes: Span<UInt8>, startingIn starts: Range<Int>? = nil,
         _ body: (_ offset: Int, _ pattern: Int) -> Void
@@ -67,40 +74,45 @@ package struct PatternSet: Sendable {
         let starts = starts ?? 0..<bytes.count
         precondition(starts.lowerBound >= 0 && starts.upperBound <= bytes.count)
         guard !patterns.isEmpty else { return }
-        // SAFETY: every index into `filter` and `heads` is a hash cut to their size, and every load is held to
+        // A pattern that starts within `starts` has its window up to this far behind.
+        let end = min(bytes.count, starts.upperBound + windowStartMax)
+        // SAFETY: every index into `filter` is a hash cut to its size, and every load is held to
         // the span's end; unsafe buffers spare the bounds checks of the loop that touches every byte.
         unsafe bytes.withUnsafeBufferPointer { buffer in
             unsafe filter.withUnsafeBufferPointer { filter in
                 let raw = UnsafeRawBufferPointer(buffer)
-                let wholeWords = min(starts.upperBound, raw.count - 7)
+                let wholeWords = min(end, raw.count - 7)
                 var offset = starts.lowerBound
                 while offset < wholeWords {
                     let word = unsafe raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
                     let hash = Self.hash(UInt64(littleEndian: word) & windowMask, shift: hashShift)
                     if unsafe filter[hash >> 6] >> UInt64(hash & 63) & 1 != 0 {
-                        unsafe compare(raw, offset, hash, body)
+                        unsafe compare(raw, offset, hash, starts, body)
                     }
                     offset += 1
                 }
-                while offset < starts.upperBound, offset + windowBytes <= raw.count {
+                while offset < end, offset + windowBytes <= raw.count {
                     let hash = Self.hash(unsafe tail(raw, offset), shift: hashShift)
-                    unsafe compare(raw, offset, hash, body)
+                    unsafe compare(raw, offset, hash, starts, body)
                     offset += 1
                 }
             }
         }
     }
 
-    /// Compares the patterns of one hash with the bytes at `offset`.
+    /// Compares the patterns of one hash with the bytes around the window at `offset`.
     private func compare(
-        _ bytes: UnsafeRawBufferPointer, _ offset: Int, _ hash: Int,
+        _ bytes: UnsafeRawBufferPointer, _ offset: Int, _ hash: Int, _ starts: Range<Int>,
         _ body: (_ offset: Int, _ pattern: Int) -> Void
     ) {
         let window = unsafe tail(bytes, offset)
         var index = Int(chainHeads[hash & (chainHeads.count - 1)])
         while index >= 0 {
-            if windows[index] == window, unsafe matches(bytes, offset, patterns[index]) {
-                body(offset, index)
+            if windows[index] == window {
+                let start = offset - Int(windowStarts[index])
+                if starts.contains(start), unsafe matches(bytes, start, patterns[index]) {
+                    body(start, index)
+                }
             }
             index = Int(chainNext[index])
         }
@@ -110,9 +122,45 @@ package struct PatternSet: Sendable {
         _ bytes: UnsafeRawBufferPointer, _ offset: Int, _ pattern: [UInt8]
     ) -> Bool {
         guard offset + pattern.count <= bytes.count else { return false }
-        for position in windowBytes..<max(windowBytes, pattern.count)
+        for position in pattern.indices
         where unsafe bytes[offset + position] != pattern[position] { return false }
         return true
+    }
+
+    /// Where in each pattern the window stands that the fewest patterns share.
+    private static func windowStarts(_ patterns: [[UInt8]], windowBytes: Int) -> [Int32] {
+        func candidates(_ pattern: [UInt8]) -> [3 of Int] {
+            let last = pattern.count - windowBytes
+            return [0, last / 2, last]
+        }
+        // Counted by hash: two windows that share one are only thought more common than they are.
+        let shift: UInt64 = 64 - 20
+        var counts = [UInt32](repeating: 0, count: 1 << 20)
+        for pattern in patterns {
+            let places = candidates(pattern)
+            for place in places.indices where place == 0 || places[place] != places[place - 1] {
+                counts[hash(window(pattern, places[place], windowBytes), shift: shift)] &+= 1
+            }
+        }
+        return patterns.map { pattern in
+            let places = candidates(pattern)
+            var best = 0
+            var bestCount = UInt32.max
+            for place in places.indices {
+                let count = counts[hash(window(pattern, places[place], windowBytes), shift: shift)]
+                if count < bestCount { (best, bestCount) = (places[place], count) }
+            }
+            return Int32(best)
+        }
+    }
+
+    /// `count` bytes of `pattern` from `start` on, the first lowest.
+    private static func window(_ pattern: [UInt8], _ start: Int, _ count: Int) -> UInt64 {
+        var window: UInt64 = 0
+        for position in 0..<count {
+            window |= UInt64(pattern[start + position]) << UInt64(position * 8)
+        }
+        return window
     }
 
     /// The window at `offset`, read byte by byte.
