@@ -42,7 +42,7 @@ extension Command {
         }
         try setup.run(
             geoFormat: format,
-            geoSources: given.isEmpty ? ["/usr/share/tor/geoip", "/usr/share/tor/geoip6"] : given,
+            geoSources: given.isEmpty ? ProjectSetup.defaultGeoSources : given,
             clock: SystemWallClock())
         if wantsJSON {
             struct Answer: Encodable {

@@ -18,6 +18,9 @@ package struct ProjectSetup {
         self.report = report
     }
 
+    /// The two lists of Debian's `tor-geoipdb`.
+    package static let defaultGeoSources = ["/usr/share/tor/geoip", "/usr/share/tor/geoip6"]
+
     /// Why a project could not be made.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String

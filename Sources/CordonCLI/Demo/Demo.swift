@@ -96,12 +96,10 @@ struct Demo {
     }
 
     private func sendTraffic() throws -> Sent {
-        let readyFile = directory + "/var/ready.json"
-        let arguments = ["up", "--project", directory, "--free-ports", "--ready-file", readyFile]
-        console.print("$ cordon " + arguments.map(shown).joined(separator: " ") + " &")
-        let server = try OwnProcess.start(arguments)
-        defer { if server.isRunning { kill(server.processIdentifier, SIGKILL) } }
-        let ports = try awaitReady(readyFile, server: server)
+        let words = RunningNode.arguments(project: directory)
+        console.print("$ cordon " + words.map(shown).joined(separator: " ") + " &")
+        let server = try RunningNode(project: directory)
+        defer { server.kill() }
 
         let table = try GeoTable(mapping: layout.geoTablePath)
         let pool = AddressPool(table.rangesWithPlace)
@@ -114,7 +112,7 @@ struct Demo {
         let progress = Progress(console: console, total: share * Self.connectionCount, unit: "hits")
         let outcome = progress.follow(
             { run.answeredCount },
-            { run.send(generators: generators, hitsEach: share, ports: ports) })
+            { run.send(generators: generators, hitsEach: share, ports: server.ports) })
         let seconds = (ContinuousClock.now - begun) / .seconds(1)
         let answered = outcome.statuses.map { "\(grouped($0.value)) × \($0.key)" }.sorted().joined(
             separator: ", ")
@@ -127,14 +125,12 @@ struct Demo {
             throw CommandFailure(
                 text: "not every hit was answered with the image; see the messages above")
         }
-        try showLedger(port: ports[0])
+        try showLedger(port: server.ports[0])
         console.print(
             "$ kill -TERM \(server.processIdentifier)   # drains: answers, commits, delivers, ends")
-        server.terminate()
-        server.waitUntilExit()
-        guard server.terminationStatus == 0 else {
-            throw CommandFailure(
-                text: "`cordon up` ended with exit code \(server.terminationStatus)")
+        let exitCode = server.stop()
+        guard exitCode == 0 else {
+            throw CommandFailure(text: "`cordon up` ended with exit code \(exitCode)")
         }
         return repeated(generators, hitsEach: share)
     }
@@ -256,21 +252,6 @@ struct Demo {
                     "`cordon \(words.prefix(2).joined(separator: " "))` ended with exit code \(result.exitCode)"
                     + ", expected \(expected.rawValue)")
         }
-    }
-
-    private func awaitReady(_ path: String, server: Process) throws -> [UInt16] {
-        struct Ready: Decodable {
-            struct Listener: Decodable { let port: UInt16 }
-            let regions: [Listener]
-        }
-        let deadline = ContinuousClock.now + .seconds(20)
-        while ContinuousClock.now < deadline, server.isRunning {
-            if let data = FileManager.default.contents(atPath: path) {
-                return try JSONDecoder().decode(Ready.self, from: data).regions.map(\.port)
-            }
-            usleep(20_000)
-        }
-        throw CommandFailure(text: "`cordon up` did not become ready; see the messages above")
     }
 
     private func heading(_ text: String) {

@@ -1,0 +1,179 @@
+import Bytes
+import CordonEdge
+import CordonJournal
+import CordonLake
+import CordonModel
+import CordonPolicy
+import CordonQuery
+import CordonServer
+import Foundation
+import GeoTables
+
+extension Command {
+    static let bench = Command(
+        ["bench"], summary: "measure this machine: edge, geo, decision, journal, delivery, query",
+        usage: "[--quick] [PART]…",
+        options: [
+            Option(
+                name: "quick", value: nil, help: "small sizes: shows that it works, not how fast")
+        ],
+        example: "cordon bench geo decision", arguments: 0...Bench.Part.allCases.count
+    ) { arguments, console in
+        let parts =
+            try arguments.free.isEmpty
+            ? Bench.Part.allCases
+            : arguments.free.map { name in
+                guard let part = Bench.Part(rawValue: name) else {
+                    let names = Bench.Part.allCases.map(\.rawValue)
+                    throw UsageError(
+                        text: "unknown part `\(name)`" + suggestion(name, among: names)
+                            + "; the parts are \(names.joined(separator: ", "))")
+                }
+                return part
+            }
+        try Bench(isQuick: arguments.has("quick"), wantsJSON: arguments.wantsJSON, console: console)
+            .run(parts)
+        return .done
+    }
+}
+
+/// Runs the benchmarks of the targets on a project of its own, made in a temporary folder and removed.
+struct Bench {
+    enum Part: String, CaseIterable {
+        case geo, decision, journal, edge, delivery, query
+    }
+
+    let isQuick: Bool
+    let wantsJSON: Bool
+    let console: Console
+
+    /// One measured number.
+    private struct Figure: Encodable {
+        let part: String
+        let what: String
+        let value: Double
+        let unit: String
+    }
+
+    func run(_ parts: [Part]) throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "cordon-bench-\(getpid())"
+        ).path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        // A folder left in the temporary place harms nobody.
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let layout = ProjectLayout(root: folder + "/project")
+        try ProjectSetup(layout: layout) { _ in }.run(
+            geoFormat: .torGeoIPDB, geoSources: ProjectSetup.defaultGeoSources,
+            clock: SystemWallClock())
+        var figures: [Figure] = []
+        for part in parts {
+            if !wantsJSON { console.note("measuring \(part.rawValue) …") }
+            figures += try measure(part, layout, folder).map { what, value, unit in
+                Figure(part: part.rawValue, what: what, value: value, unit: unit)
+            }
+        }
+        if wantsJSON {
+            for figure in figures { try console.print(json: figure) }
+        } else {
+            console.table(
+                ["part", "what", "figure", "unit"],
+                figures.map { [$0.part, $0.what, Self.shown($0.value), $0.unit] })
+        }
+    }
+
+    private typealias Measured = (what: String, value: Double, unit: String)
+
+    private func measure(
+        _ part: Part, _ layout: ProjectLayout, _ folder: String
+    ) throws -> [Measured] {
+        switch part {
+        case .geo:
+            try GeoBenchmark.run(
+                GeoTable(mapping: layout.geoTablePath), count: isQuick ? 2000 : 1_000_000,
+                directory: folder
+            ).map { ("\($0.addresses), \($0.method)", $0.nanosecondsPerLookup, "ns/lookup") }
+        case .decision: try measureDecision(layout)
+        case .journal: try measureJournal(folder)
+        case .edge: try measureEdge(layout)
+        case .delivery: try measureDelivery(folder)
+        case .query: try measureQuery(folder)
+        }
+    }
+
+    private func measureDecision(_ layout: ProjectLayout) throws -> [Measured] {
+        let configuration = try ProjectConfiguration.load(layout, now: CordonCLI.today)
+        let table = try GeoTable(mapping: layout.geoTablePath)
+        let result = try DecisionBenchmark.run(
+            configuration.ruleSet, places: table.places.map { RulePlace($0) },
+            hits: isQuick ? 2000 : 2_000_000)
+        return [("site, consent and decision", result.nanosecondsPerHit, "ns/hit")]
+    }
+
+    private func measureJournal(_ folder: String) throws -> [Measured] {
+        try [1, 40, 1000].flatMap { hits -> [Measured] in
+            let result = try JournalBenchmark.run(
+                path: folder + "/journal-\(hits).sqlite", hitsPerCommit: hits,
+                commits: isQuick ? 5 : 500)
+            return [
+                ("synced commit of \(hits) hits, median", result.microsecondsMedian, "µs"),
+                ("synced commit of \(hits) hits, p99", result.microsecondsP99, "µs"),
+            ]
+        }
+    }
+
+    private func measureEdge(_ layout: ProjectLayout) throws -> [Measured] {
+        let server = try RunningNode(project: layout.root)
+        defer { server.stop() }
+        guard let port = server.ports.first else { return [] }
+        let table = try GeoTable(mapping: layout.geoTablePath)
+        let addresses = ["DE", "US", "IN", "FR", "GB"].compactMap {
+            table.someAddress(ofCountry: $0)?.text
+        }
+        let result = try EdgeBenchmark(
+            address: IPAddress(ipv4: 0x7F00_0001), port: port,
+            requestsPerThread: isQuick ? 320 : 200_000,
+            requests: EdgeBenchmark.mixedRequests(addresses: addresses)
+        ).run()
+        guard result.succeeded == result.answered else {
+            throw CommandFailure(
+                text: "only \(result.succeeded) of \(result.answered) hits were taken")
+        }
+        return [
+            ("hits answered, client on the same cores", result.perSecond, "hits/s"),
+            ("32 pipelined hits, median", Double(result.groupMicrosecondsMedian), "µs"),
+            ("32 pipelined hits, p99", Double(result.groupMicrosecondsP99), "µs"),
+        ]
+    }
+
+    private func measureDelivery(_ folder: String) throws -> [Measured] {
+        let layout = ProjectLayout(root: folder + "/delivery")
+        try ProjectSetup(layout: layout) { _ in }.run(
+            geoFormat: .torGeoIPDB, geoSources: ProjectSetup.defaultGeoSources,
+            clock: SystemWallClock())
+        guard let region = try ProjectConfiguration.load(layout, now: CordonCLI.today).regions.first
+        else { return [] }
+        let lake = try RegionLake(region, clock: SystemWallClock())
+        let result = try DeliveryBenchmark.run(
+            hits: isQuick ? 500 : 500_000, from: lake.journal(), to: lake.table)
+        return [
+            ("journal to committed snapshot", result.rowsPerSecond, "hits/s"),
+            ("size in the lake", Double(result.bytes) / Double(max(result.rows, 1)), "bytes/hit"),
+        ]
+    }
+
+    private func measureQuery(_ folder: String) throws -> [Measured] {
+        let result = try QueryBenchmark.run(
+            rows: isQuick ? 1000 : 5_000_000, rounds: isQuick ? 1 : 5, in: folder)
+        let rows = groupedDigits(result.rows)
+        return [
+            ("\(rows) hits, plain engine", result.plainMilliseconds, "ms"),
+            ("\(rows) hits, checked, who sees rows", result.rowsMilliseconds, "ms"),
+            ("\(rows) hits, checked, who sees groups", result.groupsMilliseconds, "ms"),
+        ]
+    }
+
+    private static func shown(_ value: Double) -> String {
+        value >= 1000 ? groupedDigits(Int(value.rounded())) : String(format: "%.1f", value)
+    }
+}

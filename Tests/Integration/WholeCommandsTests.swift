@@ -1,0 +1,47 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Commands that run the whole product at once, in small sizes, so that they cannot rot.
+@Suite(.serialized) struct `Whole commands` {
+    private let directory: TemporaryDirectory
+    private let cordon: CordonProgram
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        cordon = CordonProgram(project: directory.file("project"))
+    }
+
+    @Test func `the demo shows every step and leaves a project that works`() throws {
+        let demo = try cordon.run("demo", "--dir", cordon.project, "--hits", "12000")
+        try #require(demo.exitCode == 0, "\(demo.output) \(demo.errorOutput)")
+        for shown in ["refused (", "sound, ", "erased", "clean", "0 place(s) found"] {
+            #expect(demo.output.contains(shown), "\(shown)")
+        }
+        #expect(try cordon.run("check").exitCode == 0)
+        let again = try cordon.run("demo", "--dir", directory.path)
+        #expect(again.exitCode == 2)
+        #expect(again.errorOutput.contains("was not made by a demo"))
+    }
+
+    @Test func `every benchmark runs`() throws {
+        let bench = try cordon.run("bench", "--quick", "--json")
+        try #require(bench.exitCode == 0, "\(bench.errorOutput)")
+        struct Figure: Decodable {
+            let part: String
+            let value: Double
+        }
+        let figures = try bench.output.split(separator: "\n").map {
+            try JSONDecoder().decode(Figure.self, from: Data($0.utf8))
+        }
+        #expect(
+            Set(figures.map(\.part)) == ["geo", "decision", "journal", "edge", "delivery", "query"])
+        #expect(figures.allSatisfy { $0.value > 0 })
+    }
+
+    @Test func `a word that is no command is answered with the nearest one`() throws {
+        let result = try cordon.run("qery")
+        #expect(result.exitCode == 2)
+        #expect(result.errorOutput.contains("did you mean `query`?"))
+    }
+}
