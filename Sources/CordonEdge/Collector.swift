@@ -173,6 +173,7 @@ extension Collector {
             let listen = region.collector.listen
             var port = listen.port
             do throws(NetworkError) {
+                try Socket.requireFree(listen.address, port: port)
                 for loop in 0..<loopCount {
                     let socket = try Socket.listening(
                         on: listen.address, port: port, backlog: EdgeLimits.backlog)

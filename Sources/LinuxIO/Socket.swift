@@ -44,18 +44,33 @@ package struct Socket: ~Copyable, Sendable {
     package static func listening(
         on address: IPAddress, port: UInt16, backlog: Int32
     ) throws(NetworkError) -> Socket {
-        let socket = try make(for: address)
-        try socket.set(SOL_SOCKET, SO_REUSEADDR, 1)
-        try socket.set(SOL_SOCKET, SO_REUSEPORT, 1)
-        if address.isIPv6 { try socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
-        let bound = unsafe SocketName(address, port: port).withPointer { name, size in
-            unsafe Glibc.bind(socket.descriptor, name, size)
-        }
-        guard bound == 0 else { throw NetworkError(operation: "bind", code: errno) }
+        let socket = try bound(to: address, port: port, sharesPort: true)
         guard Glibc.listen(socket.descriptor, backlog) == 0 else {
             throw NetworkError(operation: "listen", code: errno)
         }
         try socket.setNonBlocking()
+        return socket
+    }
+
+    /// Throws `EADDRINUSE` when any socket listens on `port` of `address`, one that would share it too.
+    ///
+    /// Sockets of one user may all share a port, so a second process would take half of the first one's connections
+    /// without either noticing; a socket that does not share is refused.
+    package static func requireFree(_ address: IPAddress, port: UInt16) throws(NetworkError) {
+        _ = try bound(to: address, port: port, sharesPort: false)
+    }
+
+    private static func bound(
+        to address: IPAddress, port: UInt16, sharesPort: Bool
+    ) throws(NetworkError) -> Socket {
+        let socket = try make(for: address)
+        try socket.set(SOL_SOCKET, SO_REUSEADDR, 1)
+        if sharesPort { try socket.set(SOL_SOCKET, SO_REUSEPORT, 1) }
+        if address.isIPv6 { try socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
+        let result = unsafe SocketName(address, port: port).withPointer { name, size in
+            unsafe Glibc.bind(socket.descriptor, name, size)
+        }
+        guard result == 0 else { throw NetworkError(operation: "bind", code: errno) }
         return socket
     }
 

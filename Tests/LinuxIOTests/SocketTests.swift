@@ -4,6 +4,16 @@ import TestSupport
 import Testing
 
 @Suite struct `Sockets and events` {
+    @Test func `a port that somebody listens on is not free, though it could be shared`() throws {
+        let address = try #require(IPAddress("127.0.0.1"))
+        let listener = try Socket.listening(on: address, port: 0, backlog: 8)
+        let port = try listener.localPort
+        let shared = try Socket.listening(on: address, port: port, backlog: 8)
+        #expect(try shared.localPort == port)
+        #expect(throws: NetworkError.self) { try Socket.requireFree(address, port: port) }
+        try Socket.requireFree(address, port: 0)
+    }
+
     @Test(arguments: ["127.0.0.1", "::1"])
     func `a listener on port 0 takes a connection and moves bytes`(_ text: String) throws {
         let address = try #require(IPAddress(text))
