@@ -103,7 +103,7 @@ struct Demo {
 
         let table = try GeoTable(mapping: layout.geoTablePath)
         let pool = AddressPool(table.rangesWithPlace)
-        let share = hitCount / Self.connectionCount
+        let share = (hitCount + Self.connectionCount - 1) / Self.connectionCount
         let generators = (0..<Self.connectionCount).map { index in
             TrafficGenerator(pool: pool, seed: seed &+ UInt64(index), firstNumber: index * share)
         }
