@@ -24,6 +24,8 @@ enum LedgerEntry {
             }
             guard received > 0 else { return nil }
             fields["received"] = .integer(Int(received))
+            // Told to every region of the node: sums over regions leave it out.
+            if rule.region.isEmpty { fields["home"] = "none" }
             return AuditEntry(at: time, kind: kind, region: region, fields: fields)
         }
     }

@@ -57,20 +57,13 @@ package struct LoopbackClient: ~Copyable {
 
     /// Waits for one response and returns its status code; its body is skipped.
     package mutating func receiveStatus() throws(Failure) -> Int {
-        let (status, size, _) = try receive()
+        let (status, size) = try receive()
         start += size
         return status
     }
 
-    /// Waits for one response and returns its body.
-    package mutating func receiveBody() throws(Failure) -> [UInt8] {
-        let (_, size, headSize) = try receive()
-        defer { start += size }
-        return Array(received[start + headSize..<start + size])
-    }
-
     /// Waits until a whole response stands at `start`.
-    private mutating func receive() throws(Failure) -> (status: Int, size: Int, headSize: Int) {
+    private mutating func receive() throws(Failure) -> (status: Int, size: Int) {
         while true {
             if let response = Self.response(in: received[start...]) { return response }
             received.removeFirst(start)
@@ -89,15 +82,15 @@ package struct LoopbackClient: ~Copyable {
         }
     }
 
-    /// Status, total size and size of the head of the first response in `bytes`, when it is whole.
+    /// Status and total size of the first response in `bytes`, when it is whole.
     private static func response(
         in bytes: ArraySlice<UInt8>
-    ) -> (status: Int, size: Int, headSize: Int)? {
+    ) -> (status: Int, size: Int)? {
         guard let headEnd = headEnd(bytes), headEnd - bytes.startIndex > 16 else { return nil }
         let status = bytes.dropFirst(9).prefix(3).reduce(0) { $0 * 10 + Int($1 &- 0x30) }
         let headSize = headEnd - bytes.startIndex
         let size = headSize + contentLength(bytes[..<headEnd])
-        return bytes.count >= size ? (status, size, headSize) : nil
+        return bytes.count >= size ? (status, size) : nil
     }
 
     /// Index behind the empty line that ends the head.

@@ -44,6 +44,7 @@ struct Demo {
             "\(grouped(hitCount)) hits from all over the world, over HTTP, at any of the three collectors"
         )
         let sent = try sendTraffic()
+        try show(["audit", "log", "--kind", "edge.ledger"])
         heading("From the journals to the lakes")
         for region in try regions().map(\.name) {
             try show(["deliver", "--region", region, "--once"])
@@ -125,7 +126,6 @@ struct Demo {
             throw CommandFailure(
                 text: "not every hit was answered with the image; see the messages above")
         }
-        try showLedger(port: server.ports[0])
         console.print(
             "$ kill -TERM \(server.processIdentifier)   # drains: answers, commits, delivers, ends")
         let exitCode = server.stop()
@@ -211,16 +211,6 @@ struct Demo {
                 + "which turn up by chance in any pseudonym)")
         let words = Self.chanceEncodings.flatMap { ["--without", $0] }
         try show(["scan", "--values", "-"] + words, input: Data(values.utf8))
-    }
-
-    private func showLedger(port: UInt16) throws {
-        console.print("$ curl -s http://127.0.0.1:\(port)/metrics | grep cordon_edge_hits_total")
-        var client = try LoopbackClient(port: port)
-        try client.send(Array("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
-        let text = String(decoding: try client.receiveBody(), as: UTF8.self)
-        for line in text.split(separator: "\n") where line.hasPrefix("cordon_edge_hits_total") {
-            console.print(String(line))
-        }
     }
 
     // MARK: Helpers
