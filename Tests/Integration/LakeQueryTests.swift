@@ -31,6 +31,15 @@ struct `The lake through cordon and through others` {
         }
     }
 
+    private struct Row: Hashable, Decodable {
+        let hit_id: String
+        let site: String
+        let event: String
+        let country: String
+        let consent: String
+        let policy: String
+    }
+
     private struct Group: Hashable, Decodable {
         let site: String
         let event: String
@@ -38,7 +47,7 @@ struct `The lake through cordon and through others` {
         let hits: Int
     }
 
-    @Test func `cordon query, PyIceberg and iceberg_scan count the same hits in every group`()
+    @Test func `cordon query, PyIceberg and iceberg_scan give the same rows and groups`()
         throws
     {
         let delivered = try cordon("deliver", "--region", Self.region, "--once", "--json")
@@ -77,21 +86,26 @@ struct `The lake through cordon and through others` {
                 "audience-measurement", "--from", "DE", "--format", "json",
                 "SELECT site, event, country, count(*) AS hits FROM hits GROUP BY site, event, country"
             ))
+        let shown = try lines(
+            Row.self,
+            cordon(
+                "query", "--region", Self.region, "--role", "privacy-officer", "--purpose",
+                "data-subject-request", "--from", "DE", "--format", "json",
+                "SELECT hit_id, site, event, country, consent, policy FROM hits"))
+        #expect(Set(shown).count == 600)
         let read = try OtherReaders.read(
             table.metadataLocation, files: files.map(\.path),
             filters: [["name": "all", "sql": "true", "pyiceberg": ""]])
         #expect(asked.count == 12)
         for reader in ["pyiceberg all", "iceberg_scan all"] {
-            #expect(try Set(asked) == groups(of: try #require(read[reader])), "\(reader)")
+            let rows = try #require(read[reader])
+            #expect(try Set(asked) == groups(of: rows), "\(reader)")
+            #expect(
+                try Set(shown) == Set(lines(Row.self, rows.joined(separator: "\n"))), "\(reader)")
         }
     }
 
     private func groups(of rows: [String]) throws -> Set<Group> {
-        struct Row: Decodable {
-            let site: String
-            let event: String
-            let country: String
-        }
         var counts: [[String]: Int] = [:]
         for row in try lines(Row.self, rows.joined(separator: "\n")) {
             counts[[row.site, row.event, row.country], default: 0] += 1
