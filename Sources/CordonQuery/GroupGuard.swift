@@ -266,7 +266,15 @@ struct GroupGuard {
                 "ROLLUP, CUBE and GROUPING SETS are not allowed: totals beside groups show the groups that are left out"
             )
         }
-        node["select_list"] = .array(try node["select_list"].array.map { try held($0, rows) })
+        node["select_list"] = .array(
+            try node["select_list"].array.map { item in
+                var guarded = try held(item, rows)
+                // The guard is no part of what was asked, so the column keeps the name it would have had.
+                if guarded != item, (item["alias"].string ?? "").isEmpty {
+                    guarded["alias"] = .string(Self.columnName(item))
+                }
+                return guarded
+            })
         for group in node["group_expressions"].array { try rowExpression(group) }
         node["qualify"] = try held(node["qualify"], rows)
         node["modifiers"] = try modifiers(node["modifiers"], scope, rows: rows)
@@ -274,6 +282,24 @@ struct GroupGuard {
         let having = try held(node["having"], rows)
         node["having"] = having.isNull ? people : conjunction([having, people])
         return node
+    }
+
+    /// What a column without a name of its own is called: the expression, in short.
+    private static func columnName(_ node: JSONTree) -> String {
+        switch node["class"].string {
+        case "COLUMN_REF":
+            return node["column_names"].array.compactMap(\.string).joined(separator: ".")
+        case "FUNCTION":
+            let name = node["function_name"].string ?? ""
+            let arguments = node["children"].array.map(columnName)
+            if node["is_operator"] == .bool(true), arguments.count == 2 {
+                return "(\(arguments[0]) \(name) \(arguments[1]))"
+            }
+            let distinct = node["distinct"] == .bool(true) ? "DISTINCT " : ""
+            return "\(name)(\(distinct)\(arguments.joined(separator: ", ")))"
+        case "CAST": return columnName(node["child"])
+        default: return "…"
+        }
     }
 
     /// An expression of an aggregation, with each aggregate call held to k people of its own.

@@ -44,6 +44,17 @@ import Testing
         }
     }
 
+    @Test func `a column that got a guard keeps its name`() throws {
+        let outcome = try fixture.ask(
+            "SELECT event, count(DISTINCT country), count(*) AS n FROM hits GROUP BY event",
+            as: QueryFixture.analyst)
+        guard case .answered(let answer) = outcome else {
+            Issue.record("refused: \(outcome)")
+            return
+        }
+        #expect(answer.columns == ["event", "count(DISTINCT country)", "n"])
+    }
+
     @Test func `hostile statements are refused by the gate`() throws {
         for query in HostileQuery.all {
             let outcome = try fixture.ask(query.sql, as: QueryFixture.officer)
