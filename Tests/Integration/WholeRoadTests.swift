@@ -16,7 +16,7 @@ import Testing
 
     private static let germanAddress = "193.99.144.80"
     private static let usAddress = "128.101.101.101"
-    private static let indianAddress = "49.36.0.1"
+    private static let indianAddress = "49.36.77.203"
     private static let userAgent =
         "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0 PlantedAgent"
     private static let user = "planted.person@mail.example"
