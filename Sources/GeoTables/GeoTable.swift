@@ -4,8 +4,8 @@ import LinuxIO
 /// A compiled table, mapped from its file: which place each address of both families has.
 ///
 /// Opening checks the digest and then every index, so a lookup needs no check. Lookups allocate nothing,
-/// take no lock and may run on any thread. The file must only ever be replaced whole, by renaming (as
-/// ``GeoTableBuilder`` does); then an open table stays what it is until it is released.
+/// take no lock and may run on any thread. The mapping is of memory that holds the file's content, so an open table stays
+/// what it is whatever happens to the file: a careless `cp` over it neither changes answers nor ends the process.
 package final class GeoTable: Sendable {
     /// The file it was opened from.
     package let path: String
@@ -24,7 +24,7 @@ package final class GeoTable: Sendable {
 
     /// Maps and checks the table at `path`.
     package init(mapping path: String) throws(GeoTableError) {
-        arrays = try GeoArrays(file: MappedFile.geo(path), path: path)
+        arrays = try GeoArrays(file: MappedFile.geo(path, copying: true), path: path)
         self.path = path
         digest = Bytes.hex(arrays.digest)
         places = try arrays.readPlaces(path: path)

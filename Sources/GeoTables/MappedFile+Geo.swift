@@ -3,17 +3,24 @@ import LinuxIO
 
 extension MappedFile {
     /// Maps the file at `path`, which may have up to `GeoTableFormat.fileBytesMax` bytes.
-    static func geo(_ path: String) throws(GeoTableError) -> MappedFile {
+    ///
+    /// - Parameter copying: whether the mapping outlives changes of the file.
+    static func geo(_ path: String, copying: Bool = false) throws(GeoTableError) -> MappedFile {
+        let size: Int
         let file: MappedFile
         do throws(LinuxError) {
-            file = try MappedFile(path)
+            size = try File.metadata(path)?.size ?? 0
+            // Sizes beyond the bound are told apart before a copy is made of them.
+            file =
+                try copying && size <= GeoTableFormat.fileBytesMax
+                ? MappedFile(copying: path) : MappedFile(path)
         } catch {
             throw GeoTableError(error, path: path)
         }
-        guard file.count <= GeoTableFormat.fileBytesMax else {
+        guard size <= GeoTableFormat.fileBytesMax, file.count <= GeoTableFormat.fileBytesMax else {
             throw GeoTableError(
                 .tooLarge, path: path,
-                text: "expected at most \(GeoTableFormat.fileBytesMax) bytes, found \(file.count)")
+                text: "expected at most \(GeoTableFormat.fileBytesMax) bytes, found \(size)")
         }
         return file
     }

@@ -123,6 +123,18 @@ import Testing
         #expect(other.country("1.0.0.1") == "DE")
     }
 
+    @Test func `overwriting or cutting the file in place leaves an open table as it is`() throws {
+        let path = try workshop.source("table.cgt", bytes())
+        let table = try GeoTable(mapping: path)
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try handle.write(contentsOf: Data(repeating: 0xFF, count: 4096))
+        try handle.truncate(atOffset: 10)
+        try handle.close()
+        #expect(table.place(of: try #require(IPAddress("1.0.1.7"))).country == "DE")
+        #expect(table.place(of: try #require(IPAddress("2a00::1"))).country == "FR")
+        #expect(throws: GeoTableError.self) { try GeoTable(mapping: path) }
+    }
+
     @Test func `a failed build leaves the table that was there`() throws {
         let table = try workshop.table(csv: "1.0.0.0/24,US\n")
         let bad = try workshop.source("bad.csv", "1.0.0.0/24,US\n1.0.0.0/25,DE\n")
