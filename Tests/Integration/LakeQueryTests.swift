@@ -32,12 +32,17 @@ struct `The lake through cordon and through others` {
     }
 
     private struct Row: Hashable, Decodable {
-        let hit_id: String
+        let hitID: String
         let site: String
         let event: String
         let country: String
         let consent: String
         let policy: String
+
+        enum CodingKeys: String, CodingKey {
+            case site, event, country, consent, policy
+            case hitID = "hit_id"
+        }
     }
 
     private struct Group: Hashable, Decodable {
