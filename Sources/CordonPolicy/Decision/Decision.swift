@@ -74,6 +74,27 @@ package struct Decision: Equatable, Sendable, BitwiseCopyable {
 
     package init() {}
 
+    /// Keeps time, site, event and, if the place was kept, the country.
+    package mutating func becomeCount() {
+        outcome = .count
+        keepOnlyPlace()
+        if place == .subdivision { place = .country }
+    }
+
+    /// Drops every field but the place.
+    mutating func keepOnlyPlace() {
+        ipv4Bits = 0
+        ipv6Bits = 0
+        user = nil
+        visitor = nil
+        keepsUserAgentFamily = false
+        keepsReferrerHost = false
+        keepsLanguage = false
+        page = .drop
+        pageParameters = .init()
+        parameters = .init()
+    }
+
     /// The value of the column `sample_rate`.
     package var sampleRate: Float { Float(samplingPerMillion) / 1_000_000 }
 

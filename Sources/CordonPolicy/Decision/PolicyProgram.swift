@@ -58,28 +58,12 @@ struct PolicyProgram: Sendable, BitwiseCopyable {
             if needs.language & missing != 0 { decision.keepsLanguage = false }
             if needs.parameters & missing != 0 { decision.parameters = .init() }
         case .count:
-            decision.dropAllButPlace()
             if needs.place != 0 { decision.place = .drop }
-            if decision.place == .subdivision { decision.place = .country }
+            decision.becomeCount()
         case .drop, .refuse:
-            decision.dropAllButPlace()
+            decision.keepOnlyPlace()
             decision.place = .drop
         }
         return decision
-    }
-}
-
-extension Decision {
-    fileprivate mutating func dropAllButPlace() {
-        ipv4Bits = 0
-        ipv6Bits = 0
-        user = nil
-        visitor = nil
-        keepsUserAgentFamily = false
-        keepsReferrerHost = false
-        keepsLanguage = false
-        page = .drop
-        pageParameters = .init()
-        parameters = .init()
     }
 }

@@ -1,0 +1,168 @@
+internal import HTTP
+internal import LinuxIO
+internal import Synchronization
+
+// Batches, contexts and time.
+extension EdgeLoop {
+    /// Hands each region's oldest batch to its committer, unless one is still there.
+    func submitBatches() {
+        for slot in lanes.indices where lanes[slot].inFlight == nil {
+            let batch: BatchBuffer
+            if let sealed = lanes[slot].sealed {
+                batch = sealed
+                lanes[slot].sealed = nil
+            } else {
+                guard !lanes[slot].open.isEmpty, isDue(slot) else { continue }
+                batch = lanes[slot].turnOver()
+            }
+            lanes[slot].inFlight = batch
+            committers[slot].submit(
+                RegionCommitter.Submission(batch: batch, loop: shared.signal), loop: number)
+        }
+    }
+
+    /// Whether the batch that is filled goes to its committer now: at once, or in `relaxed` when it is old or large.
+    private func isDue(_ slot: Int) -> Bool {
+        guard isRelaxed[slot], !lanes[slot].hasFailed, drainDeadline == nil else { return true }
+        return now >= lanes[slot].open.openedAt + EdgeLimits.relaxedMilliseconds
+            || lanes[slot].open.count >= EdgeLimits.batchBytesMax / 2
+    }
+
+    /// Takes back the batches that the committers have answered, and lets their answers leave.
+    func takeAnswers() {
+        for slot in lanes.indices {
+            guard let batch = lanes[slot].inFlight, batch.phase == .answered else { continue }
+            hasNews = true
+            let failed = batch.failure != nil
+            lanes[slot].hasFailed = failed
+            lanes[slot].inFlight = nil
+            account(batch, failed: failed)
+            for token in batch.waiters {
+                guard let connection = connection(token) else { continue }
+                connection.settle(slot: Int8(slot), ticket: batch.ticket, failed: failed)
+            }
+            for token in batch.waiters {
+                guard let connection = connection(token) else { continue }
+                serve(connection)
+            }
+            batch.phase = .filling
+            batch.clear()
+            lanes[slot].spares.append(batch)
+        }
+    }
+
+    func connection(_ token: UInt64) -> EdgeConnection? {
+        let index = Int(truncatingIfNeeded: token & 0xFFFF_FFFF)
+        return connections[index].token == token ? connections[index] : nil
+    }
+
+    private func account(_ batch: BatchBuffer, failed: Bool) {
+        counters.hitsPending -= UInt64(batch.hits)
+        guard let origin = batch.context else {
+            preconditionFailure("a batch with hits was opened")
+        }
+        if origin === context {
+            for policy in context.policyNames.indices {
+                for tally in BatchBuffer.Tally.allCases {
+                    let number = UInt64(batch.tally(tally, policy: policy))
+                    if number > 0 { count(failed ? .failed : tally.fate, policy: policy, number) }
+                }
+            }
+            return
+        }
+        for policy in origin.policyNames.indices {
+            var rule = RuleCounts(
+                region: origin.policyRegions[policy], policy: origin.policyNames[policy],
+                fates: Array(repeating: 0, count: HitFate.allCases.count))
+            for tally in BatchBuffer.Tally.allCases {
+                let fate = failed ? HitFate.failed : tally.fate
+                rule.fates[fate.rawValue] += UInt64(batch.tally(tally, policy: policy))
+            }
+            pastRules.add(rule)
+        }
+    }
+
+    /// Takes a new context. What is filled under the old one is sealed and goes to its committer first; while an earlier
+    /// sealed batch still waits, so does the context.
+    func takeContext() {
+        let version = shared.contextVersion.load(ordering: .acquiring)
+        guard version != contextVersion, lanes.allSatisfy({ $0.sealed == nil }) else { return }
+        for slot in lanes.indices {
+            if !lanes[slot].open.isEmpty { lanes[slot].sealed = lanes[slot].turnOver() }
+            lanes[slot].isOpened = false
+        }
+        for rule in currentRules { pastRules.add(rule) }
+        context = shared.context.withLock { $0 }
+        contextVersion = version
+        fates = Array(repeating: 0, count: context.policyNames.count * HitFate.allCases.count)
+        hasNews = true
+    }
+
+    private var currentRules: [RuleCounts] {
+        let size = HitFate.allCases.count
+        return context.policyNames.indices.map { policy in
+            RuleCounts(
+                region: context.policyRegions[policy], policy: context.policyNames[policy],
+                fates: Array(fates[policy * size..<(policy + 1) * size]))
+        }
+    }
+
+    /// Lets other threads see the counts as they are now.
+    func publish() {
+        guard hasNews else { return }
+        hasNews = false
+        nextPublication = now + Self.publicationMilliseconds
+        counters.connectionsOpen = openCount
+        shared.counters.withLock { $0 = snapshot() }
+    }
+
+    private func snapshot() -> EdgeCounters {
+        var snapshot = counters
+        snapshot.rules = pastRules.rules
+        for rule in currentRules { snapshot.add(rule) }
+        return snapshot
+    }
+
+    func tick() {
+        nextTick = now + 1000
+        transform.userAgents.refill()
+        for connection in connections where connection.isOpen { expire(connection) }
+    }
+
+    func beginDrain() {
+        drainDeadline = now + EdgeLimits.drainMillisecondsMax
+        for index in listeners.indices { accept(index) }
+        for listener in listeners { listener.close() }
+        listeners.removeAll()
+        acceptIsDue = false
+        for connection in connections where connection.isOpen {
+            // A last look: what has arrived was accepted, and is answered.
+            connection.isReadable = true
+            serve(connection)
+        }
+    }
+
+    private func expire(_ connection: EdgeConnection) {
+        if let lingersUntil = connection.lingersUntil {
+            if now >= lingersUntil { close(connection) }
+            return
+        }
+        if let drainDeadline, now >= drainDeadline, connection.answerCount == 0 {
+            return close(connection)
+        }
+        if connection.hasOutput {
+            if now >= connection.outputDeadline {
+                counters.events[EdgeEvent.connectionsTimedOut.rawValue] += 1
+                close(connection)
+            }
+            return
+        }
+        guard connection.answerCount == 0, now >= connection.machine.deadline else { return }
+        counters.events[EdgeEvent.connectionsTimedOut.rawValue] += 1
+        guard connection.machine.isReadingHead else { return close(connection) }
+        connection.machine.close()
+        connection.wasRefused = true
+        push(.requestTimeout, connection, .close)
+        if flush(connection) { rest(connection) }
+    }
+}

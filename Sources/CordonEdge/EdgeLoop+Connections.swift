@@ -1,0 +1,268 @@
+internal import CordonModel
+internal import HTTP
+internal import LinuxIO
+internal import Telemetry
+
+// Connections.
+extension EdgeLoop {
+    func accept(_ index: Int) {
+        acceptIsDue = false
+        guard index < listeners.count else { return }
+        let listener = listeners[index]
+        while true {
+            do throws(NetworkError) {
+                guard let accepted = try listener.accept() else { return }
+                take(accepted, listener: listener.region)
+            } catch {
+                counters.events[EdgeEvent.acceptFailures.rawValue] += 1
+                hasNews = true
+                // Without a descriptor the waiting connection stays in the queue; it is tried again in the next round.
+                acceptIsDue = true
+                return
+            }
+        }
+    }
+
+    private func take(_ accepted: consuming Accepted, listener: Int) {
+        hasNews = true
+        guard openCount < EdgeLimits.connectionsMax else {
+            counters.events[EdgeEvent.connectionsRefused.rawValue] += 1
+            return
+        }
+        if free.isEmpty {
+            free.append(connections.count)
+            connections.append(EdgeConnection(index: connections.count))
+        }
+        let connection = connections[free.removeLast()]
+        let peer = accepted.peer
+        let socket = accepted.take()
+        let descriptor = socket.descriptor
+        connection.open(socket, peer: peer, listener: listener, at: now)
+        openCount += 1
+        do throws(NetworkError) {
+            try epoll.add(descriptor, token: connection.token, writing: true)
+        } catch {
+            counters.events[EdgeEvent.acceptFailures.rawValue] += 1
+            close(connection)
+            return
+        }
+        counters.events[EdgeEvent.connectionsAccepted.rawValue] += 1
+        serve(connection)
+    }
+
+    func close(_ connection: EdgeConnection) {
+        releaseInput(connection)
+        connection.close()
+        free.append(connection.index)
+        openCount -= 1
+        hasNews = true
+    }
+
+    private func releaseInput(_ connection: EdgeConnection) {
+        guard let input = unsafe connection.input else { return }
+        unsafe inputPool.append(input)
+        unsafe connection.input = nil
+        connection.inputStart = 0
+        connection.inputEnd = 0
+    }
+
+    /// Reads, answers and writes until nothing more can be done now.
+    func serve(_ connection: EdgeConnection) {
+        guard connection.isOpen else { return }
+        if connection.lingersUntil != nil { return linger(connection) }
+        while true {
+            if connection.hasOutput, !writePending(connection) { return }
+            readRequests(connection)
+            let wasFull = !connection.hasRoomForAnswer
+            guard flush(connection) else { return }
+            if connection.hasOutput { return }
+            // Bytes that were read already may hold more requests, and there is room for their answers again.
+            guard wasFull, connection.hasRoomForAnswer else { break }
+        }
+        rest(connection)
+    }
+
+    /// Nothing more can be done now: gives back memory, and closes what has ended.
+    func rest(_ connection: EdgeConnection) {
+        if connection.inputStart == connection.inputEnd { releaseInput(connection) }
+        guard connection.answerCount == 0, !connection.hasOutput else { return }
+        connection.machine.rest(at: now)
+        let isFinished =
+            connection.hasEnded || connection.machine.isClosed
+            || (drainDeadline != nil && connection.machine.isIdle
+                && connection.inputStart == connection.inputEnd)
+        guard isFinished else { return }
+        if connection.wasRefused, !connection.hasEnded {
+            // Closing with unread bytes would reset the connection and take the answer away from the peer.
+            connection.shutdownWriting()
+            connection.lingersUntil = now + 1000
+            linger(connection)
+        } else {
+            close(connection)
+        }
+    }
+
+    private func linger(_ connection: EdgeConnection) {
+        guard let input = unsafe borrowInput(connection) else { return close(connection) }
+        var rounds = 0
+        while rounds < 8 {
+            rounds += 1
+            let room = unsafe UnsafeMutableRawBufferPointer(
+                start: input, count: EdgeLimits.inputBytesMax)
+            let result = unsafe connection.read(into: room)
+            switch result {
+            case .bytes: continue
+            case .wouldBlock:
+                releaseInput(connection)
+                return
+            case .closed: return close(connection)
+            }
+        }
+        close(connection)
+    }
+
+    private func borrowInput(_ connection: EdgeConnection) -> UnsafeMutablePointer<UInt8>? {
+        if let input = unsafe connection.input { return unsafe input }
+        let input =
+            unsafe inputPool.popLast() ?? .allocate(capacity: EdgeLimits.inputBytesMax)
+        unsafe connection.input = unsafe input
+        connection.inputStart = 0
+        connection.inputEnd = 0
+        return unsafe input
+    }
+
+    /// Takes requests from the input, reading more when it is used up, while there is room for their answers.
+    private func readRequests(_ connection: EdgeConnection) {
+        while connection.hasRoomForAnswer, !connection.hasOutput {
+            let start = connection.inputStart
+            let count = connection.inputEnd - start
+            let step: ConnectionMachine.Step
+            if let input = unsafe connection.input {
+                // SAFETY: the range lies within the connection's buffer, which nothing else touches meanwhile.
+                let bytes = unsafe UnsafeBufferPointer(start: input + start, count: count)
+                step = unsafe connection.machine.step(bytes.span, at: now)
+                if step == .request { unsafe answer(connection, bytes.span) }
+            } else {
+                step = connection.machine.step(Span(), at: now)
+            }
+            switch step {
+            case .needMore:
+                guard connection.isReadable, !connection.hasEnded, fill(connection) else { return }
+            case .discard(let count): connection.inputStart += count
+            case .request: connection.inputStart += connection.machine.head.byteCount
+            case .refuse(let status):
+                connection.wasRefused = true
+                push(Answer(refusing: status), connection, .close)
+                return
+            case .closed: return
+            }
+        }
+    }
+
+    /// Reads once; false when there was nothing.
+    private func fill(_ connection: EdgeConnection) -> Bool {
+        guard let input = unsafe borrowInput(connection) else { return false }
+        if connection.inputStart > 0 {
+            let count = connection.inputEnd - connection.inputStart
+            if count > 0 { unsafe input.update(from: input + connection.inputStart, count: count) }
+            connection.inputStart = 0
+            connection.inputEnd = count
+        }
+        let room = EdgeLimits.inputBytesMax - connection.inputEnd
+        let buffer = unsafe UnsafeMutableRawBufferPointer(
+            start: input + connection.inputEnd, count: room)
+        let result = unsafe connection.read(into: buffer)
+        switch result {
+        case .bytes(let count):
+            connection.inputEnd += count
+            return true
+        case .wouldBlock:
+            connection.isReadable = false
+            return false
+        case .closed:
+            connection.hasEnded = true
+            return false
+        }
+    }
+
+    func push(
+        _ answer: Answer, _ connection: EdgeConnection, _ persistence: Persistence,
+        headOnly: Bool = false, slot: Int = -1, ticket: UInt32 = 0
+    ) {
+        connection.push(
+            EdgeConnection.PendingAnswer(
+                answer: answer.rawValue, persistence: persistence.rawValue, headOnly: headOnly,
+                slot: Int8(slot), ticket: ticket))
+    }
+
+    /// Writes every answer that may leave; false when the connection was closed.
+    func flush(_ connection: EdgeConnection) -> Bool {
+        output.removeAll(keepingCapacity: true)
+        while let next = connection.popReady() {
+            guard let answer = Answer(rawValue: next.answer),
+                let persistence = Persistence(rawValue: next.persistence)
+            else { preconditionFailure("an answer that this loop made") }
+            counters.answers[Self.statusIndex[Int(next.answer)]] += 1
+            hasNews = true
+            if answer == .metrics {
+                appendMetrics(persistence, headOnly: next.headOnly)
+            } else {
+                responses.append(answer, persistence, headOnly: next.headOnly, to: &output)
+            }
+        }
+        if output.isEmpty { return true }
+        let count = output.count
+        let result = unsafe output.withUnsafeBytes { unsafe connection.write($0) }
+        let written: Int
+        switch result {
+        case .bytes(let bytes): written = bytes
+        case .wouldBlock: written = 0
+        case .closed:
+            close(connection)
+            return false
+        }
+        if written < count {
+            connection.output.append(contentsOf: output[written...])
+            connection.outputStart = 0
+            connection.outputDeadline = now + EdgeLimits.writeMillisecondsMax
+        }
+        return true
+    }
+
+    private static let statusIndex = Answer.allCases.map { answer in
+        HTTPStatus.allCases.firstIndex(of: answer.status) ?? 0
+    }
+
+    /// Writes what an earlier write left; false when the connection was closed or takes no more now.
+    private func writePending(_ connection: EdgeConnection) -> Bool {
+        let result = unsafe connection.output.withUnsafeBytes { bytes in
+            unsafe connection.write(
+                UnsafeRawBufferPointer(rebasing: bytes[connection.outputStart...]))
+        }
+        switch result {
+        case .bytes(let count):
+            connection.outputStart += count
+            guard !connection.hasOutput else { return false }
+            connection.output.removeAll(keepingCapacity: true)
+            connection.outputStart = 0
+            return true
+        case .wouldBlock: return false
+        case .closed:
+            close(connection)
+            return false
+        }
+    }
+
+    private func appendMetrics(_ persistence: Persistence, headOnly: Bool) {
+        publish()
+        let body = metrics()
+        var head = Array(
+            ResponseTable.head(
+                .metrics, persistence, type: MetricsText.contentType, bodyCount: body.utf8.count
+            ).utf8)
+        let offset = ResponseTable.dateOffset(in: String(decoding: head, as: UTF8.self))
+        for (index, unit) in HTTPDate.bytes(timestamp).enumerated() { head[offset + index] = unit }
+        output += head
+        if !headOnly { output += Array(body.utf8) }
+    }
+}

@@ -1,0 +1,259 @@
+internal import Bytes
+internal import Consent
+internal import CordonModel
+internal import CordonPolicy
+internal import HTTP
+
+// The texts of a record, in its order.
+extension HitTransform {
+    /// `view` when there is none; `invalid` when it is empty, too long or has other characters than a name.
+    func writeEvent(_ range: Range<Int>?, _ bytes: Span<UInt8>, _ batch: BatchBuffer) {
+        guard let range else { return batch.appendText("view") }
+        text.removeAll(keepingCapacity: true)
+        var decoder = FormDecoder(range, form: .query)
+        while let byte = decoder.next(in: bytes) {
+            guard text.count < EdgeLimits.eventBytesMax, Self.isNameByte(byte) else {
+                return batch.appendText("invalid")
+            }
+            text.append(byte)
+        }
+        if text.isEmpty { return batch.appendText("invalid") }
+        let text = self.text
+        batch.appendText(text.span)
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x3A, 0x5F: true
+        default: false
+        }
+    }
+
+    func writePage(
+        _ parameter: Range<Int>?, _ head: RequestHead, _ decision: Decision, _ rules: BoundRules,
+        _ bytes: Span<UInt8>, _ batch: BatchBuffer
+    ) {
+        guard decision.page != .drop else {
+            batch.appendNull()
+            return batch.appendNull()
+        }
+        if let parameter {
+            decodeURL(parameter, bytes)
+            let url = self.url
+            return writePage(url.span, 0..<url.count, decision, rules, batch)
+        }
+        let referer = head.referer
+        writePage(
+            bytes, referer.isPresent ? referer.lowerBound..<referer.upperBound : 0..<0, decision,
+            rules, batch)
+    }
+
+    private func decodeURL(_ range: Range<Int>, _ bytes: Span<UInt8>) {
+        url.removeAll(keepingCapacity: true)
+        var decoder = FormDecoder(range, form: .query)
+        while let byte = decoder.next(in: bytes) { url.append(byte) }
+    }
+
+    func writePage(
+        _ source: Span<UInt8>, _ range: Range<Int>, _ decision: Decision, _ rules: BoundRules,
+        _ batch: BatchBuffer
+    ) {
+        guard let host = RequestParts.urlHost(in: source, range) else {
+            batch.appendNull()
+            return batch.appendNull()
+        }
+        batch.appendHost(source, host)
+        guard decision.page == .path else { return batch.appendNull() }
+        var pathStart = host.upperBound
+        while pathStart < range.upperBound, !Self.endsAuthority(source[pathStart]) {
+            pathStart += 1
+        }
+        var pathEnd = pathStart
+        while pathEnd < range.upperBound, source[pathEnd] != 0x3F, source[pathEnd] != 0x23 {
+            pathEnd += 1
+        }
+        let start = batch.beginText()
+        if pathStart == pathEnd { batch.append(0x2F) }
+        writePath(source, pathStart..<pathEnd, start, batch)
+        if pathEnd < range.upperBound, source[pathEnd] == 0x3F {
+            var queryEnd = pathEnd + 1
+            while queryEnd < range.upperBound, source[queryEnd] != 0x23 { queryEnd += 1 }
+            writePageQuery(source, pathEnd + 1..<queryEnd, decision, rules, start, batch)
+        }
+        batch.finishText(start)
+    }
+
+    private static func endsAuthority(_ byte: UInt8) -> Bool {
+        byte == 0x2F || byte == 0x3F || byte == 0x23
+    }
+
+    /// Writes a path with its escapes as they are. A segment that looks like an e-mail address or holds a long run of
+    /// digits becomes `*`, and what follows a `;` is left out: identifiers stand there.
+    private func writePath(
+        _ source: Span<UInt8>, _ range: Range<Int>, _ textStart: Int, _ batch: BatchBuffer
+    ) {
+        var position = range.lowerBound
+        while position < range.upperBound {
+            if source[position] == 0x2F {
+                batch.appendBytes(
+                    source, position..<position + 1, decoding: false, textStart: textStart)
+                position += 1
+                continue
+            }
+            var end = position
+            while end < range.upperBound, source[end] != 0x2F { end += 1 }
+            var kept = position
+            while kept < end, source[kept] != 0x3B { kept += 1 }
+            if Self.looksPersonal(source, position..<kept) {
+                batch.append(0x2A)
+            } else {
+                batch.appendBytes(source, position..<kept, decoding: false, textStart: textStart)
+            }
+            position = end
+            if batch.count - textStart > HitBatch.textBytesMax { return }
+        }
+    }
+
+    private static func looksPersonal(_ source: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        var digits = 0
+        for index in range {
+            let byte = source[index]
+            if byte == 0x40 { return true }
+            if byte == 0x25, index + 2 < range.upperBound, source[index + 1] == 0x34,
+                source[index + 2] == 0x30
+            {
+                return true
+            }
+            digits = byte >= 0x30 && byte <= 0x39 ? digits + 1 : 0
+            if digits > EdgeLimits.pathDigitsMax { return true }
+        }
+        // `%40` at the very end.
+        return range.count >= 3 && source[range.upperBound - 3] == 0x25
+            && source[range.upperBound - 2] == 0x34 && source[range.upperBound - 1] == 0x30
+    }
+
+    /// Writes the page's allowed parameters, as they stand, in the order of their names.
+    private func writePageQuery(
+        _ source: Span<UInt8>, _ range: Range<Int>, _ decision: Decision, _ rules: BoundRules,
+        _ textStart: Int, _ batch: BatchBuffer
+    ) {
+        var isFirst = true
+        for name in decision.pageParameters.range {
+            var fields = FormFields(range, form: .query)
+            while let field = fields.next(in: source) {
+                guard
+                    rules.parameterNames.equals(name, encoded: field.name, in: source, form: .query)
+                else { continue }
+                guard batch.count - textStart <= HitBatch.textBytesMax else { return }
+                batch.append(isFirst ? 0x3F : 0x26)
+                isFirst = false
+                batch.appendBytes(source, field.name, decoding: false, textStart: textStart)
+                guard batch.count - textStart <= HitBatch.textBytesMax else { return }
+                batch.append(0x3D)
+                batch.appendBytes(source, field.value, decoding: false, textStart: textStart)
+                break
+            }
+        }
+    }
+
+    func writeReferrer(
+        _ parameter: Range<Int>?, _ decision: Decision, _ bytes: Span<UInt8>, _ batch: BatchBuffer
+    ) {
+        guard decision.keepsReferrerHost, let parameter else { return batch.appendNull() }
+        decodeURL(parameter, bytes)
+        let url = self.url
+        guard let host = RequestParts.urlHost(in: url.span, 0..<url.count) else {
+            return batch.appendNull()
+        }
+        batch.appendHost(url.span, host)
+    }
+
+    func writePrefix(
+        _ client: borrowing ClientAddress, _ decision: Decision, _ batch: BatchBuffer
+    ) {
+        let kept = client.address.inspect(
+            with: Truncate(ipv4Bits: Int(decision.ipv4Bits), ipv6Bits: Int(decision.ipv6Bits)))
+        guard let kept, client.provenance.isKnown else { return batch.appendNull() }
+        text.removeAll(keepingCapacity: true)
+        kept.address.appendText(to: &text)
+        text.append(0x2F)
+        if kept.length >= 100 { text.append(0x30 + UInt8(kept.length / 100)) }
+        if kept.length >= 10 { text.append(0x30 + UInt8(kept.length / 10 % 10)) }
+        text.append(0x30 + UInt8(kept.length % 10))
+        let text = self.text
+        batch.appendText(text.span)
+    }
+
+    func writePlace(
+        _ place: Int, _ decision: Decision, _ context: EdgeContext, _ batch: BatchBuffer
+    ) {
+        appendName(context.countries, place, unless: decision.place == .drop, batch)
+        appendName(context.subdivisions, place, unless: decision.place != .subdivision, batch)
+    }
+
+    private func appendName(
+        _ names: NameList, _ index: Int, unless isDropped: Bool, _ batch: BatchBuffer
+    ) {
+        let name = names.span(index)
+        if isDropped || name.isEmpty { batch.appendNull() } else { batch.appendText(name) }
+    }
+
+    func writeFamily(
+        _ family: UserAgentCache.Family, _ decision: Decision, _ batch: BatchBuffer
+    ) {
+        guard decision.keepsUserAgentFamily else {
+            for _ in 0..<3 { batch.appendNull() }
+            return
+        }
+        var position = 0
+        for count in [family.browserCount, family.osCount, family.deviceCount] {
+            let start = batch.beginText()
+            for offset in 0..<Int(count) { batch.append(family.text[position + offset]) }
+            batch.endText(start)
+            position += Int(count)
+        }
+    }
+
+    /// The primary subtag of the first language (RFC 5646: 2 to 8 letters), in lowercase.
+    func writeLanguage(
+        _ range: ByteRange, _ decision: Decision, _ bytes: Span<UInt8>, _ batch: BatchBuffer
+    ) {
+        guard decision.keepsLanguage, range.isPresent else { return batch.appendNull() }
+        var end = range.lowerBound
+        while end < range.upperBound, bytes[end] | 0x20 >= 0x61, bytes[end] | 0x20 <= 0x7A {
+            end += 1
+        }
+        let isEnded =
+            end == range.upperBound || bytes[end] == 0x2D || bytes[end] == 0x2C
+            || bytes[end] == 0x3B
+            || bytes[end] == 0x20
+        guard isEnded, (2...8).contains(end - range.lowerBound) else { return batch.appendNull() }
+        batch.appendHost(bytes, range.lowerBound..<end)
+    }
+
+    func writeNames(_ names: NameList, _ mask: UInt32, _ batch: BatchBuffer) {
+        batch.append(UInt8(mask.nonzeroBitCount))
+        var rest = mask
+        while rest != 0 {
+            batch.appendText(names.span(rest.trailingZeroBitCount))
+            rest &= rest - 1
+        }
+    }
+
+    func writeParameters(
+        _ fields: QueryFields, _ decision: Decision, _ rules: BoundRules, _ bytes: Span<UInt8>,
+        _ batch: BatchBuffer
+    ) {
+        guard decision.outcome == .keep else { return batch.append(0) }
+        batch.append(UInt8(fields.allowedCount))
+        guard fields.allowedCount > 0 else { return }
+        let names = decision.parameters.range
+        let texts = rules.parameterNames
+        for name in names.prefix(EdgeLimits.parametersMax) {
+            let value = fields.allowed[name - names.lowerBound]
+            guard value.isPresent else { continue }
+            batch.appendText(texts.span(name))
+            batch.appendText(bytes, value.lowerBound..<value.upperBound, decoding: true)
+        }
+    }
+}

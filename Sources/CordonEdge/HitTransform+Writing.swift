@@ -1,0 +1,187 @@
+internal import Bytes
+internal import Consent
+internal import CordonJournal
+internal import CordonKeys
+internal import CordonModel
+internal import CordonPolicy
+internal import HTTP
+
+// Writing the record.
+extension HitTransform {
+    /// What writing a record showed.
+    struct Written {
+        var fate: HitFate
+        var userAgent: UserAgentCache.Lookup
+        /// A pseudonym was left out because its key is not there.
+        var lacksKey: Bool
+    }
+
+    /// Writes the record of a hit that is for the journal.
+    func write(
+        _ decided: Decided, _ head: RequestHead, _ bytes: Span<UInt8>,
+        _ client: consuming ClientAddress, _ context: EdgeContext, suppression: Suppression,
+        at now: Timestamp, into batch: BatchBuffer
+    ) -> Written {
+        var decision = decided.decision
+        let rules = context.rules
+        let fields = queryFields(decided.parts, decision, rules, bytes)
+        let keyring = context.keyrings[decided.slot]
+        let day = Day(now)
+        let daysAhead = day - context.keyDay
+        takeSite(decided.site, bytes)
+        takeIdentifier(fields.user, bytes)
+
+        var lacksKey = false
+        var user: Pseudonym?
+        var visitor: Pseudonym?
+        if decision.outcome == .keep {
+            if let period = decision.user, !identifier.isEmpty {
+                let identifier = self.identifier
+                user = keyring.key(.user, period, daysAhead: daysAhead)?
+                    .pseudonym(user: identifier.span)
+                if user == nil { lacksKey = true }
+            }
+            if let period = decision.visitor {
+                if let key = keyring.key(.visitor, period, daysAhead: daysAhead) {
+                    visitor = visitorPseudonym(key, client, head, bytes)
+                } else {
+                    lacksKey = true
+                }
+            }
+        }
+        var fate = decision.outcome == .keep ? HitFate.kept : .counted
+        if !suppression.isEmpty,
+            isSuppressed(suppression, keyring, user: user, visitor: visitor)
+        {
+            fate = .suppressed
+            user = nil
+            visitor = nil
+            decision.becomeCount()
+        }
+        let (family, lookup) = family(head, bytes)
+
+        batch.beginRecord()
+        var flags: UInt8 = family.isBot ? HitBatch.Flag.bot : 0
+        if visitor != nil { flags |= HitBatch.Flag.visitor }
+        if user != nil { flags |= HitBatch.Flag.user }
+        let hasPseudonym = visitor != nil || user != nil
+        if hasPseudonym { flags |= HitBatch.Flag.keyEpoch }
+        batch.append(flags)
+        batch.append(decision.consent.state.rawValue)
+        batch.append(bigEndian: random.next(at: now))
+        batch.append(littleEndian: now.microseconds)
+        batch.append(littleEndian: day.number &+ decision.retainDays)
+        batch.append(littleEndian: hasPseudonym ? day.number : 0)
+        batch.append(littleEndian: decision.sampleRate.bitPattern)
+        batch.append(bigEndian: visitor?.value ?? 0)
+        batch.append(bigEndian: user?.value ?? 0)
+        let site = self.site
+        batch.appendText(site.span)
+        writeEvent(fields.event, bytes, batch)
+        writePage(fields.url, head, decision, rules, bytes, batch)
+        writeReferrer(fields.referrer, decision, bytes, batch)
+        writePrefix(client, decision, batch)
+        writePlace(decided.place, decision, context, batch)
+        writeFamily(family, decision, batch)
+        writeLanguage(head.acceptLanguage, decision, bytes, batch)
+        let policies = rules.policies
+        batch.appendText(policies.span(decision.policy))
+        let isKept = decision.outcome == .keep
+        writeNames(rules.purposes, isKept ? decision.consent.purposes : 0, batch)
+        writeNames(rules.signals, isKept ? decision.consent.signals : 0, batch)
+        writeParameters(fields, decision, rules, bytes, batch)
+        batch.endRecord()
+        return Written(fate: fate, userAgent: lookup, lacksKey: lacksKey)
+    }
+
+    /// The parameters that a record is made from, found in one walk over the query.
+    struct QueryFields {
+        var event: Range<Int>?
+        var url: Range<Int>?
+        var user: Range<Int>?
+        var referrer: Range<Int>?
+        /// Values of the allowed parameters, in the order of the decision's names.
+        var allowed = InlineArray<64, ByteRange>(repeating: .absent)
+        var allowedCount = 0
+    }
+
+    private func queryFields(
+        _ parts: RequestParts, _ decision: Decision, _ rules: BoundRules, _ bytes: Span<UInt8>
+    ) -> QueryFields {
+        var found = QueryFields()
+        guard let query = parts.query.range else { return found }
+        let allowed = decision.outcome == .keep ? decision.parameters.range : 0..<0
+        var fields = FormFields(query, form: .query)
+        while let field = fields.next(in: bytes) {
+            switch known.index(ofEncoded: field.name, in: bytes, form: .query) {
+            case 0: found.event = found.event ?? field.value
+            case 1: found.url = found.url ?? field.value
+            case 2: found.user = found.user ?? field.value
+            case 3: found.referrer = found.referrer ?? field.value
+            default: break
+            }
+            for name in allowed.prefix(EdgeLimits.parametersMax) {
+                let index = name - allowed.lowerBound
+                guard !found.allowed[index].isPresent,
+                    rules.parameterNames.equals(name, encoded: field.name, in: bytes, form: .query)
+                else { continue }
+                found.allowed[index] = ByteRange(field.value.lowerBound, field.value.upperBound)
+                found.allowedCount += 1
+            }
+        }
+        return found
+    }
+
+    private func takeSite(_ range: Range<Int>?, _ bytes: Span<UInt8>) {
+        site.removeAll(keepingCapacity: true)
+        guard let range else {
+            site.append(contentsOf: invalidSite)
+            return
+        }
+        for index in range {
+            let byte = bytes[index]
+            site.append(byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte)
+        }
+    }
+
+    private func takeIdentifier(_ range: Range<Int>?, _ bytes: Span<UInt8>) {
+        identifier.removeAll(keepingCapacity: true)
+        guard let range else { return }
+        var decoder = FormDecoder(range, form: .query)
+        while let byte = decoder.next(in: bytes) { identifier.append(byte) }
+    }
+
+    private func visitorPseudonym(
+        _ key: PseudonymKey, _ client: borrowing ClientAddress, _ head: RequestHead,
+        _ bytes: Span<UInt8>
+    ) -> Pseudonym {
+        let range =
+            head.userAgent.isPresent ? head.userAgent.lowerBound..<head.userAgent.upperBound : 0..<0
+        // SAFETY: both buffers outlive the transform, which is used inside of their closures alone.
+        return unsafe bytes.extracting(range).withUnsafeBufferPointer { userAgent in
+            unsafe site.withUnsafeBufferPointer { site in
+                let transform = unsafe VisitorPseudonym(key: key, userAgent: userAgent, site: site)
+                return unsafe client.address.inspect(with: transform)
+            }
+        }
+    }
+
+    private func isSuppressed(
+        _ suppression: Suppression, _ keyring: EdgeContext.Keyring, user: Pseudonym?,
+        visitor: Pseudonym?
+    ) -> Bool {
+        if suppression.contains(user: user, visitor: visitor) { return true }
+        guard !suppression.subjects.isEmpty, !identifier.isEmpty else { return false }
+        let identifier = self.identifier
+        let digest = SubjectDigest(user: identifier.span, key: keyring.subjectDigestKey)
+        return suppression.subjects.contains(digest.suppressed)
+    }
+
+    func family(
+        _ head: RequestHead, _ bytes: Span<UInt8>
+    ) -> (UserAgentCache.Family, UserAgentCache.Lookup) {
+        guard head.userAgent.isPresent else { return (userAgents.other, .known) }
+        return userAgents.family(
+            of: bytes.extracting(head.userAgent.lowerBound..<head.userAgent.upperBound))
+    }
+}
