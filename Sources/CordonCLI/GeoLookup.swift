@@ -28,7 +28,10 @@ extension Command {
             return .done
         }
         console.table(
-            ["address", "range", "country", "subdivision", "registered", "region", "note"],
+            [
+                "address", "range", "country", "subdivision", "registered", "network", "region",
+                "note",
+            ],
             answers.map(\.cells))
         console.print()
         console.print("build \(table.build)")
@@ -88,12 +91,14 @@ struct GeoAnswer: Encodable {
     var cells: [String] {
         [
             address, range, place.country ?? "–", place.subdivision ?? "–",
-            place.registeredCountry ?? "–", region ?? "–", special ?? "",
+            place.registeredCountry ?? "–",
+            place.network.isEmpty ? "–" : place.network.words.joined(separator: " "),
+            region ?? "–", special ?? "",
         ]
     }
 
     private enum CodingKeys: String, CodingKey {
-        case address, range, country, subdivision, region, build, special
+        case address, range, country, subdivision, network, region, build, special
         case registeredCountry = "registered_country"
     }
 
@@ -104,6 +109,7 @@ struct GeoAnswer: Encodable {
         try container.encode(place.country, forKey: .country)
         try container.encode(place.subdivision, forKey: .subdivision)
         try container.encode(place.registeredCountry, forKey: .registeredCountry)
+        try container.encode(place.network.words, forKey: .network)
         try container.encode(region, forKey: .region)
         try container.encode(build, forKey: .build)
         try container.encode(special, forKey: .special)

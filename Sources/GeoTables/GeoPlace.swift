@@ -8,11 +8,17 @@ package struct GeoPlace: Hashable, Sendable {
     /// ISO 3166-1 code of the country in which the network's holder registered it. It decides nothing:
     /// a network registered in one country may be used in another.
     package let registeredCountry: String?
+    /// What is known of the network; known places and the unknown one may have it. It decides nothing.
+    package let network: NetworkFlags
 
-    package init(country: String?, subdivision: String? = nil, registeredCountry: String? = nil) {
+    package init(
+        country: String?, subdivision: String? = nil, registeredCountry: String? = nil,
+        network: NetworkFlags = []
+    ) {
         self.country = country
         self.subdivision = subdivision
         self.registeredCountry = registeredCountry
+        self.network = network
     }
 
     /// The place with index 0 in every table.
@@ -22,7 +28,7 @@ package struct GeoPlace: Hashable, Sendable {
 }
 
 /// The codes of a place in eight bytes, as the table file holds them: two bytes country, three subdivision
-/// (without its country), two registered country, one zero. Absent codes are zero bytes.
+/// (without its country), two registered country, one ``NetworkFlags``. Absent codes are zero bytes.
 ///
 /// The integer has the first byte in its most significant place, so sorting integers sorts codes.
 struct PackedPlace: Hashable, Sendable, Comparable {
@@ -38,19 +44,26 @@ struct PackedPlace: Hashable, Sendable, Comparable {
         bits = countryBits | subdivisionBits | UInt64(registered?.bits ?? 0) << 8
     }
 
+    /// The same place in a network of these flags.
+    func adding(_ flags: NetworkFlags) -> PackedPlace {
+        PackedPlace(bits: bits | UInt64(flags.rawValue))
+    }
+
     static let unknown = PackedPlace(bits: 0)
 
     static func < (left: PackedPlace, right: PackedPlace) -> Bool { left.bits < right.bits }
 
-    /// The codes as text, or nil when the bytes are not what ``init(country:subdivision:registered:)`` makes.
+    /// The codes as text, or nil when the bytes are not what ``init(country:subdivision:registered:)`` and
+    /// ``adding(_:)`` make.
     var place: GeoPlace? {
         let countryBits = UInt16(truncatingIfNeeded: bits >> 48)
         let subdivisionBits = UInt32(truncatingIfNeeded: bits >> 24) & 0xFF_FFFF
         let registeredBits = UInt16(truncatingIfNeeded: bits >> 8)
+        let flags = NetworkFlags(rawValue: UInt8(truncatingIfNeeded: bits))
         let country = CountryCode(bits: countryBits)
         let subdivision = SubdivisionCode(bits: subdivisionBits)
         let registered = CountryCode(bits: registeredBits)
-        guard bits & 0xFF == 0,
+        guard NetworkFlags.all.isSuperset(of: flags),
             countryBits == 0 || country != nil,
             subdivisionBits == 0 || (subdivision != nil && country != nil),
             registeredBits == 0 || registered != nil
@@ -60,7 +73,7 @@ struct PackedPlace: Hashable, Sendable, Comparable {
             subdivision: country.flatMap { country in
                 subdivision.map { country.text + "-" + $0.text }
             },
-            registeredCountry: registered?.text)
+            registeredCountry: registered?.text, network: flags)
     }
 
     /// The packed form of `place`, or nil when a code has a wrong form.
@@ -80,7 +93,9 @@ struct PackedPlace: Hashable, Sendable, Comparable {
             else { return nil }
             subdivision = code
         }
-        self.init(country: countryCode, subdivision: subdivision, registered: registered)
+        self = PackedPlace(
+            country: countryCode, subdivision: subdivision, registered: registered
+        ).adding(place.network)
     }
 }
 

@@ -38,13 +38,19 @@ package enum AddressFamily: String, CaseIterable, Sendable {
 }
 
 extension GeoTable {
-    /// The range that decides the place of `address`, in the address's own family. In a ``SpecialBlock`` it is the block.
+    /// The range that decides the place of `address`, in the address's own family. In a ``SpecialBlock`` it is the block,
+    /// or the part of it with the same network flags.
     package func match(_ address: IPAddress) -> GeoRange {
-        if let block = SpecialBlock.containing(address) {
-            let (first, last) = block.prefix.span
-            let family: AddressFamily = address.isIPv6 ? .ipv6 : .ipv4
-            return GeoRange(first: family.address(first), last: family.address(last), place: 0)
-        }
+        let range = storedMatch(address)
+        guard let block = SpecialBlock.containing(address) else { return range }
+        let (first, last) = block.prefix.span
+        let family: AddressFamily = address.isIPv6 ? .ipv6 : .ipv4
+        return GeoRange(
+            first: family.address(max(first, range.first.value)),
+            last: family.address(min(last, range.last.value)), place: range.place)
+    }
+
+    private func storedMatch(_ address: IPAddress) -> GeoRange {
         guard address.isIPv6 else {
             let range = arrays.v4Range(
                 at: arrays.v4Position(of: UInt32(truncatingIfNeeded: address.value)))

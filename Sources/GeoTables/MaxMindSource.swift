@@ -154,8 +154,32 @@ import Glibc
             registered: registered.flatMap { CountryCode($0.span) })
     }
 
-    /// The text at `path` in the record at `offset` (`MMDB_aget_value`), or nil where there is none.
+    /// What the record at `offset` states of the network.
+    func network(at offset: UInt32) throws(GeoTableError) -> NetworkFlags {
+        var flags: NetworkFlags = []
+        for (flag, key) in NetworkFlags.keys {
+            guard let value = unsafe try value(at: offset, [key]),
+                unsafe CInt(value.type) == MMDB_DATA_TYPE_BOOLEAN, unsafe value.boolean
+            else { continue }
+            flags.insert(flag)
+        }
+        return flags
+    }
+
+    /// The text at `path` in the record at `offset`, or nil where there is none.
     private func text(at offset: UInt32, _ keys: [StaticString]) throws(GeoTableError) -> [UInt8]? {
+        guard let value = unsafe try value(at: offset, keys),
+            unsafe CInt(value.type) == MMDB_DATA_TYPE_UTF8_STRING,
+            let start = unsafe value.utf8_string
+        else { return nil }
+        // SAFETY: the library has checked that the string lies within the file.
+        return unsafe Array(UnsafeRawBufferPointer(start: start, count: Int(value.data_size)))
+    }
+
+    /// What stands at `path` in the record at `offset` (`MMDB_aget_value`), or nil where there is nothing.
+    private func value(
+        at offset: UInt32, _ keys: [StaticString]
+    ) throws(GeoTableError) -> MMDB_entry_data_s? {
         var entry = unsafe MMDB_entry_s(mmdb: UnsafePointer(database), offset: offset)
         var value = unsafe MMDB_entry_data_s()
         // SAFETY: a static string ends in a zero byte and lives as long as the program.
@@ -171,11 +195,7 @@ import Glibc
         case MMDB_LOOKUP_PATH_DOES_NOT_MATCH_DATA_ERROR, MMDB_INVALID_LOOKUP_PATH_ERROR: return nil
         default: throw Self.error(status, path: path)
         }
-        guard unsafe value.has_data, unsafe CInt(value.type) == MMDB_DATA_TYPE_UTF8_STRING,
-            let start = unsafe value.utf8_string
-        else { return nil }
-        // SAFETY: the library has checked that the string lies within the file.
-        return unsafe Array(UnsafeRawBufferPointer(start: start, count: Int(value.data_size)))
+        return unsafe value.has_data ? value : nil
     }
 
     /// How many of `addresses` the library locates (`MMDB_lookup_sockaddr`), for the benchmark; with
@@ -227,36 +247,45 @@ import Glibc
 }
 
 extension GeoTableBuilder {
-    /// Reads a Country or City database: each network's `country`, first of its `subdivisions`, `registered_country`.
+    /// Reads a Country or City database (each network's `country`, first of its `subdivisions`, `registered_country`), an
+    /// Anonymous IP database (its flags), or one that has both.
     mutating func addMaxMindDB(
         path: String
     ) throws(GeoTableError) -> SourceDescription {
         let database = try MaxMindDatabase(path: path)
-        var known: [UInt32: UInt32] = [:]
-        var found: [(MaxMindDatabase.Network, UInt32)] = []
+        var known: [UInt32: (place: UInt32, flags: NetworkFlags)] = [:]
+        var found: [(MaxMindDatabase.Network, place: UInt32, flags: NetworkFlags)] = []
         try database.forEachNetwork { network throws(GeoTableError) in
-            let place: UInt32
-            if let index = known[network.offset] {
-                place = index
+            let record: (place: UInt32, flags: NetworkFlags)
+            if let read = known[network.offset] {
+                record = read
             } else {
-                place = index(of: try database.place(at: network.offset))
-                known[network.offset] = place
+                record = (
+                    index(of: try database.place(at: network.offset)),
+                    try database.network(at: network.offset)
+                )
+                known[network.offset] = record
             }
-            found.append((network, place))
+            found.append((network, record.place, record.flags))
         }
-        guard known.values.contains(where: { $0 != 0 }) || found.isEmpty else {
+        let hasPlaces = known.values.contains { $0.place != 0 }
+        guard hasPlaces || found.isEmpty || known.values.contains(where: { $0.flags != [] }) else {
             throw GeoTableError(
                 .malformedSource, path: path,
                 text:
-                    "the database `\(database.type)` names no country in any record; expected a Country or City database"
+                    "the database `\(database.type)` names no country and no network flag in any record; expected a Country, City or Anonymous IP database"
             )
         }
-        for (network, place) in found {
+        for (network, place, flags) in found {
             let bits = UInt128(network.isIPv6 ? 128 : 32) - UInt128(network.bitCount)
             let hosts = bits == 128 ? UInt128.max : (1 << bits) - 1
-            append(
-                network.first, network.first | hosts, isIPv6: network.isIPv6, place: place, line: 0)
+            let last = network.first | hosts
+            if hasPlaces {
+                append(network.first, last, isIPv6: network.isIPv6, place: place, line: 0)
+            }
+            if flags != [] { append(network.first, last, isIPv6: network.isIPv6, flags: flags) }
         }
-        return SourceDescription(date: database.date, note: database.type)
+        return SourceDescription(
+            date: database.date, note: database.type, rangeCount: found.count)
     }
 }

@@ -20,6 +20,23 @@ enum MaxMindData {
         let place: GeoPlace
     }
 
+    /// A network of the list of the Anonymous IP database, and the words of what its record sets.
+    static func expectedFlags() throws -> [(first: IPAddress, last: IPAddress, words: [String])] {
+        let path = "\(directory)/GeoIP2-Anonymous-IP-Test.json"
+        let data = try Data(contentsOf: URL(fileURLWithPath: path))
+        let list = try #require(try JSONSerialization.jsonObject(with: data) as? [[String: Any]])
+        return try list.flatMap { entry in
+            try entry.map { network, record in
+                let span = try expected(network: network, record: [String: Any]())
+                let record = try #require(record as? [String: Bool])
+                let words = record.filter(\.value).keys.sorted().map {
+                    $0.dropFirst("is_".count).replacingOccurrences(of: "_", with: "-")
+                }
+                return (span.first, span.last, words)
+            }
+        }
+    }
+
     static func expected(_ name: String) throws -> [Expected] {
         let data = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(name).json"))
         let list = try #require(try JSONSerialization.jsonObject(with: data) as? [[String: Any]])
@@ -92,14 +109,102 @@ enum MaxMindData {
 
     @Test(
         .enabled(if: MaxMindData.isThere, "needs ../shared/data/maxmind"))
-    func `a database without countries is refused with its type`() throws {
+    func `the published Anonymous IP database gives every answer of its list`() throws {
+        let table = try workshop.table(
+            .maxMindDB, "\(MaxMindData.directory)/GeoIP2-Anonymous-IP-Test.mmdb",
+            "\(MaxMindData.directory)/GeoIP2-City-Test.mmdb")
+        let list = try MaxMindData.expectedFlags()
+        #expect(list.count > 8)
+        for network in list {
+            for probe in [network.first, network.last] {
+                let place = table.place(of: probe)
+                #expect(place.network.words.sorted() == network.words, "\(probe.text)")
+                #expect(table.places[table.match(probe).place] == place, "\(probe.text)")
+            }
+        }
+        for network in try MaxMindData.expected("GeoIP2-City-Test") {
+            let place = table.place(of: network.first)
+            #expect(place.country == network.place.country, "\(network.first.text)")
+            #expect(place.subdivision == network.place.subdivision, "\(network.first.text)")
+        }
+    }
+
+    @Test(
+        .enabled(if: MaxMindData.isThere, "needs ../shared/data/maxmind"))
+    func `flags of networks alone make no table`() throws {
         var builder = GeoTableBuilder()
-        let path = "\(MaxMindData.directory)/GeoIP2-Anonymous-IP-Test.mmdb"
+        try builder.add(
+            .maxMindDB, path: "\(MaxMindData.directory)/GeoIP2-Anonymous-IP-Test.mmdb")
+        let error = #expect(throws: GeoTableError.self) { try builder.encode() }
+        #expect(error?.code == .nothingToBuild)
+        #expect(error?.text.contains("add one that names countries") == true)
+    }
+
+    @Test func `a database without countries and flags is refused with its type`() throws {
+        var writer = MaxMindWriter(type: "Test-ISP")
+        writer.insert(
+            try #require(IPPrefix("1.2.3.0/24")), .map([.init("isp", .text("somebody"))]))
+        let path = try workshop.source("isp.mmdb", writer.encode(epoch: 1_767_225_600))
+        var builder = GeoTableBuilder()
         let error = #expect(throws: GeoTableError.self) {
             try builder.add(.maxMindDB, path: path)
         }
         #expect(error?.code == .malformedSource)
-        #expect(error?.text.contains("GeoIP2-Anonymous-IP") == true)
+        #expect(error?.text.contains("Test-ISP") == true)
+    }
+
+    @Test func `flags are laid over places, each address as if it were asked alone`() throws {
+        var generator = Generator()
+        for _ in 0..<40 {
+            var builder = GeoTableBuilder()
+            var places: [(first: UInt128, last: UInt128, country: String)] = []
+            var flags: [(first: UInt128, last: UInt128, flags: NetworkFlags)] = []
+            // Neither list overlaps itself; 2002::/16 is among the spans, and has the flags of the IPv4 address inside.
+            let top = UInt128(0x2000) << 112
+            let step = UInt128(1) << 110
+            for slot in 0..<12 {
+                let first = top + UInt128(slot) * step
+                func span() -> (UInt128, UInt128) {
+                    let start = UInt128.random(in: 0..<step / 2, using: &generator)
+                    return (first + start, first + step / 2 + start)
+                }
+                if Bool.random(using: &generator) {
+                    let (first, last) = span()
+                    let country = ["DE", "FR"].randomElement(using: &generator) ?? "DE"
+                    places.append((first, last, country))
+                    builder.add(
+                        first: IPAddress(ipv6: first), last: IPAddress(ipv6: last),
+                        place: GeoPlace(country: country))
+                }
+                if Bool.random(using: &generator) {
+                    let (first, last) = span()
+                    let value = NetworkFlags(rawValue: UInt8.random(in: 1...63, using: &generator))
+                    flags.append((first, last, value))
+                    builder.append(first, last, isIPv6: true, flags: value)
+                }
+            }
+            builder.add(
+                first: address("9.0.0.0"), last: address("9.0.0.255"),
+                place: GeoPlace(country: "US"))
+            let table = try workshop.table(builder)
+            let edges =
+                places.flatMap { [$0.first, $0.last] } + flags.flatMap { [$0.first, $0.last] }
+            for probe in edges.flatMap({ [$0 - 1, $0, $0 + 1] }) {
+                let isEmbedded = probe >> 112 == 0x2002
+                let country = places.first { $0.first <= probe && probe <= $0.last }?.country
+                let network = flags.first { $0.first <= probe && probe <= $0.last }?.flags ?? []
+                let address = IPAddress(ipv6: probe)
+                let place = table.place(of: address)
+                let isSpecial = SpecialBlock.containing(address) != nil
+                #expect(
+                    place.network == (isEmbedded ? [] : network),
+                    "\(address.text) CORDON_SEED=\(generator.seed)")
+                #expect(
+                    place.country == (isEmbedded || isSpecial ? nil : country),
+                    "\(address.text) CORDON_SEED=\(generator.seed)")
+                #expect(table.places[table.match(address).place] == place)
+            }
+        }
     }
 
     /// A small database: places of each kind, and the mirrors of the IPv4 tree that real ones have.
