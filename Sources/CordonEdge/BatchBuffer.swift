@@ -99,6 +99,19 @@ internal import Synchronization
         tallies[policy * Tally.allCases.count + tally.rawValue] += 1
     }
 
+    /// Its hits by policy and fate, as the journal's ledger takes them.
+    var ledgerCounts: [LedgerCount] {
+        guard let names = context?.policyNames else { return [] }
+        var counts: [LedgerCount] = []
+        for (index, hits) in tallies.enumerated() where hits > 0 {
+            let (policy, tally) = index.quotientAndRemainder(dividingBy: Tally.allCases.count)
+            guard let fate = Tally(rawValue: tally)?.fate else { continue }
+            counts.append(
+                LedgerCount(policy: names[policy], fate: fate.text, hits: Int64(hits)))
+        }
+        return counts
+    }
+
     /// A hit of `policy` turned out to be of a suppressed subject; a counted one stays counted.
     func moveToSuppressed(policy name: String) {
         guard let policy = context?.policyNames.firstIndex(of: name) else { return }

@@ -209,9 +209,22 @@ extension Collector {
                 ))
         }
         var committerThreads: [ThreadBox] = []
+        let local = Set(regions.map(\.name))
+        // Hits that no region here may hold are told to the first region that listens, so that each is told once.
+        let first = regions.first { listening.contains($0.name) }?.name
         for committer in committers {
+            let region = committer.region
             committerThreads.append(
-                ThreadBox(try SystemThread(name: "journal") { committer.run() }))
+                ThreadBox(
+                    try SystemThread(name: "journal") {
+                        committer.run(
+                            UnkeptLedger {
+                                Self.sum(all).rules.filter {
+                                    $0.region == region
+                                        || region == first && !local.contains($0.region)
+                                }
+                            })
+                    }))
         }
         var threads: [ThreadBox] = []
         for loop in loops {

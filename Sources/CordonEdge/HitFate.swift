@@ -11,7 +11,10 @@ package enum HitFate: Int, CaseIterable, Sendable {
     /// The journal or a queue could not take it; answered 503.
     case failed
 
-    /// The value of the metric's label.
+    /// Whether the journal has a record of it.
+    package var isStored: Bool { self == .kept || self == .counted || self == .suppressed }
+
+    /// The value of the metric's label, and the name in the ledger.
     package var text: String {
         switch self {
         case .kept: "kept"

@@ -84,8 +84,14 @@ final class RegionCommitter: Sendable {
 
     var counts: Tallies { tallies.withLock { $0 } }
 
+    /// How long hits that keep nothing wait for a place in the ledger, in milliseconds; a kill loses their count, never
+    /// that of a hit in the journal.
+    static let ledgerMilliseconds: Int32 = 250
+
     /// The thread's body: returns when it was stopped and nothing waits.
-    func run() {
+    ///
+    /// - Parameter ledger: hits that keep nothing, as the loops count them.
+    func run(_ ledger: UnkeptLedger) {
         var journal: Journal?
         var taken: [Submission] = []
         while true {
@@ -100,11 +106,15 @@ final class RegionCommitter: Sendable {
                 isStopping = queue.isStopping
             }
             if taken.isEmpty {
-                if isStopping { return }
-                wake.wait()
+                if isStopping {
+                    noteUnkept(ledger, &journal, isLast: true)
+                    return
+                }
+                wake.wait(milliseconds: Self.ledgerMilliseconds)
+                if ledger.isDue { noteUnkept(ledger, &journal) }
                 continue
             }
-            commit(taken, &journal)
+            commit(taken, &journal, ledger)
             for submission in taken {
                 submission.batch.phase = .answered
                 submission.loop.wake()
@@ -113,13 +123,43 @@ final class RegionCommitter: Sendable {
         }
     }
 
-    private func commit(_ taken: [Submission], _ journal: inout Journal?) {
+    private func opened(_ journal: inout Journal?) throws(JournalError) -> Journal {
+        if let journal { return journal }
+        let opened = try Journal(path: path, bytesMax: journalBytesMax)
+        journal = opened
+        return opened
+    }
+
+    /// Writes the counts of hits that keep nothing when no batch takes them along.
+    private func noteUnkept(
+        _ ledger: UnkeptLedger, _ journal: inout Journal?, isLast: Bool = false
+    ) {
+        let counts = ledger.take()
+        guard !counts.isEmpty else { return }
+        do throws(JournalError) {
+            try opened(&journal).note(counts)
+            ledger.settle()
+        } catch {
+            // They wait for the next commit; at the end there is none.
+            guard isLast else { return }
+            logger.error(
+                "counts of hits that keep nothing are lost",
+                [
+                    "journal.region": .text(region), "journal.error": .text(error.code.rawValue),
+                    "edge.hits": .count(counts.reduce(0) { $0 + $1.hits }),
+                ])
+        }
+    }
+
+    private func commit(
+        _ taken: [Submission], _ journal: inout Journal?, _ ledger: UnkeptLedger
+    ) {
         var failure: JournalError?
         do throws(JournalError) {
-            if journal == nil { journal = try Journal(path: path, bytesMax: journalBytesMax) }
-            guard let open = journal else { preconditionFailure("it was just opened") }
-            try append(taken, open)
+            try append(taken, opened(&journal), unkept: ledger.isDue ? ledger.take() : [])
+            ledger.settle()
         } catch {
+            ledger.keep()
             failure = error
             // A damaged or vanished file is opened anew the next time; a lock or a full disk keeps its connection.
             if error.code == .store || error.code == .unreadable { journal = nil }
@@ -145,7 +185,9 @@ final class RegionCommitter: Sendable {
     }
 
     /// Appends; when the suppression list has changed, filters by the new one and tries again.
-    private func append(_ taken: [Submission], _ journal: Journal) throws(JournalError) {
+    private func append(
+        _ taken: [Submission], _ journal: Journal, unkept: [LedgerCount]
+    ) throws(JournalError) {
         var expected = list.withLock { $0.generation }
         var attempts = 0
         while true {
@@ -162,10 +204,10 @@ final class RegionCommitter: Sendable {
                 unsafe batches.append(
                     PendingBatch(
                         bytes: UnsafeRawBufferPointer(start: batch.bytes, count: batch.count),
-                        hits: batch.hits))
+                        hits: batch.hits, tally: LedgerTally.text(batch.ledgerCounts)))
             }
             do throws(JournalError) {
-                _ = try unsafe journal.append(batches, expecting: expected)
+                _ = try unsafe journal.append(batches, expecting: expected, unkept: unkept)
                 return
             } catch {
                 attempts += 1

@@ -7,11 +7,12 @@ package final class Journal {
     private let commit: Statement
     private let generationQuery: Statement
     private let insert: Statement
+    private let insertTally: Statement
     private let path: String
 
     /// Marks the file as a journal (`PRAGMA application_id`): "CDNJ".
     package static let applicationID: Int64 = 0x4344_4E4A
-    package static let version: Int64 = 1
+    package static let version: Int64 = 2
     /// Page size for a new file: a commit of a few kilobytes touches few pages (FIELD, section 8).
     package static let pageBytes = 16_384
     /// The write-ahead log is folded into the file when it has this many pages (16 MiB), so a read of it stays short.
@@ -49,6 +50,8 @@ package final class Journal {
             generationQuery = try connection.prepare(
                 "SELECT value FROM state WHERE name = 'suppression-generation'")
             insert = try connection.prepare("INSERT INTO batches (hits, bytes) VALUES (?, ?)")
+            insertTally = try connection.prepare(
+                "INSERT INTO tallies (batch, minute, hits, counts) VALUES (?, ?, ?, ?)")
         } catch {
             throw JournalError(wrapping: error)
         }
@@ -63,6 +66,7 @@ package final class Journal {
             let identity = try connection.integer("PRAGMA application_id") ?? 0
             let found = try connection.integer("PRAGMA user_version") ?? 0
             if identity == applicationID, found == version { return }
+            if identity == applicationID, found == 1 { return try addLedger(connection) }
             let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
             guard identity == 0, found == 0, tables == 0 else { throw JournalError(.unreadable) }
             try connection.execute(
@@ -81,9 +85,40 @@ package final class Journal {
                     PRIMARY KEY (field, pseudonym)
                 ) STRICT, WITHOUT ROWID;
                 PRAGMA application_id = \(applicationID);
-                PRAGMA user_version = \(version);
                 """)
+            try addLedger(connection)
         }
+    }
+
+    /// Makes the ledger's tables, in a new file or in one of version 1. The batches that wait in that one are tallied
+    /// without a policy, and the ledger begins with them.
+    private static func addLedger(_ connection: Connection) throws {
+        try connection.execute(
+            """
+            CREATE TABLE tallies (
+                batch   INTEGER PRIMARY KEY,
+                minute  INTEGER NOT NULL,
+                hits    INTEGER NOT NULL,
+                removed INTEGER NOT NULL DEFAULT 0,
+                counts  TEXT NOT NULL
+            ) STRICT;
+            CREATE TABLE ledger (
+                report INTEGER NOT NULL,
+                minute INTEGER NOT NULL,
+                policy TEXT NOT NULL,
+                fate   TEXT NOT NULL,
+                hits   INTEGER NOT NULL,
+                PRIMARY KEY (report, minute, policy, fate)
+            ) STRICT, WITHOUT ROWID;
+            CREATE TABLE removed (policy TEXT PRIMARY KEY, hits INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+            INSERT INTO tallies (batch, minute, hits, counts)
+                SELECT number, \(minute), hits, '- kept ' || hits || char(10) FROM batches;
+            INSERT INTO state VALUES ('ledger-batch', 0), ('ledger-told', 0);
+            INSERT INTO state SELECT 'ledger-from',
+                coalesce((SELECT min(number) - 1 FROM batches),
+                         (SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0);
+            PRAGMA user_version = \(version);
+            """)
     }
 }
 
@@ -92,20 +127,28 @@ package final class Journal {
 package struct PendingBatch {
     package let bytes: UnsafeRawBufferPointer
     package let hits: Int
-    package init(bytes: UnsafeRawBufferPointer, hits: Int) {
+    /// Its hits by policy and fate, as ``LedgerTally`` writes them.
+    package let tally: String
+    package init(bytes: UnsafeRawBufferPointer, hits: Int, tally: String? = nil) {
         unsafe self.bytes = unsafe bytes
         unsafe self.hits = hits
+        unsafe self.tally = tally ?? "- kept \(hits)\n"
     }
 }
 
 extension Journal {
     /// Writes `batches` in one transaction, synced when this returns; their numbers are consecutive.
     ///
-    /// - Parameter expecting: the generation of the suppression list that the batches were filtered by.
+    /// - Parameters:
+    ///   - generation: that of the suppression list that the batches were filtered by.
+    ///   - unkept: hits that keep nothing, for the ledger.
+    ///   - minute: minutes since 1970 under which the ledger counts them; nil for now.
     /// - Returns: the number of the last batch.
     package func append(
-        _ batches: borrowing [PendingBatch], expecting generation: Int64
+        _ batches: borrowing [PendingBatch], expecting generation: Int64,
+        unkept: [LedgerCount] = [], minute: Int64? = nil
     ) throws(JournalError) -> BatchNumber {
+        let minute = minute ?? Self.minute
         do {
             try begin.run()
             let present = try generationQuery.step() ? generationQuery.int64(0) : -1
@@ -117,8 +160,14 @@ extension Journal {
                 // SAFETY: the caller's bytes outlive the run, and the binding is replaced before they go.
                 try unsafe insert.bind(2, borrowing: batch.bytes)
                 try insert.run()
+                try insertTally.bind(1, connection.lastInsertRowID)
+                try insertTally.bind(2, minute)
+                try unsafe insertTally.bind(3, batch.hits)
+                try unsafe insertTally.bind(4, batch.tally)
+                try insertTally.run()
             }
             let last = BatchNumber(connection.lastInsertRowID)
+            try add(unkept, minute: minute)
             try commit.run()
             insert.clearBindings()
             return last
@@ -132,11 +181,11 @@ extension Journal {
 
     /// Writes one batch that stands in an array: for tools and tests.
     package func append(
-        _ bytes: [UInt8], hits: Int, expecting generation: Int64
+        _ bytes: [UInt8], hits: Int, expecting generation: Int64, tally: String? = nil
     ) throws(JournalError) -> BatchNumber {
         var result: Result<BatchNumber, JournalError>?
         unsafe bytes.withUnsafeBytes { pointer in
-            let batch = unsafe PendingBatch(bytes: pointer, hits: hits)
+            let batch = unsafe PendingBatch(bytes: pointer, hits: hits, tally: tally)
             do throws(JournalError) {
                 result = .success(try unsafe append([batch], expecting: generation))
             } catch {
@@ -201,6 +250,10 @@ extension Journal {
                 let delete = try connection.prepare("DELETE FROM batches WHERE number <= ?")
                 try delete.bind(1, number.value)
                 try delete.run()
+                try foldTallies(through: number.value)
+                let forget = try connection.prepare("DELETE FROM tallies WHERE batch <= ?")
+                try forget.bind(1, number.value)
+                try forget.run()
             }
         } catch {
             throw JournalError(wrapping: error)
@@ -211,8 +264,10 @@ extension Journal {
     /// Puts `bytes` in the place of a batch's bytes; the old ones are zeroed. Empty `bytes` remove the batch.
     ///
     /// The old bytes may stand in the write-ahead log until ``truncateLog()``.
+    ///
+    /// - Parameter removed: what went, by policy, for the ledger; nil takes it that all of its hits went.
     package func rewrite(
-        _ number: BatchNumber, bytes: [UInt8], hits: Int
+        _ number: BatchNumber, bytes: [UInt8], hits: Int, removed: [String: Int64]? = nil
     ) throws(JournalError) {
         do {
             try connection.transaction(.immediate) {
@@ -228,9 +283,33 @@ extension Journal {
                 }
                 try update.run()
                 guard connection.changes == 1 else { throw JournalError(.unknownBatch) }
+                try noteRemoval(from: number, removed)
             }
         } catch {
             throw JournalError(wrapping: error)
+        }
+    }
+
+    /// Counts what was taken out of a batch. Runs within a transaction.
+    private func noteRemoval(from number: BatchNumber, _ removed: [String: Int64]?) throws {
+        var removed = removed ?? [:]
+        if removed.isEmpty {
+            for count in try tally(of: number) { removed[count.policy, default: 0] += count.hits }
+        }
+        let update = try connection.prepare(
+            "UPDATE tallies SET removed = removed + ? WHERE batch = ?")
+        try update.bind(1, removed.values.reduce(0, +))
+        try update.bind(2, number.value)
+        try update.run()
+        let row = try connection.prepare(
+            """
+            INSERT INTO removed (policy, hits) VALUES (?, ?)
+            ON CONFLICT DO UPDATE SET hits = hits + excluded.hits
+            """)
+        for (policy, hits) in removed {
+            try row.bind(1, policy)
+            try row.bind(2, hits)
+            try row.run()
         }
     }
 

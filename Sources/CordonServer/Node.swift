@@ -48,8 +48,6 @@ package final class Node: Sendable {
     private let collector: Collector
     private let logs: [AuditLog]
     private let workers = Mutex<[Worker]>([])
-    /// What the ledger last told.
-    private let told = Mutex(EdgeCounters())
 
     /// Reads the project and opens what it names; nothing runs yet.
     package init(
@@ -110,7 +108,7 @@ package final class Node: Sendable {
         let ports = collector.ports
         var workers = [
             Worker(name: "ledger", everySeconds: Self.ledgerSeconds) { [self] _ in
-                report("the ledger was not written") { try writeLedger() }
+                report("the ledger was not written") { try tellLedger(includingOpenMinute: false) }
             }
         ]
         if options.delivers {
@@ -159,7 +157,7 @@ package final class Node: Sendable {
     package func stop() throws {
         collector.drain()
         for worker in workers.withLock({ $0 }) { worker.stop() }
-        try writeLedger()
+        try tellLedger(includingOpenMinute: true)
         try tell("node.stopped", [:])
     }
 
@@ -173,16 +171,12 @@ package final class Node: Sendable {
         }
     }
 
-    /// Tells each region how its hits fared since the last time: the loss ledger.
-    private func writeLedger() throws {
-        let counters = collector.counters()
-        let before = told.withLock { $0 }
-        for log in logs {
-            let entries = LedgerEntry.entries(
-                of: log.region, now: counters, before: before, at: clock.now())
-            if !entries.isEmpty { _ = try log.append(entries) }
+    /// Tells each region's log how its hits fared since the last time: the loss ledger.
+    private func tellLedger(includingOpenMinute: Bool) throws {
+        for (region, log) in zip(collector.regions, logs) {
+            try RegionLedger(region: region, log: log, clock: clock)
+                .tell(includingOpenMinute: includingOpenMinute)
         }
-        told.withLock { $0 = counters }
     }
 
     /// Runs `work`; what it throws is logged under `message`.

@@ -37,13 +37,19 @@ struct JournalSweep {
         try forEachCandidate(sought, after: .none) { stored, decoded in
             guard var batch = decoded else {
                 outcome.undecodable += 1
-                try replace(stored.number, bytes: [], hits: 0)
+                try replace(stored.number, bytes: [], hits: 0, removed: nil)
                 return
             }
             let before = batch.records.count
-            batch.records.removeAll { sought.matches($0) }
+            var removed: [String: Int64] = [:]
+            batch.records.removeAll { record in
+                guard sought.matches(record) else { return false }
+                removed[record.policy, default: 0] += 1
+                return true
+            }
             guard batch.records.count < before else { return }
-            try replace(stored.number, bytes: batch.encoded, hits: batch.records.count)
+            try replace(
+                stored.number, bytes: batch.encoded, hits: batch.records.count, removed: removed)
             outcome.hits += Int64(before - batch.records.count)
         }
         // Also when nothing went: what delivery deleted may still stand in the log.
@@ -61,9 +67,11 @@ struct JournalSweep {
         }
     }
 
-    private func replace(_ number: BatchNumber, bytes: [UInt8], hits: Int) throws {
+    private func replace(
+        _ number: BatchNumber, bytes: [UInt8], hits: Int, removed: [String: Int64]?
+    ) throws {
         do throws(JournalError) {
-            try journal.rewrite(number, bytes: bytes, hits: hits)
+            try journal.rewrite(number, bytes: bytes, hits: hits, removed: removed)
         } catch {
             // Delivered meanwhile, with the suppression list applied or before the lake is looked through.
             if error.code != .unknownBatch { throw error }
