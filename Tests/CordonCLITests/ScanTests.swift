@@ -12,7 +12,7 @@ struct `A scan of Parquet files` {
     private let folder: TemporaryDirectory
 
     init() throws {
-        folder = try TemporaryDirectory()
+        folder = try TemporaryDirectory(holdsRawValues: true)
         try EngineConnection().execute(
             """
             COPY (

@@ -135,6 +135,7 @@ final class EdgeClient: @unchecked Sendable {
     }
 
     func send(_ text: String) {
+        SentValues.note(request: text)
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             guard case .bytes(let count) = rest.withUnsafeBytes({ socket.write($0) }) else {

@@ -35,6 +35,7 @@ private final class SubjectRegion: Sendable {
 
     init() throws {
         directory = try TemporaryDirectory()
+        SentValues.note("customer-4711")
         let state = directory.file("var/r1")
         region = RegionConfiguration(
             name: "r1", title: "Region one", jurisdiction: "DE",

@@ -7,7 +7,7 @@ import Testing
 @Suite struct `A scan of the disk` {
     private let folder: TemporaryDirectory
 
-    init() throws { folder = try TemporaryDirectory() }
+    init() throws { folder = try TemporaryDirectory(holdsRawValues: true) }
 
     private func write(_ name: String, _ bytes: [UInt8]) throws {
         let url = URL(fileURLWithPath: folder.file(name))

@@ -23,6 +23,7 @@ private final class Region {
 
     init() throws {
         folder = try TemporaryDirectory()
+        SentValues.note("customer-4711")
         keys = try RegionKeys.create(directory: folder.file("keys"), region: "eu-central")
         for day in [Self.today, Self.today + -40] {
             _ = try keys.pseudonymKey(.user, .month, day, creating: true)

@@ -33,7 +33,8 @@ struct CordonProgram: Sendable {
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments =
             words.first == "init" ? words + [project] : words + ["--project", project]
-        let scratch = try TemporaryDirectory()
+        // The input holds what a person would type.
+        let scratch = try TemporaryDirectory(holdsRawValues: input != nil)
         // Files instead of pipes: nothing to drain while the child runs.
         process.standardOutput = try Self.writable(scratch.file("output"))
         process.standardError = try Self.writable(scratch.file("error"))

@@ -139,6 +139,7 @@ private final class Senders: @unchecked Sendable {
     var sentCount: Int { lock.withLock { nextNumber - firstNumber } }
 
     func start() {
+        SentValues.note(Self.addresses + [Self.userAgent, "user7@mail.example"])
         for _ in 0..<connectionCount {
             group.enter()
             Thread { [self] in

@@ -114,6 +114,8 @@ import Testing
             "scan", "--values", "-", "--path", directory.path, input: Self.user + "\n")
         #expect(scan.exitCode == 1)
         #expect(!scan.output.contains(Self.user))
+        try FileManager.default.removeItem(
+            atPath: directory.file("project") + "/var/leak.txt")
     }
 
     @Test func `a second start on the same port says which address is taken`() async throws {
@@ -131,6 +133,7 @@ import Testing
 
     private func curl(port: UInt16, address: String, user: String, consent: String) throws -> String
     {
+        SentValues.note(address, user, Self.userAgent)
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         let userID = user.replacingOccurrences(of: "@", with: "%40")
