@@ -6,7 +6,7 @@ enum Answer: UInt8, CaseIterable {
     case gif, png, noContent, healthy, ready, notReady, demo, notFound, methodNotAllowed,
         unavailable
     case badRequest, requestTimeout, lengthRequired, contentTooLarge, uriTooLong, expectationFailed
-    case headerFieldsTooLarge, notImplemented, versionNotSupported
+    case tooManyRequests, headerFieldsTooLarge, notImplemented, versionNotSupported
     /// Not in the table: made when it is asked for.
     case metrics
 
@@ -38,6 +38,7 @@ enum Answer: UInt8, CaseIterable {
         case .contentTooLarge: .contentTooLarge
         case .uriTooLong: .uriTooLong
         case .expectationFailed: .expectationFailed
+        case .tooManyRequests: .tooManyRequests
         case .headerFieldsTooLarge: .headerFieldsTooLarge
         case .notImplemented: .notImplemented
         case .versionNotSupported: .versionNotSupported
@@ -103,7 +104,8 @@ struct ResponseTable {
         switch answer {
         case .gif, .png, .noContent: head += "Cross-Origin-Resource-Policy: cross-origin\r\n"
         case .methodNotAllowed: head += "Allow: GET, HEAD\r\n"
-        case .unavailable, .notReady: head += "Retry-After: \(EdgeLimits.retryAfterSeconds)\r\n"
+        case .unavailable, .notReady, .tooManyRequests:
+            head += "Retry-After: \(EdgeLimits.retryAfterSeconds)\r\n"
         default: break
         }
         switch persistence {

@@ -26,7 +26,9 @@ package struct ConnectionMachine: Sendable {
     private var hasRequestLine = false
     private var bodyBytesLeft = 0
     private var emptyLines = 0
-    /// When the present phase must have ended, in monotonic milliseconds.
+    /// When the present head or body began, in monotonic milliseconds.
+    private var phaseStart: UInt64 = 0
+    /// When the present phase must have ended or moved on, in monotonic milliseconds.
     package private(set) var deadline: UInt64
 
     private enum Phase: UInt8 { case idle, head, body, closed }
@@ -67,7 +69,7 @@ package struct ConnectionMachine: Sendable {
             phase = .head
             scanned = 0
             hasRequestLine = false
-            deadline = now + HTTPLimits.headMillisecondsMax
+            phaseStart = now
             return readHead(input, at: now)
         case .head: return readHead(input, at: now)
         }
@@ -76,6 +78,8 @@ package struct ConnectionMachine: Sendable {
     private mutating func skipBody(_ input: Span<UInt8>, at now: UInt64) -> Step {
         let count = min(input.count, bodyBytesLeft)
         bodyBytesLeft -= count
+        deadline = HTTPLimits.bodyPace.deadline(
+            start: phaseStart, bytes: head.bodyByteCount - bodyBytesLeft)
         if bodyBytesLeft == 0 { becomeIdle(at: now) }
         return count == 0 ? .needMore : .discard(count)
     }
@@ -101,6 +105,7 @@ package struct ConnectionMachine: Sendable {
             index = lineFeed + 1
         }
         scanned = limit
+        deadline = HTTPLimits.headPace.deadline(start: phaseStart, bytes: limit)
         if !hasRequestLine, limit > lineBytesMax + 1 { return refuse(.uriTooLong) }
         return input.count >= HTTPLimits.headBytesMax ? refuse(.headerFieldsTooLarge) : .needMore
     }
@@ -114,7 +119,8 @@ package struct ConnectionMachine: Sendable {
             phase = .closed
         } else if bodyBytesLeft > 0 {
             phase = .body
-            deadline = now + HTTPLimits.bodyMillisecondsMax
+            phaseStart = now
+            deadline = HTTPLimits.bodyPace.deadline(start: now, bytes: 0)
         } else {
             becomeIdle(at: now)
         }

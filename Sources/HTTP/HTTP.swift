@@ -22,12 +22,42 @@ package enum HTTPLimits {
     package static let forwardFieldsMax = 8
     /// Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for at least one).
     package static let emptyLinesMax = 1
-    /// From the first byte of a request to its last header, in milliseconds.
-    package static let headMillisecondsMax: UInt64 = 10_000
+    /// From the first byte of a request to its last header.
+    package static let headPace = Pace(
+        graceMilliseconds: 3000, bytesPerSecondMin: 500, millisecondsMax: 10_000)
     /// Silence between two requests of a connection, in milliseconds.
     package static let idleMillisecondsMax: UInt64 = 75_000
-    /// From the end of a head to the end of its body, in milliseconds.
-    package static let bodyMillisecondsMax: UInt64 = 10_000
+    /// From the end of a head to the end of its body.
+    package static let bodyPace = Pace(
+        graceMilliseconds: 3000, bytesPerSecondMin: 1000, millisecondsMax: 10_000)
+    /// From the first byte that a client did not take at once to the last.
+    package static let answerPace = Pace(
+        graceMilliseconds: 5000, bytesPerSecondMin: 1000, millisecondsMax: 20_000)
+}
+
+/// How slow a transfer may be: after a grace it must keep up a rate on the whole, and it must end in any case.
+///
+/// The end alone would let a client that sends a byte a second hold a connection for the whole of it; a rate for each
+/// byte alone would let it do so for ever.
+package struct Pace: Equatable, Sendable {
+    /// Before this nothing is asked: a lost packet is sent again after one, two, four seconds.
+    package let graceMilliseconds: UInt64
+    /// What must have moved after the grace, counted from its end.
+    package let bytesPerSecondMin: UInt64
+    /// The end, whatever the rate.
+    package let millisecondsMax: UInt64
+
+    package init(graceMilliseconds: UInt64, bytesPerSecondMin: UInt64, millisecondsMax: UInt64) {
+        self.graceMilliseconds = graceMilliseconds
+        self.bytesPerSecondMin = bytesPerSecondMin
+        self.millisecondsMax = millisecondsMax
+    }
+
+    /// When a transfer that began at `start` and has moved `bytes` is cut off unless more have moved by then.
+    package func deadline(start: UInt64, bytes: Int) -> UInt64 {
+        let earned = graceMilliseconds + UInt64(bytes) * 1000 / bytesPerSecondMin
+        return start + min(earned, millisecondsMax)
+    }
 }
 
 /// The status codes that the machine and its shell answer with.
@@ -42,6 +72,7 @@ package enum HTTPStatus: UInt16, CaseIterable, Sendable {
     case contentTooLarge = 413
     case uriTooLong = 414
     case expectationFailed = 417
+    case tooManyRequests = 429
     case headerFieldsTooLarge = 431
     case notImplemented = 501
     case serviceUnavailable = 503
@@ -60,6 +91,7 @@ package enum HTTPStatus: UInt16, CaseIterable, Sendable {
         case .contentTooLarge: "Content Too Large"
         case .uriTooLong: "URI Too Long"
         case .expectationFailed: "Expectation Failed"
+        case .tooManyRequests: "Too Many Requests"
         case .headerFieldsTooLarge: "Request Header Fields Too Large"
         case .notImplemented: "Not Implemented"
         case .serviceUnavailable: "Service Unavailable"

@@ -2,7 +2,7 @@
 ///
 /// What is refused beyond the letter of the RFCs, because intermediaries disagree about it: any
 /// transfer coding, more than one `Content-Length`, an empty `Host`, a fragment, raw bytes
-/// above 0x7E in the target.
+/// above 0x7E in the target. The table `HostileRequest` in the tests holds each case with its section.
 enum RequestParser {
     /// Parses the head that ends at `end` (after its empty line) into `head`.
     ///
@@ -36,11 +36,33 @@ enum RequestParser {
         var hostCount = 0
         var lengthCount = 0
         var contentLength = 0
-        var hasTransferCoding = false
-        var isChunked = false
+        var transferCodings = TransferCodings()
         var wantsClose = false
         var wantsKeepAlive = false
         var expects = false
+    }
+
+    /// What `Transfer-Encoding` said (section 6.1).
+    private struct TransferCodings {
+        var arePresent = false
+        /// The last coding is `chunked`.
+        private var endInChunked = false
+        private var others = 0
+        /// `chunked` stands before another coding, or twice.
+        private var areMisplaced = false
+
+        mutating func append(isChunked: Bool) {
+            if endInChunked { areMisplaced = true }
+            endInChunked = isChunked
+            if !isChunked { others += 1 }
+        }
+
+        /// Where `chunked` does not end the list nobody knows where the body ends, which is 400 (section 6.3). Else the
+        /// body's end is known: a coding that this server does not have is 501, and `chunked` alone 411.
+        var refusal: HTTPStatus {
+            if areMisplaced || !endInChunked { return .badRequest }
+            return others > 0 ? .notImplemented : .lengthRequired
+        }
     }
 
     private static func conclude(
@@ -51,14 +73,15 @@ enum RequestParser {
         }
         if head.host.isPresent, !isAuthority(bytes, head.host) { return .badRequest }
         if targetHost.isPresent { head.host = targetHost }
-        if fields.hasTransferCoding {
+        if fields.transferCodings.arePresent {
             // A length beside a coding, or a coding in HTTP/1.0, is how requests are smuggled (section 6.1).
             if fields.lengthCount > 0 || head.isVersion10 { return .badRequest }
-            return fields.isChunked ? .lengthRequired : .notImplemented
+            return fields.transferCodings.refusal
         }
         if fields.lengthCount > 1 { return .badRequest }
         if fields.contentLength > HTTPLimits.bodyBytesMax { return .contentTooLarge }
-        if fields.expects { return .expectationFailed }
+        // HTTP/1.0 knows no expectations, so there they mean nothing (RFC 9110 section 10.1.1).
+        if fields.expects, !head.isVersion10 { return .expectationFailed }
         head.bodyByteCount = fields.contentLength
         head.keepsAlive = !fields.wantsClose && (!head.isVersion10 || fields.wantsKeepAlive)
         return nil
@@ -154,19 +177,51 @@ extension RequestParser {
         return nil
     }
 
-    /// Bytes of a host with an optional port (RFC 3986 section 3.2.2 without user information), at least one.
+    /// A host with an optional port (RFC 3986 section 3.2.2), at least one byte, without user information: an address
+    /// in brackets, or a name or IPv4 address.
     private static func isAuthority(_ bytes: Span<UInt8>, _ range: ByteRange) -> Bool {
         guard range.count > 0 else { return false }
-        for index in range.lowerBound..<range.upperBound {
-            switch bytes[index] {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: continue
-            // - . _ ~ % : [ ] and the sub-delimiters
-            case 0x2D, 0x2E, 0x5F, 0x7E, 0x25, 0x3A, 0x5B, 0x5D: continue
-            case 0x21, 0x24, 0x26...0x2C, 0x3B, 0x3D: continue
-            default: return false
+        var index = range.lowerBound
+        if bytes[index] == 0x5B {
+            index += 1
+            let start = index
+            while index < range.upperBound, isAddressByte(bytes[index]) { index += 1 }
+            guard index > start, index < range.upperBound, bytes[index] == 0x5D else {
+                return false
             }
+            index += 1
+        } else {
+            while index < range.upperBound, isNameByte(bytes[index]) {
+                if bytes[index] == 0x25 {
+                    guard index + 2 < range.upperBound, isHexDigit(bytes[index + 1]),
+                        isHexDigit(bytes[index + 2])
+                    else { return false }
+                }
+                index += 1
+            }
+            guard index > range.lowerBound else { return false }
         }
-        return true
+        if index == range.upperBound { return true }
+        guard bytes[index] == 0x3A else { return false }
+        index += 1
+        // A colon without a port is lawful (section 3.2.3).
+        guard range.upperBound - index <= 5 else { return false }
+        while index < range.upperBound, isDigit(bytes[index]) { index += 1 }
+        return index == range.upperBound
+    }
+
+    /// What may stand between the brackets of an address.
+    private static func isAddressByte(_ byte: UInt8) -> Bool {
+        isHexDigit(byte) || byte == 0x3A || byte == 0x2E
+    }
+
+    /// What a registered name may hold: unreserved, sub-delimiters and `%`.
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E, 0x25: true
+        case 0x21, 0x24, 0x26...0x2C, 0x3B, 0x3D: true
+        default: false
+        }
     }
 }
 
@@ -221,8 +276,7 @@ extension RequestParser {
             keepFirst(value, &head.acceptLanguage)
         case 15 where matches(bytes, name, "x-forwarded-for"): head.forwardedFor.append(value)
         case 17 where matches(bytes, name, "transfer-encoding"):
-            fields.isChunked = !fields.hasTransferCoding && matches(bytes, value, "chunked")
-            fields.hasTransferCoding = true
+            takeTransferCodings(bytes, value, &fields.transferCodings)
         case 25 where matches(bytes, name, "cloudfront-viewer-address"):
             // Two of them cannot both be the edge network's word, so the value is made one that no reader accepts.
             head.viewerAddress = head.viewerAddress.isPresent ? ByteRange(0, 0) : value
@@ -246,17 +300,37 @@ extension RequestParser {
     ) {
         var start = value.lowerBound
         while start < value.upperBound {
-            var end = start
-            while end < value.upperBound, bytes[end] != 0x2C { end += 1 }
-            var first = start
-            var last = end
-            while first < last, isBlank(bytes[first]) { first += 1 }
-            while last > first, isBlank(bytes[last - 1]) { last -= 1 }
-            let option = ByteRange(first, last)
+            let option = nextMember(bytes, &start, value.upperBound)
             if matches(bytes, option, "close") { fields.wantsClose = true }
             if matches(bytes, option, "keep-alive") { fields.wantsKeepAlive = true }
-            start = end + 1
         }
+    }
+
+    /// Several fields make one list (RFC 9110 section 5.3). Parameters make a coding another one, for `chunked` has none.
+    private static func takeTransferCodings(
+        _ bytes: Span<UInt8>, _ value: ByteRange, _ codings: inout TransferCodings
+    ) {
+        codings.arePresent = true
+        var start = value.lowerBound
+        while start < value.upperBound {
+            let coding = nextMember(bytes, &start, value.upperBound)
+            // Lists may hold empty members (RFC 9110 section 5.6.1.2).
+            if coding.count > 0 { codings.append(isChunked: matches(bytes, coding, "chunked")) }
+        }
+    }
+
+    /// The member of a comma-separated list at `start`, without the blanks around it; `start` moves behind its comma.
+    private static func nextMember(
+        _ bytes: Span<UInt8>, _ start: inout Int, _ end: Int
+    ) -> ByteRange {
+        var comma = start
+        while comma < end, bytes[comma] != 0x2C { comma += 1 }
+        var first = start
+        var last = comma
+        while first < last, isBlank(bytes[first]) { first += 1 }
+        while last > first, isBlank(bytes[last - 1]) { last -= 1 }
+        start = comma + 1
+        return ByteRange(first, last)
     }
 
     /// Digits alone (section 6.3 allows a list of equal values to be refused); numbers beyond any bound count as large.
@@ -286,6 +360,9 @@ extension RequestParser {
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
+    private static func isHexDigit(_ byte: UInt8) -> Bool {
+        isDigit(byte) || (byte | 0x20 >= 0x61 && byte | 0x20 <= 0x66)
+    }
     private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
     private static func equals(_ bytes: Span<UInt8>, _ range: ByteRange, _ text: StaticString)

@@ -136,7 +136,11 @@ final class EdgeClient: @unchecked Sendable {
 
     func send(_ text: String) {
         SentValues.note(request: text)
-        var rest = Array(text.utf8)[...]
+        send(bytes: Array(text.utf8))
+    }
+
+    func send(bytes: [UInt8]) {
+        var rest = bytes[...]
         while !rest.isEmpty {
             guard case .bytes(let count) = rest.withUnsafeBytes({ socket.write($0) }) else {
                 return

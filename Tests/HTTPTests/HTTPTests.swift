@@ -46,130 +46,63 @@ private func run(_ input: [UInt8], cuts: [Int] = []) -> [Event] {
 
 private func run(_ text: String, cuts: [Int] = []) -> [Event] { run(Array(text.utf8), cuts: cuts) }
 
-private struct Refused: CustomTestStringConvertible, Sendable {
-    let why: String
-    let text: String
-    let status: HTTPStatus
-    init(_ why: String, _ text: String, _ status: HTTPStatus = .badRequest) {
-        self.why = why
-        self.text = text
-        self.status = status
-    }
-    var testDescription: String { why }
+extension HostileRequest: CustomTestStringConvertible {
+    public var testDescription: String { "RFC \(section): \(why)" }
 
-    static let host = "Host: a.example\r\n"
-    static let cases: [Refused] = [
-        Refused("bare line feeds", "GET / HTTP/1.1\nHost: a\n\n"),
-        Refused("a bare line feed after a header", "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n"),
-        Refused("a bare carriage return in a value", "GET / HTTP/1.1\r\n\(host)X: a\rb\r\n\r\n"),
-        Refused("a bare carriage return in the request line", "GET /\r HTTP/1.1\r\n\(host)\r\n"),
-        Refused("two carriage returns", "GET / HTTP/1.1\r\r\n\(host)\r\n"),
-        Refused("a NUL in a value", "GET / HTTP/1.1\r\n\(host)X: a\0b\r\n\r\n"),
-        Refused("a NUL in the target", "GET /\0 HTTP/1.1\r\n\(host)\r\n"),
-        Refused("a control byte in a value", "GET / HTTP/1.1\r\n\(host)X: a\u{1}b\r\n\r\n"),
-        Refused("a folded header", "GET / HTTP/1.1\r\n\(host)X: a\r\n b\r\n\r\n"),
-        Refused("white space before the first header", "GET / HTTP/1.1\r\n Host: a\r\n\r\n"),
-        Refused("white space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
-        Refused("a header without a colon", "GET / HTTP/1.1\r\n\(host)X\r\n\r\n"),
-        Refused("a header without a name", "GET / HTTP/1.1\r\n\(host): x\r\n\r\n"),
-        Refused("a name that is no token", "GET / HTTP/1.1\r\n\(host)X(: x\r\n\r\n"),
-        Refused("no host", "GET / HTTP/1.1\r\n\r\n"),
-        Refused("two hosts", "GET / HTTP/1.1\r\n\(host)Host: b\r\n\r\n"),
-        Refused("two equal hosts", "GET / HTTP/1.1\r\n\(host)\(host)\r\n"),
-        Refused("an empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
-        Refused("a host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
-        Refused("a host with user information", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n"),
-        Refused("user information in the target", "GET http://u@a/ HTTP/1.1\r\n\(host)\r\n"),
-        Refused("an absolute target without host", "GET http:///x HTTP/1.1\r\n\(host)\r\n"),
-        Refused("another scheme", "GET ftp://a/x HTTP/1.1\r\n\(host)\r\n"),
-        Refused("authority form", "CONNECT a:443 HTTP/1.1\r\n\(host)\r\n"),
-        Refused("asterisk form of GET", "GET * HTTP/1.1\r\n\(host)\r\n"),
-        Refused("a fragment", "GET /a#b HTTP/1.1\r\n\(host)\r\n"),
-        Refused("raw UTF-8 in the target", "GET /ü HTTP/1.1\r\n\(host)\r\n"),
-        Refused("two spaces", "GET  / HTTP/1.1\r\n\(host)\r\n"),
-        Refused("a tab for a space", "GET\t/ HTTP/1.1\r\n\(host)\r\n"),
-        Refused("a space at the end", "GET / HTTP/1.1 \r\n\(host)\r\n"),
-        Refused("no version", "GET /\r\n\(host)\r\n"),
-        Refused("a version of two digits", "GET / HTTP/1.10\r\n\(host)\r\n"),
-        Refused("a version in lowercase", "GET / http/1.1\r\n\(host)\r\n"),
-        Refused("HTTP/1.2", "GET / HTTP/1.2\r\n\(host)\r\n", .versionNotSupported),
-        Refused("HTTP/2.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", .versionNotSupported),
-        Refused("HTTP/0.9", "GET / HTTP/0.9\r\n\r\n", .versionNotSupported),
-        Refused("two empty lines first", "\r\n\r\nGET / HTTP/1.1\r\n\(host)\r\n"),
-        Refused(
-            "two lengths", "GET / HTTP/1.1\r\n\(host)Content-Length: 1\r\nContent-Length: 2\r\n\r\n"
-        ),
-        Refused(
-            "two equal lengths",
-            "GET / HTTP/1.1\r\n\(host)Content-Length: 1\r\nContent-Length: 1\r\n\r\n"),
-        Refused("a list of lengths", "GET / HTTP/1.1\r\n\(host)Content-Length: 1, 1\r\n\r\n"),
-        Refused("a signed length", "GET / HTTP/1.1\r\n\(host)Content-Length: +1\r\n\r\n"),
-        Refused("a hexadecimal length", "GET / HTTP/1.1\r\n\(host)Content-Length: 0x1\r\n\r\n"),
-        Refused("an empty length", "GET / HTTP/1.1\r\n\(host)Content-Length:\r\n\r\n"),
-        Refused(
-            "a length beside a coding",
-            "GET / HTTP/1.1\r\n\(host)Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        Refused("a coding in HTTP/1.0", "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        Refused(
-            "chunked", "GET / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n",
-            .lengthRequired),
-        Refused(
-            "a disguised coding", "GET / HTTP/1.1\r\n\(host)Transfer-Encoding: xchunked\r\n\r\n",
-            .notImplemented),
-        Refused(
-            "two codings",
-            "GET / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n",
-            .notImplemented),
-        Refused(
-            "a large body", "GET / HTTP/1.1\r\n\(host)Content-Length: 65537\r\n\r\n",
-            .contentTooLarge),
-        Refused(
-            "a length beyond all integers",
-            "GET / HTTP/1.1\r\n\(host)Content-Length: 99999999999999999999999999\r\n\r\n",
-            .contentTooLarge),
-        Refused(
-            "an expectation", "GET / HTTP/1.1\r\n\(host)Expect: 100-continue\r\n\r\n",
-            .expectationFailed),
-        Refused(
-            "a request line beyond its bound",
-            "GET /" + String(repeating: "a", count: HTTPLimits.requestLineBytesMax)
-                + " HTTP/1.1\r\n\(host)\r\n",
-            .uriTooLong),
-        Refused(
-            "a request line without end", String(repeating: "a", count: 20_000), .uriTooLong),
-        Refused(
-            "a head beyond its bound",
-            "GET / HTTP/1.1\r\n\(host)X: " + String(repeating: "a", count: HTTPLimits.headBytesMax)
-                + "\r\n\r\n", .headerFieldsTooLarge),
-        Refused(
-            "too many headers",
-            "GET / HTTP/1.1\r\n\(host)"
-                + String(repeating: "X: a\r\n", count: HTTPLimits.headerCountMax)
-                + "\r\n", .headerFieldsTooLarge),
-        Refused("nothing but noise", "\u{16}\u{3}\u{1}\n\n\n"),
-    ]
+    fileprivate var outcome: [Event] {
+        [.refusal(HTTPStatus(rawValue: status) ?? .ok), .closed]
+    }
+}
+
+extension OddRequest: CustomTestStringConvertible {
+    public var testDescription: String { "RFC \(section): \(why)" }
 }
 
 @Suite struct `HTTP connections` {
-    @Test(arguments: Refused.cases)
-    private func `what two readers could read differently is refused`(_ refused: Refused) {
-        #expect(run(refused.text) == [.refusal(refused.status), .closed])
+    @Test(arguments: HostileRequest.all)
+    private func `what two readers could read differently is refused`(_ refused: HostileRequest) {
+        #expect(run(refused.bytes) == refused.outcome)
+        #expect(refused.outcome.first != .refusal(.ok), "a status that the machine does not have")
     }
 
-    @Test(arguments: Refused.cases)
-    private func `a refusal does not depend on how the bytes were cut`(_ refused: Refused) {
+    @Test(arguments: HostileRequest.all)
+    private func `a refusal does not depend on cuts, and nothing behind it is a request`(
+        _ refused: HostileRequest
+    ) {
         var random = Generator()
-        let bytes = Array(refused.text.utf8)
+        let bytes =
+            refused.bytes + Array("GET /hit HTTP/1.1\r\nHost: smuggled.example\r\n\r\n".utf8)
         for _ in 0..<20 {
             let cuts = (0..<5).map { _ in Int.random(in: 0...bytes.count, using: &random) }
-            #expect(
-                run(bytes, cuts: cuts) == [.refusal(refused.status), .closed], "seed \(random.seed)"
-            )
+            #expect(run(bytes, cuts: cuts) == refused.outcome, "seed \(random.seed)")
         }
-        if bytes.count < 200 {
-            #expect(
-                run(bytes, cuts: Array(0..<bytes.count)) == [.refusal(refused.status), .closed])
+        if bytes.count < 300 {
+            #expect(run(bytes, cuts: Array(0..<bytes.count)) == refused.outcome)
         }
+    }
+
+    @Test(arguments: OddRequest.all)
+    private func `what is unusual and lawful is read`(_ odd: OddRequest) {
+        let next = "GET /next HTTP/1.1\r\nHost: n\r\n\r\n"
+        let events = run(odd.text + next)
+        #expect(events.count == 2)
+        guard case .request(_, _, _, let keepsAlive) = events.first else {
+            Issue.record("\(events)")
+            return
+        }
+        #expect(keepsAlive == odd.keepsAlive)
+        #expect(
+            events.last
+                == (keepsAlive
+                    ? .request(method: .get, path: "/next", host: "n", keepsAlive: true) : .closed))
+        #expect(run(odd.text + next, cuts: Array(0..<odd.text.utf8.count)) == events)
+    }
+
+    @Test func `the target's host stands over the Host field`() {
+        #expect(
+            run("GET http://b.example:8080/x?y HTTP/1.1\r\nHost: a.example\r\n\r\n") == [
+                .request(method: .get, path: "/x", host: "b.example:8080", keepsAlive: true)
+            ])
     }
 
     @Test
@@ -222,7 +155,7 @@ private struct Refused: CustomTestStringConvertible, Sendable {
     @Test func `random bytes and damaged requests never crash and do not depend on cuts`() {
         var random = Generator()
         let seeds =
-            Refused.cases.map { Array($0.text.utf8) }.filter { $0.count < 400 } + [
+            HostileRequest.all.map(\.bytes).filter { $0.count < 400 } + [
                 Array(
                     "GET /pixel.gif?a=b HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc"
                         .utf8)
@@ -271,18 +204,75 @@ private struct Refused: CustomTestStringConvertible, Sendable {
     @Test func `each phase has its own deadline`() {
         var machine = ConnectionMachine(at: 1000)
         #expect(machine.deadline == 1000 + HTTPLimits.idleMillisecondsMax)
-        let start = Array("GET / HT".utf8)
-        #expect(machine.step(start.span, at: 2000) == .needMore)
-        #expect(machine.deadline == 2000 + HTTPLimits.headMillisecondsMax)
-        #expect(machine.step(start.span, at: 9000) == .needMore)
-        #expect(
-            machine.deadline == 2000 + HTTPLimits.headMillisecondsMax, "a slow head gains nothing")
-        #expect(!machine.isIdle)
         let whole = Array("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n".utf8)
+        #expect(machine.step(whole.span.extracting(first: 8), at: 2000) == .needMore)
+        #expect(machine.deadline == HTTPLimits.headPace.deadline(start: 2000, bytes: 8))
+        #expect(!machine.isIdle)
         #expect(machine.step(whole.span, at: 9500) == .request)
-        #expect(machine.deadline == 9500 + HTTPLimits.bodyMillisecondsMax)
-        #expect(machine.step(whole.span.extracting(first: 2), at: 9600) == .discard(2))
+        #expect(machine.deadline == HTTPLimits.bodyPace.deadline(start: 9500, bytes: 0))
+        #expect(machine.step(whole.span.extracting(first: 1), at: 9600) == .discard(1))
+        #expect(machine.deadline == HTTPLimits.bodyPace.deadline(start: 9500, bytes: 1))
+        #expect(machine.step(whole.span.extracting(first: 1), at: 9600) == .discard(1))
         #expect(machine.deadline == 9600 + HTTPLimits.idleMillisecondsMax)
         #expect(machine.isIdle)
+    }
+
+    /// Sends `bytes` at `perSecond` and returns the millisecond after which the machine's deadline had passed; nil when it
+    /// read all of it.
+    private func timeOfCut(_ bytes: [UInt8], perSecond: Int) -> UInt64? {
+        var machine = ConnectionMachine(at: 0)
+        var now: UInt64 = 0
+        var start = 0
+        for end in 1...bytes.count {
+            now = UInt64(end - 1) * 1000 / UInt64(perSecond)
+            if now >= machine.deadline { return machine.deadline }
+            feeding: while true {
+                switch machine.step(bytes.span.extracting(start..<end), at: now) {
+                case .needMore: break feeding
+                case .discard(let count): start += count
+                case .request: start += machine.head.byteCount
+                case .refuse, .closed: return now
+                }
+            }
+        }
+        return nil
+    }
+
+    @Test func `a client that sends its head a byte a second is cut off when its grace ends`() {
+        let head = Array(
+            "GET /\(String(repeating: "a", count: 4000)) HTTP/1.1\r\nHost: x\r\n\r\n".utf8)
+        let grace = HTTPLimits.headPace.graceMilliseconds
+        let cut = timeOfCut(head, perSecond: 1)
+        #expect(cut.map { $0 >= grace && $0 < grace + 100 } == true)
+        #expect(timeOfCut(head, perSecond: 2000) == nil)
+        // Fast enough at each moment, and too long on the whole.
+        let long = Array(
+            "GET / HTTP/1.1\r\nHost: x\r\nX: \(String(repeating: "a", count: 16_000))\r\n\r\n".utf8)
+        #expect(timeOfCut(long, perSecond: 600) == HTTPLimits.headPace.millisecondsMax)
+        #expect(timeOfCut(long, perSecond: 2000) == nil)
+    }
+
+    @Test func `a client that sends its body a byte a second is cut off when its grace ends`() {
+        let head = "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 6000\r\n\r\n"
+        let body = [UInt8](repeating: 0x61, count: 6000)
+        var machine = ConnectionMachine(at: 0)
+        #expect(machine.step(Array(head.utf8).span, at: 0) == .request)
+        for second in UInt64(0)..<4 {
+            if second >= 3 {
+                #expect(machine.deadline <= second * 1000 + 10)
+                return
+            }
+            #expect(machine.deadline > second * 1000)
+            #expect(machine.step(body.span.extracting(first: 1), at: second * 1000) == .discard(1))
+        }
+        Issue.record("the body was not cut off")
+    }
+
+    @Test func `a pace gives grace, then time for what has moved, and an end`() {
+        let pace = Pace(graceMilliseconds: 3000, bytesPerSecondMin: 500, millisecondsMax: 10_000)
+        #expect(pace.deadline(start: 100, bytes: 0) == 3100)
+        #expect(pace.deadline(start: 100, bytes: 500) == 4100)
+        #expect(pace.deadline(start: 100, bytes: 3499) == 10_098)
+        #expect(pace.deadline(start: 100, bytes: 1_000_000) == 10_100)
     }
 }
