@@ -4,7 +4,7 @@ package import HTTP
 
 /// Where a client's address came from, or why it is not known.
 package enum AddressProvenance: UInt8, CaseIterable, Sendable, BitwiseCopyable {
-    /// The region's file says that the peer is the client.
+    /// The region's file says that the peer is the client, or a trusted proxy says that it speaks for itself.
     case peer
     /// The peer is no trusted proxy; what it says of others is ignored.
     case untrustedPeer
@@ -39,6 +39,34 @@ package struct ClientAddress: ~Copyable {
     package let provenance: AddressProvenance
 }
 
+/// What the PROXY header of a connection said of its client.
+package struct AnnouncedClient: ~Copyable {
+    enum Kind: UInt8 { case none, local, unknown, source }
+    let kind: Kind
+    /// All zeros unless `kind` is `source`.
+    let address: Sensitive<IPAddress>
+
+    /// There was no header.
+    package init() {
+        kind = .none
+        address = Sensitive(IPAddress(ipv4: 0))
+    }
+
+    package init(_ statement: ProxyHeader.Statement) {
+        switch statement {
+        case .source(let source):
+            kind = .source
+            address = Sensitive(source)
+        case .local:
+            kind = .local
+            address = Sensitive(IPAddress(ipv4: 0))
+        case .unknown:
+            kind = .unknown
+            address = Sensitive(IPAddress(ipv4: 0))
+        }
+    }
+}
+
 /// Finds the client's address: the rightmost hop that is no trusted proxy.
 package struct ClientAddressResolver: Sendable {
     private let source: RegionConfiguration.ClientAddressSource
@@ -49,9 +77,16 @@ package struct ClientAddressResolver: Sendable {
         trusted = collector.trustedProxies
     }
 
-    /// Whose address counts for `head`, sent by `peer`. When provenance is not known the address is all zeros.
+    /// Whether each connection of `peer` must begin with a ``ProxyHeader``.
+    func wantsProxyHeader(from peer: IPAddress) -> Bool {
+        source == .proxyProtocol && isTrusted(peer)
+    }
+
+    /// Whose address counts for `head`, sent by `peer` over a connection that `announced` it. When provenance is not
+    /// known the address is all zeros.
     package func resolve(
-        peer: borrowing Sensitive<IPAddress>, head: RequestHead, bytes: Span<UInt8>
+        peer: borrowing Sensitive<IPAddress>, announced: borrowing AnnouncedClient,
+        head: RequestHead, bytes: Span<UInt8>
     ) -> ClientAddress {
         let peer = peer.inspect(with: Reveal())
         if source == .peer { return ClientAddress(address: Sensitive(peer), provenance: .peer) }
@@ -63,11 +98,13 @@ package struct ClientAddressResolver: Sendable {
             case .xForwardedFor: forwardedFor(head.forwardedFor, bytes)
             case .forwarded: forwarded(head.forwarded, bytes)
             case .cloudFrontViewerAddress: viewerAddress(head.viewerAddress, bytes)
-            case .peer, .proxyProtocol: .failed(.missing)
+            case .proxyProtocol: self.announced(announced)
+            case .peer: .failed(.missing)
             }
         switch found {
         case .address(let address):
             return ClientAddress(address: Sensitive(address.unmapped), provenance: .proxy)
+        case .peer: return ClientAddress(address: Sensitive(peer), provenance: .peer)
         case .failed(let reason):
             return ClientAddress(address: Sensitive(IPAddress(ipv4: 0)), provenance: reason)
         }
@@ -75,6 +112,8 @@ package struct ClientAddressResolver: Sendable {
 
     private enum Found {
         case address(IPAddress)
+        /// The proxy itself is the client.
+        case peer
         case failed(AddressProvenance)
     }
 
@@ -87,6 +126,17 @@ package struct ClientAddressResolver: Sendable {
         let address = address.unmapped
         for index in trusted.indices where trusted[index].contains(address) { return true }
         return false
+    }
+
+    /// What the PROXY header at the connection's start said.
+    private func announced(_ client: borrowing AnnouncedClient) -> Found {
+        switch client.kind {
+        case .none, .unknown: return .failed(.missing)
+        case .local: return .peer
+        case .source:
+            let address = client.address.inspect(with: Reveal())
+            return isTrusted(address) ? .failed(.allTrusted) : .address(address)
+        }
     }
 
     /// `X-Forwarded-For`, read from its last hop.
@@ -147,7 +197,7 @@ package struct ClientAddressResolver: Sendable {
         guard colon > range.lowerBound, Self.isPort(bytes, colon + 1, range.upperBound),
             let address = IPAddress(parsing: bytes.extracting(range.lowerBound..<colon))
         else { return .failed(.malformed) }
-        return .address(address)
+        return isTrusted(address) ? .failed(.allTrusted) : .address(address)
     }
 
     /// One hop: an address, an IPv4 address with a port, or a bracketed IPv6 address with or without one.

@@ -12,8 +12,6 @@ package enum CollectorError: Error, Sendable, CustomStringConvertible {
     case listen(region: String, address: String, operation: String, errorNumber: Int32)
     case journal(region: String, JournalError)
     case system(operation: String, errorNumber: Int32)
-    /// The region's file asks for what this version does not do.
-    case notSupported(region: String, what: String)
 
     package var description: String {
         switch self {
@@ -23,8 +21,6 @@ package enum CollectorError: Error, Sendable, CustomStringConvertible {
         case .journal(let region, let error): "region `\(region)`: \(error)"
         case .system(let operation, let number):
             NetworkError(operation: operation, code: number).description
-        case .notSupported(let region, let what):
-            "region `\(region)`: \(what) is not supported by this version"
         }
     }
 }
@@ -79,10 +75,6 @@ package final class Collector: Sendable {
 
     /// Opens journals and listeners and starts the threads; when it returns, every listener accepts.
     package func start() throws(CollectorError) {
-        for region in regions
-        where listening.contains(region.name) && region.collector.clientAddress == .proxyProtocol {
-            throw .notSupported(region: region.name, what: "`client_address: proxy-protocol`")
-        }
         let context = state.withLock { $0.context }
         let committers = try makeCommitters()
         let (listeners, ports) = try openListeners()

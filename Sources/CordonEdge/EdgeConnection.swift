@@ -10,6 +10,9 @@ internal import LinuxIO
     private(set) var generation: UInt32 = 0
     private(set) var socket: Socket?
     private(set) var peer = Sensitive(IPAddress(ipv4: 0))
+    /// Until when the PROXY header must have come, in monotonic milliseconds; nil when none is awaited.
+    private(set) var proxyHeaderDeadline: UInt64?
+    private(set) var announced = AnnouncedClient()
     /// The region that it listens for.
     private(set) var listener = 0
     var machine = ConnectionMachine(at: 0)
@@ -26,12 +29,15 @@ internal import LinuxIO
     /// What the peer has not taken yet.
     var output: [UInt8] = []
     var outputStart = 0
-    var outputDeadline: UInt64 = 0
+    /// When the peer first took less than it was given, in monotonic milliseconds.
+    var outputSince: UInt64 = 0
 
     /// Bytes may wait in the socket.
     var isReadable = true
-    /// The peer has sent its last byte.
+    /// The peer has sent its last byte, and it was read.
     var hasEnded = false
+    /// The peer has sent its last byte; some may wait in the socket.
+    var hasPeerShut = false
     /// Everything was answered; what the peer still sends is thrown away until this time.
     var lingersUntil: UInt64?
     /// A refusal was answered: the peer may still be sending.
@@ -53,11 +59,17 @@ internal import LinuxIO
     var hasOutput: Bool { outputStart < output.count }
     var hasRoomForAnswer: Bool { answerCount < EdgeLimits.pipelineMax }
 
-    func open(_ socket: consuming Socket, peer: IPAddress, listener: Int, at now: UInt64) {
+    func open(
+        _ socket: consuming Socket, peer: IPAddress, listener: Int, wantsProxyHeader: Bool,
+        at now: UInt64
+    ) {
         generation &+= 1
         self.socket = consume socket
         self.peer = Sensitive(peer)
         self.listener = listener
+        announced = AnnouncedClient()
+        proxyHeaderDeadline =
+            wantsProxyHeader ? now + EdgeLimits.proxyHeaderMillisecondsMax : nil
         machine = ConnectionMachine(at: now)
         inputStart = 0
         inputEnd = 0
@@ -67,6 +79,7 @@ internal import LinuxIO
         outputStart = 0
         isReadable = true
         hasEnded = false
+        hasPeerShut = false
         lingersUntil = nil
         wasRefused = false
     }
@@ -75,6 +88,7 @@ internal import LinuxIO
     func close() {
         socket = nil
         peer = Sensitive(IPAddress(ipv4: 0))
+        announced = AnnouncedClient()
         generation &+= 1
         output = []
         outputStart = 0
@@ -111,6 +125,22 @@ internal import LinuxIO
 
     func write(_ buffer: UnsafeRawBufferPointer) -> Transfer {
         unsafe socket?.write(buffer) ?? .closed
+    }
+
+    /// The PROXY header said this; what follows is the client's.
+    func take(_ statement: ProxyHeader.Statement) {
+        announced = AnnouncedClient(statement)
+        proxyHeaderDeadline = nil
+    }
+
+    /// When what the peer has not taken is given up.
+    var outputDeadline: UInt64 {
+        HTTPLimits.answerPace.deadline(start: outputSince, bytes: outputStart)
+    }
+
+    /// Looks at what waits in the socket without taking it.
+    func peek(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        unsafe socket?.peek(into: buffer) ?? .closed
     }
 
     func shutdownWriting() { socket?.shutdownWriting() }

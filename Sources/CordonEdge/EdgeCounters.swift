@@ -4,6 +4,7 @@ internal import Telemetry
 /// Something that is counted beside the fates of hits.
 package enum EdgeEvent: Int, CaseIterable, Sendable {
     case connectionsAccepted, connectionsRefused, acceptFailures, connectionsTimedOut
+    case proxyHeadersMalformed
     case requests, hitRequests, hitHeads
     case userAgentsClassified, userAgentsOverflowed, keysMissing, batchesFull
 }
@@ -113,6 +114,7 @@ extension EdgeEvent {
         case .connectionsRefused: "cordon_edge_connections_refused_total"
         case .acceptFailures: "cordon_edge_accept_failures_total"
         case .connectionsTimedOut: "cordon_edge_connections_timed_out_total"
+        case .proxyHeadersMalformed: "cordon_edge_proxy_headers_malformed_total"
         case .requests: "cordon_edge_requests_total"
         case .hitRequests: "cordon_edge_hit_requests_total"
         case .hitHeads: "cordon_edge_hit_heads_total"
@@ -129,6 +131,8 @@ extension EdgeEvent {
         case .connectionsRefused: "Connections closed at once because of the bound on them."
         case .acceptFailures: "Times that the system had no descriptor or memory for a connection."
         case .connectionsTimedOut: "Connections closed because their client was too slow or silent."
+        case .proxyHeadersMalformed:
+            "Connections of trusted proxies closed because of their PROXY header: none, malformed, or cut off."
         case .requests: "Requests whose head was read."
         case .hitRequests: "GET requests for the pixel."
         case .hitHeads: "HEAD requests for the pixel: answered, not counted as hits."

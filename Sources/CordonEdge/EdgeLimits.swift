@@ -16,8 +16,8 @@ package enum EdgeLimits {
     static let relaxedMilliseconds: UInt64 = 50
     /// User agents that one loop classifies in a second; beyond it they count as `Other`.
     static let classificationsPerSecondMax = 10_000
-    /// From a short write to the end of the answer, in milliseconds.
-    static let writeMillisecondsMax: UInt64 = 20_000
+    /// From the start of a connection to the end of its PROXY header, in milliseconds; proxies send it at once.
+    static let proxyHeaderMillisecondsMax: UInt64 = 5_000
     /// How long a drain waits for requests that have begun and for slow readers, in milliseconds.
     static let drainMillisecondsMax: UInt64 = 10_000
     /// Hops of a forwarding chain that are looked at; a longer chain is malformed.

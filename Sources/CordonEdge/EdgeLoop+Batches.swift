@@ -150,6 +150,13 @@ extension EdgeLoop {
         if let drainDeadline, now >= drainDeadline, connection.answerCount == 0 {
             return close(connection)
         }
+        if let deadline = connection.proxyHeaderDeadline {
+            if now >= deadline {
+                counters.events[EdgeEvent.connectionsTimedOut.rawValue] += 1
+                close(connection)
+            }
+            return
+        }
         if connection.hasOutput {
             if now >= connection.outputDeadline {
                 counters.events[EdgeEvent.connectionsTimedOut.rawValue] += 1

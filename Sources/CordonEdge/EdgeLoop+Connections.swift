@@ -37,7 +37,9 @@ extension EdgeLoop {
         let peer = accepted.peer
         let socket = accepted.take()
         let descriptor = socket.descriptor
-        connection.open(socket, peer: peer, listener: listener, at: now)
+        connection.open(
+            socket, peer: peer, listener: listener,
+            wantsProxyHeader: resolvers[listener].wantsProxyHeader(from: peer), at: now)
         openCount += 1
         do throws(NetworkError) {
             try epoll.add(descriptor, token: connection.token, writing: true)
@@ -70,6 +72,7 @@ extension EdgeLoop {
     func serve(_ connection: EdgeConnection) {
         guard connection.isOpen else { return }
         if connection.lingersUntil != nil { return linger(connection) }
+        if connection.proxyHeaderDeadline != nil, !readProxyHeader(connection) { return }
         while true {
             if connection.hasOutput, !writePending(connection) { return }
             readRequests(connection)
@@ -80,6 +83,44 @@ extension EdgeLoop {
             guard wasFull, connection.hasRoomForAnswer else { break }
         }
         rest(connection)
+    }
+
+    /// Reads the PROXY header, if it is whole; false when it is not, or the connection was closed.
+    ///
+    /// The header is looked at in the socket and only its own bytes are taken, so that whoever reads next (TLS, HTTP)
+    /// finds the client's first byte.
+    private func readProxyHeader(_ connection: EdgeConnection) -> Bool {
+        unsafe withUnsafeTemporaryAllocation(
+            byteCount: ProxyHeader.bytesMax, alignment: 1
+        ) { buffer in
+            let seen = unsafe connection.peek(into: buffer)
+            switch seen {
+            case .wouldBlock:
+                if drainDeadline != nil { close(connection) }
+                return false
+            case .closed:
+                close(connection)
+                return false
+            case .bytes(let count):
+                let bytes = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<count])
+                let reading = unsafe bytes.withMemoryRebound(to: UInt8.self) {
+                    unsafe ProxyHeader.read($0.span)
+                }
+                switch reading {
+                case .header(let byteCount, let statement):
+                    // They were just seen, so they are there.
+                    _ = unsafe connection.read(
+                        into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<byteCount]))
+                    connection.take(statement)
+                    return true
+                case .needMore where !connection.hasPeerShut && drainDeadline == nil: return false
+                case .needMore, .malformed:
+                    counters.events[EdgeEvent.proxyHeadersMalformed.rawValue] += 1
+                    close(connection)
+                    return false
+                }
+            }
+        }
     }
 
     /// Nothing more can be done now: gives back memory, and closes what has ended.
@@ -224,7 +265,7 @@ extension EdgeLoop {
         if written < count {
             connection.output.append(contentsOf: output[written...])
             connection.outputStart = 0
-            connection.outputDeadline = now + EdgeLimits.writeMillisecondsMax
+            connection.outputSince = now
         }
         return true
     }

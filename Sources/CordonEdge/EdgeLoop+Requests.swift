@@ -43,7 +43,7 @@ extension EdgeLoop {
     ) {
         counters.events[EdgeEvent.hitRequests.rawValue] += 1
         let client = resolvers[connection.listener].resolve(
-            peer: connection.peer, head: head, bytes: bytes)
+            peer: connection.peer, announced: connection.announced, head: head, bytes: bytes)
         counters.addresses[Int(client.provenance.rawValue)] += 1
         let decided = transform.decide(head, bytes, client, context)
         let policy = decided.decision.policy

@@ -207,6 +207,7 @@ final class LoopShared: Sendable {
         guard index < connections.count, connections[index].token == token else { return }
         let connection = connections[index]
         if !readiness.isDisjoint(with: [.read, .ended]) { connection.isReadable = true }
+        if readiness.contains(.ended) { connection.hasPeerShut = true }
         serve(connection)
     }
 }

@@ -159,8 +159,17 @@ extension Socket {
 
     /// Reads what is there, at most `buffer.count` bytes.
     package func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        unsafe receive(into: buffer, flags: 0)
+    }
+
+    /// Reads what is there, at most `buffer.count` bytes, and leaves it in the socket (`MSG_PEEK`).
+    package func peek(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        unsafe receive(into: buffer, flags: Int32(MSG_PEEK))
+    }
+
+    private func receive(into buffer: UnsafeMutableRawBufferPointer, flags: Int32) -> Transfer {
         while true {
-            let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, flags)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .closed }
             switch errno {

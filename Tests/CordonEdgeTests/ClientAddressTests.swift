@@ -101,6 +101,12 @@ private struct Case: CustomTestStringConvertible, Sendable {
             ["CloudFront-Viewer-Address: 46.4.1.2:1", "CloudFront-Viewer-Address: 8.8.8.8:1"],
             .malformed),
         Case(.cloudFrontViewerAddress, ["X-Forwarded-For: 46.4.1.2"], .missing),
+        Case(
+            .cloudFrontViewerAddress, ["CloudFront-Viewer-Address: 10.0.0.7:4711"], .allTrusted),
+        Case(.proxyProtocol, ["X-Forwarded-For: 46.4.1.2"], .missing),
+        Case(
+            .proxyProtocol, from: "46.4.9.9", ["X-Forwarded-For: 8.8.8.8"], .untrustedPeer,
+            "46.4.9.9"),
     ]
 }
 
@@ -146,7 +152,8 @@ private struct Case: CustomTestStringConvertible, Sendable {
         var machine = ConnectionMachine(at: 0)
         #expect(machine.step(bytes.span, at: 0) == .request)
         let peer = Sensitive(try #require(IPAddress(peer)))
-        let client = resolver.resolve(peer: peer, head: machine.head, bytes: bytes.span)
+        let client = resolver.resolve(
+            peer: peer, announced: AnnouncedClient(), head: machine.head, bytes: bytes.span)
         return (client.provenance, client.address.inspect(with: Reveal()))
     }
 }

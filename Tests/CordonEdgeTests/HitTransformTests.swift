@@ -23,7 +23,8 @@ import Testing
             var machine = ConnectionMachine(at: 0)
             guard machine.step(bytes.span, at: 0) == .request else { continue }
             let peer = Sensitive(IPAddress(ipv4: 0x7F00_0001))
-            let client = resolver.resolve(peer: peer, head: machine.head, bytes: bytes.span)
+            let client = resolver.resolve(
+                peer: peer, announced: AnnouncedClient(), head: machine.head, bytes: bytes.span)
             let decided = transform.decide(machine.head, bytes.span, client, context)
             guard decided.fate == nil else { continue }
             batch.open(context, ticket: 1, generation: 0, at: 0)
