@@ -122,7 +122,7 @@ package struct ClientAddressResolver: Sendable {
         func apply(_ value: IPAddress) -> IPAddress { value }
     }
 
-    private func isTrusted(_ address: IPAddress) -> Bool {
+    func isTrusted(_ address: IPAddress) -> Bool {
         let address = address.unmapped
         for index in trusted.indices where trusted[index].contains(address) { return true }
         return false

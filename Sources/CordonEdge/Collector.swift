@@ -190,6 +190,9 @@ extension Collector {
         for _ in 0..<loopCount { shared.append(try LoopShared(context: context)) }
         let all = shared
         let metrics: @Sendable () -> String = { Self.page(all, committers) }
+        let limits = regions.map {
+            AddressLimits($0.collector.limits, at: SystemClock.monotonicMilliseconds())
+        }
         var loops: [EdgeLoop] = []
         for number in 0..<loopCount {
             loops.append(
@@ -197,6 +200,7 @@ extension Collector {
                     number: number, shared: shared[number], committers: committers,
                     isRelaxed: regions.map { $0.collector.durability == .relaxed },
                     resolvers: regions.map { ClientAddressResolver($0.collector) },
+                    limits: limits,
                     listeners: listeners[number], context: context, logger: logger, metrics: metrics
                 ))
         }
@@ -225,7 +229,10 @@ extension Collector {
         let keeper = try Keeper()
         let keeperThread = ThreadBox(
             try SystemThread(name: "edge-keys") { [weak self] in
-                while keeper.waitsOn() { self?.renewKeys() }
+                while keeper.waitsOn() {
+                    self?.renewKeys()
+                    for limits in limits { limits.renew(at: SystemClock.monotonicMilliseconds()) }
+                }
             })
         state.withLock { state in
             precondition(!state.isStarted, "a collector starts once")

@@ -15,6 +15,8 @@ internal import LinuxIO
     private(set) var announced = AnnouncedClient()
     /// The region that it listens for.
     private(set) var listener = 0
+    /// Where its address is counted; nil for a trusted proxy, or where there was no room.
+    var limitSlot: AddressLimits.Slot?
     var machine = ConnectionMachine(at: 0)
 
     // SAFETY: of `inputBytesMax` bytes, from the loop's pool; `inputStart...inputEnd` lies within.

@@ -4,7 +4,7 @@ internal import Telemetry
 /// Something that is counted beside the fates of hits.
 package enum EdgeEvent: Int, CaseIterable, Sendable {
     case connectionsAccepted, connectionsRefused, acceptFailures, connectionsTimedOut
-    case proxyHeadersMalformed
+    case proxyHeadersMalformed, connectionsLimited, connectionsUncounted, requestsLimited
     case requests, hitRequests, hitHeads
     case userAgentsClassified, userAgentsOverflowed, keysMissing, batchesFull
 }
@@ -115,6 +115,9 @@ extension EdgeEvent {
         case .acceptFailures: "cordon_edge_accept_failures_total"
         case .connectionsTimedOut: "cordon_edge_connections_timed_out_total"
         case .proxyHeadersMalformed: "cordon_edge_proxy_headers_malformed_total"
+        case .connectionsLimited: "cordon_edge_connections_limited_total"
+        case .connectionsUncounted: "cordon_edge_connections_uncounted_total"
+        case .requestsLimited: "cordon_edge_requests_limited_total"
         case .requests: "cordon_edge_requests_total"
         case .hitRequests: "cordon_edge_hit_requests_total"
         case .hitHeads: "cordon_edge_hit_heads_total"
@@ -133,6 +136,10 @@ extension EdgeEvent {
         case .connectionsTimedOut: "Connections closed because their client was too slow or silent."
         case .proxyHeadersMalformed:
             "Connections of trusted proxies closed because of their PROXY header: none, malformed, or cut off."
+        case .connectionsLimited: "Connections closed at once because their address has enough."
+        case .connectionsUncounted:
+            "Connections whose address is not limited because the table of addresses had no room."
+        case .requestsLimited: "Requests answered 429 because their address sends too many."
         case .requests: "Requests whose head was read."
         case .hitRequests: "GET requests for the pixel."
         case .hitHeads: "HEAD requests for the pixel: answered, not counted as hits."

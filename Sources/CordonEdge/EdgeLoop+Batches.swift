@@ -126,6 +126,7 @@ extension EdgeLoop {
     func tick() {
         nextTick = now + 1000
         transform.userAgents.refill()
+        renewLimitKeys()
         for connection in connections where connection.isOpen { expire(connection) }
     }
 

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import CordonModel
 internal import HTTP
 internal import LinuxIO
@@ -29,6 +30,11 @@ extension EdgeLoop {
             counters.events[EdgeEvent.connectionsRefused.rawValue] += 1
             return
         }
+        let admission = admit(accepted.peer, listener)
+        guard admission != .refused else {
+            counters.events[EdgeEvent.connectionsLimited.rawValue] += 1
+            return
+        }
         if free.isEmpty {
             free.append(connections.count)
             connections.append(EdgeConnection(index: connections.count))
@@ -40,6 +46,7 @@ extension EdgeLoop {
         connection.open(
             socket, peer: peer, listener: listener,
             wantsProxyHeader: resolvers[listener].wantsProxyHeader(from: peer), at: now)
+        connection.limitSlot = if case .counted(let slot) = admission { slot } else { nil }
         openCount += 1
         do throws(NetworkError) {
             try epoll.add(descriptor, token: connection.token, writing: true)
@@ -52,7 +59,40 @@ extension EdgeLoop {
         serve(connection)
     }
 
+    /// Counts a connection of `peer`, unless it is a trusted proxy.
+    private func admit(_ peer: IPAddress, _ listener: Int) -> AddressLimits.Admission {
+        if resolvers[listener].isTrusted(peer) { return .uncounted }
+        let digest = LimitDigest(key: limitKeys[listener].key).apply(peer)
+        let admission = limits[listener].open(digest, at: now)
+        if admission == .uncounted {
+            counters.events[EdgeEvent.connectionsUncounted.rawValue] += 1
+        }
+        return admission
+    }
+
+    /// Counts the connections of a listener whose key has changed under the new one.
+    func renewLimitKeys() {
+        for listener in limits.indices {
+            guard let next = limits[listener].key(ifNewerThan: limitKeys[listener].version) else {
+                continue
+            }
+            limitKeys[listener] = next
+            let digest = LimitDigest(key: next.key)
+            for connection in connections where connection.listener == listener {
+                guard let old = connection.limitSlot else { continue }
+                let moved = limits[listener].open(
+                    connection.peer.inspect(with: digest), at: now, isMove: true)
+                connection.limitSlot = if case .counted(let slot) = moved { slot } else { nil }
+                limits[listener].close(old)
+            }
+        }
+    }
+
     func close(_ connection: EdgeConnection) {
+        if let slot = connection.limitSlot {
+            limits[connection.listener].close(slot)
+            connection.limitSlot = nil
+        }
         releaseInput(connection)
         connection.close()
         free.append(connection.index)

@@ -12,6 +12,12 @@ extension EdgeLoop {
         hasNews = true
         let persistence: Persistence =
             head.keepsAlive ? (head.isVersion10 ? .keepAlive : .open) : .close
+        if let slot = connection.limitSlot,
+            !limits[connection.listener].admitsRequest(slot, at: now)
+        {
+            counters.events[EdgeEvent.requestsLimited.rawValue] += 1
+            return push(.tooManyRequests, connection, persistence, headOnly: head.method == .head)
+        }
         let route = Route(bytes, head.path)
         if head.method == .other {
             let isKnown = route != nil || Route.isAsterisk(bytes, head.path)

@@ -2,6 +2,7 @@ internal import Bytes
 internal import CordonJournal
 internal import CordonModel
 internal import CordonPolicy
+internal import Crypto
 internal import HTTP
 internal import LinuxIO
 internal import Synchronization
@@ -47,6 +48,9 @@ final class LoopShared: Sendable {
     let committers: [RegionCommitter]
     let isRelaxed: [Bool]
     let resolvers: [ClientAddressResolver]
+    /// By listener, like `resolvers`; shared with the other loops.
+    let limits: [AddressLimits]
+    var limitKeys: [(key: HMACKey, version: UInt64)]
     let metrics: @Sendable () -> String
     private let logger: Logger
 
@@ -113,7 +117,8 @@ final class LoopShared: Sendable {
 
     init(
         number: Int, shared: LoopShared, committers: [RegionCommitter], isRelaxed: [Bool],
-        resolvers: [ClientAddressResolver], listeners: [ListenerBox], context: EdgeContext,
+        resolvers: [ClientAddressResolver], limits: [AddressLimits], listeners: [ListenerBox],
+        context: EdgeContext,
         logger: Logger, metrics: @escaping @Sendable () -> String
     ) throws(NetworkError) {
         self.number = number
@@ -121,6 +126,13 @@ final class LoopShared: Sendable {
         self.committers = committers
         self.isRelaxed = isRelaxed
         self.resolvers = resolvers
+        self.limits = limits
+        limitKeys = limits.map { limits in
+            guard let first = limits.key(ifNewerThan: 0) else {
+                preconditionFailure("versions begin with 1")
+            }
+            return first
+        }
         self.listeners = listeners
         self.context = context
         self.logger = logger

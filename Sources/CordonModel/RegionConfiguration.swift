@@ -35,16 +35,32 @@ package struct RegionConfiguration: Equatable, Sendable {
         package var trustedProxies: [IPPrefix]
         package var clientAddress: ClientAddressSource
         package var durability: Durability
+        /// What one peer address may do; trusted proxies are not bound by it.
+        package var limits: AddressLimits
 
         package init(
             listen: SocketAddress, trustedProxies: [IPPrefix], clientAddress: ClientAddressSource,
-            durability: Durability
+            durability: Durability, limits: AddressLimits = AddressLimits()
         ) {
             self.listen = listen
             self.trustedProxies = trustedProxies
             self.clientAddress = clientAddress
             self.durability = durability
+            self.limits = limits
         }
+    }
+
+    /// What one peer address may do, an IPv6 address counting by its first 64 bits.
+    package struct AddressLimits: Equatable, Sendable {
+        /// Connections that are open at the same time: room for the browsers of an office or a carrier behind one address.
+        package var connectionsPerAddress = 1024
+        /// Requests in a second, and at once.
+        package var requestsPerSecondPerAddress = 1000
+
+        package static let connectionsRange = 1...60_000
+        package static let requestsPerSecondRange = 1...1_000_000
+
+        package init() {}
     }
 
     /// Where the client's address is read from, when the peer is a trusted proxy.

@@ -223,6 +223,17 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Regions/north.yaml:5:56: `x-forwarded-for` is only read from trusted proxies: name them in `trusted_proxies`"
         ),
         MistakeCase(
+            region, "client_address: x-forwarded-for", "limits: { connections_per_address: 0 }",
+            "Regions/north.yaml:5:107: expected a whole number from 1 to 60000, found `0`"),
+        MistakeCase(
+            region, "client_address: x-forwarded-for",
+            "limits: { requests_per_second_per_address: fast }",
+            "Regions/north.yaml:5:115: expected a whole number from 1 to 1000000, found `fast`"),
+        MistakeCase(
+            region, "client_address: x-forwarded-for", "limits: { connection_per_address: 5 }",
+            "Regions/north.yaml:5:82: unknown key `connection_per_address`, did you mean `connections_per_address`?"
+        ),
+        MistakeCase(
             region, "client_address: x-forwarded-for", "tls: {}",
             "Regions/north.yaml:5:72: `tls` is not supported by this version"),
         MistakeCase(

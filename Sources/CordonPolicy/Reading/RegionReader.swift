@@ -53,7 +53,7 @@ struct RegionReader {
     }
 
     private func collector(_ item: Item) -> RegionConfiguration.Collector? {
-        let keys = ["listen", "trusted_proxies", "client_address", "durability"]
+        let keys = ["listen", "trusted_proxies", "client_address", "durability", "limits"]
         guard let section = Section(item, keys: keys, later: ["tls"]) else { return nil }
         let listen = section.required("listen").flatMap(socketAddress)
         let proxies = section["trusted_proxies"].map { $0.texts()?.map(prefix) ?? [nil] } ?? []
@@ -61,17 +61,34 @@ struct RegionReader {
         let source = section["client_address"].map { $0.word(Source.self) } ?? .peer
         let durability =
             section["durability"].map { $0.word(RegionConfiguration.Durability.self) } ?? .durable
+        let limits = section["limits"].map(addressLimits) ?? RegionConfiguration.AddressLimits()
         if let source, source != .peer, proxies.isEmpty {
             section["client_address"]?.error(
                 "`\(source.rawValue)` is only read from trusted proxies: name them in `trusted_proxies`"
             )
         }
-        guard let listen, let source, let durability, !proxies.contains(where: { $0 == nil }) else {
-            return nil
-        }
+        guard let listen, let source, let durability, let limits,
+            !proxies.contains(where: { $0 == nil })
+        else { return nil }
         return .init(
             listen: listen, trustedProxies: proxies.compactMap { $0 }, clientAddress: source,
-            durability: durability)
+            durability: durability, limits: limits)
+    }
+
+    private func addressLimits(_ item: Item) -> RegionConfiguration.AddressLimits? {
+        let keys = ["connections_per_address", "requests_per_second_per_address"]
+        guard let section = Section(item, keys: keys) else { return nil }
+        typealias Limits = RegionConfiguration.AddressLimits
+        var limits = Limits()
+        if let item = section[keys[0]] {
+            guard let number = item.integer(in: Limits.connectionsRange) else { return nil }
+            limits.connectionsPerAddress = number
+        }
+        if let item = section[keys[1]] {
+            guard let number = item.integer(in: Limits.requestsPerSecondRange) else { return nil }
+            limits.requestsPerSecondPerAddress = number
+        }
+        return limits
     }
 
     private func socketAddress(_ item: Item) -> RegionConfiguration.SocketAddress? {
