@@ -118,8 +118,10 @@ let package = Package(
             "CordonCLI",
             [
                 "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "Engine", "GeoTables",
-                "UserAgents", "HTTP", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
-                "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog", "CordonQuery",
+                "UserAgents", "HTTP", "Consent", "Iceberg", "CordonModel", "CordonKeys",
+                "CordonPolicy",
+                "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
+                "CordonQuery",
                 "CordonSubjects", "WorldTraffic", "CordonServer",
             ]),
         .executableTarget(
