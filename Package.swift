@@ -38,6 +38,7 @@ let package = Package(
         .target(name: "CLinux"),
         .target(name: "CADBC"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSSL", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
@@ -53,6 +54,7 @@ let package = Package(
 
         // base
         target("Crypto", ["COpenSSL", "Bytes"]),
+        target("TLS", ["CSSL", "Bytes", "LinuxIO", "Crypto"]),
         target("SQLite", ["CSQLite", "Bytes"]),
         target("Engine", ["CADBC", "CLinux", "Bytes", "LinuxIO"]),
         target("GeoTables", ["CMaxMindDB", "Bytes", "LinuxIO", "Crypto"]),
@@ -79,7 +81,7 @@ let package = Package(
         target(
             "CordonEdge",
             [
-                "Bytes", "LinuxIO", "Telemetry", "Crypto", "GeoTables", "UserAgents", "HTTP",
+                "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "GeoTables", "UserAgents", "HTTP",
                 "Consent",
                 "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
             ]),
@@ -109,7 +111,7 @@ let package = Package(
         target(
             "CordonServer",
             [
-                "Bytes", "LinuxIO", "Telemetry", "Crypto", "SQLite", "Engine", "GeoTables",
+                "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "SQLite", "Engine", "GeoTables",
                 "UserAgents", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery", "CordonSubjects",
@@ -117,9 +119,8 @@ let package = Package(
         target(
             "CordonCLI",
             [
-                "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "Engine", "GeoTables",
-                "UserAgents", "HTTP", "Consent", "Iceberg", "CordonModel", "CordonKeys",
-                "CordonPolicy",
+                "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine", "GeoTables",
+                "UserAgents", "HTTP", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery",
                 "CordonSubjects", "WorldTraffic", "CordonServer",
@@ -137,6 +138,7 @@ let package = Package(
         tests("LinuxIO"),
         tests("Telemetry"),
         tests("Crypto"),
+        tests("TLS"),
         tests("SQLite"),
         tests("Engine"),
         tests("GeoTables"),

@@ -1,6 +1,8 @@
 import CordonModel
 import CordonPolicy
+import CordonServer
 import LinuxIO
+import TLS
 
 extension Command {
     static let check = Command(
@@ -8,10 +10,9 @@ extension Command {
         summary: "validate regions, policies, atlas and cases; lint",
         example: "cordon check --project my-project"
     ) { arguments, console in
-        let loaded: Result<ProjectConfiguration, ConfigurationErrors>
+        let loaded: Result<CheckedProject, ConfigurationErrors>
         do throws(ConfigurationErrors) {
-            let layout = CordonCLI.project(arguments)
-            loaded = .success(try ProjectConfiguration.load(layout, now: CordonCLI.today))
+            loaded = .success(try CheckedProject(CordonCLI.project(arguments)))
         } catch {
             loaded = .failure(error)
         }
@@ -38,11 +39,12 @@ extension Command {
     }
 
     private static func report(
-        _ project: ProjectConfiguration, _ arguments: Arguments, _ console: Console
+        _ checked: CheckedProject, _ arguments: Arguments, _ console: Console
     ) throws {
-        for warning in project.warnings { console.note("warning: \(warning.description)") }
+        let project = checked.project
+        for warning in checked.warnings { console.note("warning: \(warning.description)") }
         if arguments.wantsJSON {
-            try console.print(json: CheckReport(project))
+            try console.print(json: CheckReport(checked))
         } else {
             let regions = count(project.regions.count, "region")
             let policies = count(project.ruleSet.policies.count, "policy", "policies")
@@ -52,6 +54,21 @@ extension Command {
 
     private static func count(_ number: Int, _ noun: String, _ plural: String? = nil) -> String {
         "\(number) \(number == 1 ? noun : plural ?? noun + "s")"
+    }
+}
+
+/// A configuration without mistakes, in its files and in the certificates that they name.
+private struct CheckedProject {
+    let project: ProjectConfiguration
+    let warnings: [ConfigurationProblem]
+
+    init(_ layout: ProjectLayout) throws(ConfigurationErrors) {
+        let now = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
+        project = try ProjectConfiguration.load(layout, now: Day(now))
+        let certificates = CollectorCertificates(
+            project.regions, now: now, tickets: TicketKeys(at: 0))
+        _ = try certificates.usable()
+        warnings = (project.warnings + certificates.warnings).sorted()
     }
 }
 
@@ -83,13 +100,14 @@ private struct CheckReport: Encodable {
         case ruleSet = "rule_set"
     }
 
-    init(_ project: ProjectConfiguration) {
+    init(_ checked: CheckedProject) {
+        let project = checked.project
         ok = true
         regions = project.regions.map(\.name)
         policies = project.ruleSet.policies.map(\.name)
         ruleSet = project.ruleSet.digest
         errors = []
-        warnings = project.warnings.map(Problem.init)
+        warnings = checked.warnings.map(Problem.init)
     }
 
     init(errors: [ConfigurationProblem], warnings: [ConfigurationProblem]) {

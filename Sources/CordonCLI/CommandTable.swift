@@ -10,7 +10,6 @@ enum CommandTable {
         .scan,
         .doctor,
         .policyExplain, .policyTest,
-        .consentDecode,
         .auditLog, .auditVerify,
         .keysList,
         .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,

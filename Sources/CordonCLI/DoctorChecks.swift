@@ -2,10 +2,12 @@ import CLinux
 import CordonKeys
 import CordonModel
 import CordonPolicy
+import CordonServer
 import Engine
 import Foundation
 import GeoTables
 import LinuxIO
+import TLS
 import UserAgents
 
 /// Looks at everything that a project needs of its machine and of its own files; changes nothing.
@@ -155,6 +157,7 @@ struct DoctorChecks {
                 ? .well("configuration", detail)
                 : .doubtful("configuration", detail, fix: "cordon check says each")
             return [finding] + configuration.regions.flatMap(region)
+                + certificates(configuration.regions)
         } catch {
             let first = error.problems.first?.description ?? ""
             return [
@@ -162,6 +165,22 @@ struct DoctorChecks {
                     "configuration", "\(error.problems.count) mistake(s), the first: \(first)",
                     fix: "cordon check says each, with file and line")
             ]
+        }
+    }
+
+    private func certificates(_ regions: [RegionConfiguration]) -> [DoctorFinding] {
+        let now = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
+        return regions.filter { $0.collector.tls != nil }.map { region in
+            let certificates = CollectorCertificates(
+                [region], now: now, tickets: TicketKeys(at: 0))
+            let check = "region \(region.name), certificate"
+            if let error = certificates.errors.first {
+                return .wrong(check, error.text, fix: "put it right, then cordon check")
+            }
+            if let warning = certificates.warnings.first {
+                return .doubtful(check, warning.text, fix: "then kill -HUP the running cordon up")
+            }
+            return .well(check, "valid until \(certificates.lastDays[region.name] ?? "")")
         }
     }
 

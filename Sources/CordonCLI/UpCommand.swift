@@ -91,7 +91,7 @@ private struct NodeRun {
         } else {
             console.table(
                 ["region", "collector"],
-                listeners.map { [$0.region, "http://\($0.address)/pixel.gif"] })
+                listeners.map { [$0.region, "\($0.scheme)://\($0.address)/pixel.gif"] })
         }
         if let readyFile {
             try File.write(

@@ -4,6 +4,7 @@ package import CordonModel
 internal import HTTP
 internal import LinuxIO
 internal import Synchronization
+package import TLS
 package import Telemetry
 
 /// Why a collector could not start.
@@ -36,12 +37,16 @@ package final class Collector: Sendable {
     private let listening: Set<String>
     private let loopCount: Int
     private let journalBytesMax: Int
+    private let handshakeMilliseconds: UInt64
+    /// Keys of the session tickets of every listener.
+    private let tickets: TicketKeys?
     private let logger: Logger
     private let clock: @Sendable () -> Timestamp
     private let state: Mutex<State>
 
     private struct State {
         var context: EdgeContext
+        var tlsContexts: [TLSContext?]
         var loops: [LoopShared] = []
         var committers: [RegionCommitter] = []
         var threads: [ThreadBox] = []
@@ -56,10 +61,13 @@ package final class Collector: Sendable {
     ///   - regions: those whose hits are kept here, in the order of the context's keys.
     ///   - listening: names of those that listen here; a hit for any of `regions` may come in at each.
     ///   - loops: threads that serve connections; one a core is right.
+    ///   - tlsContexts: for each region what its listener speaks TLS with, nil where it is plain; empty when all are.
+    ///   - tickets: what those contexts were made with; renewed here.
     ///   - journalBytesMax: bound on each journal's file; 0 leaves it to the disk.
     package init(
         regions: [RegionConfiguration], listening: Set<String>, context: EdgeContext, loops: Int,
-        journalBytesMax: Int = 0, logger: Logger
+        tlsContexts: [TLSContext?] = [], tickets: TicketKeys? = nil, journalBytesMax: Int = 0,
+        handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax, logger: Logger
     ) {
         precondition(loops > 0 && !regions.isEmpty, "a collector listens for someone")
         precondition(
@@ -68,18 +76,22 @@ package final class Collector: Sendable {
         self.listening = listening
         loopCount = loops
         self.journalBytesMax = journalBytesMax
+        self.handshakeMilliseconds = handshakeMilliseconds
+        self.tickets = tickets
         self.logger = logger
         clock = { Timestamp(microseconds: SystemClock.realtimeMicroseconds()) }
-        state = Mutex(State(context: context))
+        let tlsContexts = tlsContexts.isEmpty ? regions.map { _ in nil } : tlsContexts
+        precondition(tlsContexts.count == regions.count, "each region is plain or has its TLS")
+        state = Mutex(State(context: context, tlsContexts: tlsContexts))
     }
 
     /// Opens journals and listeners and starts the threads; when it returns, every listener accepts.
     package func start() throws(CollectorError) {
-        let context = state.withLock { $0.context }
+        let (context, tlsContexts) = state.withLock { ($0.context, $0.tlsContexts) }
         let committers = try makeCommitters()
         let (listeners, ports) = try openListeners()
         do throws(NetworkError) {
-            try launch(context, committers, listeners, ports)
+            try launch(context, tlsContexts, committers, listeners, ports)
         } catch {
             throw .system(operation: error.operation, errorNumber: error.code)
         }
@@ -106,6 +118,15 @@ package final class Collector: Sendable {
         state.withLock { state in
             state.context = context
             for loop in state.loops { loop.replace(context) }
+        }
+    }
+
+    /// Lets connections accepted from now on speak TLS with `tlsContexts`, one a region; those under way go on as they are.
+    package func replace(tlsContexts: [TLSContext?]) {
+        precondition(tlsContexts.count == regions.count, "each region is plain or has its TLS")
+        state.withLock { state in
+            state.tlsContexts = tlsContexts
+            for loop in state.loops { loop.replace(tlsContexts: tlsContexts) }
         }
     }
 
@@ -183,11 +204,13 @@ extension Collector {
     }
 
     private func launch(
-        _ context: EdgeContext, _ committers: [RegionCommitter], _ listeners: [[ListenerBox]],
-        _ ports: [String: UInt16]
+        _ context: EdgeContext, _ tlsContexts: [TLSContext?], _ committers: [RegionCommitter],
+        _ listeners: [[ListenerBox]], _ ports: [String: UInt16]
     ) throws(NetworkError) {
         var shared: [LoopShared] = []
-        for _ in 0..<loopCount { shared.append(try LoopShared(context: context)) }
+        for _ in 0..<loopCount {
+            shared.append(try LoopShared(context: context, tlsContexts: tlsContexts))
+        }
         let all = shared
         let metrics: @Sendable () -> String = { Self.page(all, committers) }
         let limits = regions.map {
@@ -201,8 +224,8 @@ extension Collector {
                     isRelaxed: regions.map { $0.collector.durability == .relaxed },
                     resolvers: regions.map { ClientAddressResolver($0.collector) },
                     limits: limits,
-                    listeners: listeners[number], context: context, logger: logger, metrics: metrics
-                ))
+                    listeners: listeners[number], context: context, logger: logger,
+                    handshakeMilliseconds: handshakeMilliseconds, metrics: metrics))
         }
         var committerThreads: [ThreadBox] = []
         let local = Set(regions.map(\.name))
@@ -232,6 +255,7 @@ extension Collector {
                 while keeper.waitsOn() {
                     self?.renewKeys()
                     for limits in limits { limits.renew(at: SystemClock.monotonicMilliseconds()) }
+                    self?.tickets?.rotateIfDue(at: SystemClock.monotonicMilliseconds())
                 }
             })
         state.withLock { state in

@@ -2,6 +2,7 @@ internal import Bytes
 internal import CordonModel
 internal import HTTP
 internal import LinuxIO
+internal import TLS
 
 /// One connection of a loop; reused for another when it has closed.
 @safe final class EdgeConnection {
@@ -9,6 +10,10 @@ internal import LinuxIO
     /// Grows with each use, so that events for an earlier connection are known as such.
     private(set) var generation: UInt32 = 0
     private(set) var socket: Socket?
+    /// Nil on a plain connection.
+    private(set) var tls: TLSConnection?
+    /// When the handshake must be over, in monotonic milliseconds; 0 when none is under way.
+    private(set) var handshakeDeadline: UInt64 = 0
     private(set) var peer = Sensitive(IPAddress(ipv4: 0))
     /// Until when the PROXY header must have come, in monotonic milliseconds; nil when none is awaited.
     private(set) var proxyHeaderDeadline: UInt64?
@@ -61,6 +66,8 @@ internal import LinuxIO
     var hasOutput: Bool { outputStart < output.count }
     var hasRoomForAnswer: Bool { answerCount < EdgeLimits.pipelineMax }
 
+    var isHandshaking: Bool { handshakeDeadline != 0 }
+
     func open(
         _ socket: consuming Socket, peer: IPAddress, listener: Int, wantsProxyHeader: Bool,
         at now: UInt64
@@ -86,8 +93,30 @@ internal import LinuxIO
         wasRefused = false
     }
 
+    /// Everything from here on is TLS.
+    func startTLS(_ context: TLSContext, deadline: UInt64) {
+        guard let descriptor = socket?.descriptor else { return }
+        tls = TLSConnection(context, descriptor: descriptor)
+        handshakeDeadline = deadline
+    }
+
+    /// Goes on with the handshake, or says that none is under way.
+    func shakeHands(at now: UInt64) -> TLSConnection.Progress {
+        guard isHandshaking, let tls else { return .done }
+        let progress = tls.handshake()
+        if progress == .done {
+            handshakeDeadline = 0
+            // The client's idle time begins now.
+            machine = ConnectionMachine(at: now)
+        }
+        return progress
+    }
+
     /// Closes the socket; the peer's address is forgotten.
     func close() {
+        tls?.finish()
+        tls = nil
+        handshakeDeadline = 0
         socket = nil
         peer = Sensitive(IPAddress(ipv4: 0))
         announced = AnnouncedClient()
@@ -122,11 +151,18 @@ internal import LinuxIO
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        if let tls { return unsafe tls.read(into: buffer) }
+        return unsafe socket?.read(into: buffer) ?? .closed
+    }
+
+    /// Reads what the peer sends as it is on the wire, to throw it away.
+    func readRaw(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         unsafe socket?.read(into: buffer) ?? .closed
     }
 
     func write(_ buffer: UnsafeRawBufferPointer) -> Transfer {
-        unsafe socket?.write(buffer) ?? .closed
+        if let tls { return unsafe tls.write(buffer) }
+        return unsafe socket?.write(buffer) ?? .closed
     }
 
     /// The PROXY header said this; what follows is the client's.
@@ -145,5 +181,8 @@ internal import LinuxIO
         unsafe socket?.peek(into: buffer) ?? .closed
     }
 
-    func shutdownWriting() { socket?.shutdownWriting() }
+    func shutdownWriting() {
+        tls?.finish()
+        socket?.shutdownWriting()
+    }
 }

@@ -1,4 +1,5 @@
 package import HTTP
+internal import TLS
 internal import Telemetry
 
 /// Something that is counted beside the fates of hits.
@@ -7,6 +8,42 @@ package enum EdgeEvent: Int, CaseIterable, Sendable {
     case proxyHeadersMalformed, connectionsLimited, connectionsUncounted, requestsLimited
     case requests, hitRequests, hitHeads
     case userAgentsClassified, userAgentsOverflowed, keysMissing, batchesFull
+}
+
+/// How a TLS handshake ended.
+package enum HandshakeOutcome: Int, CaseIterable, Sendable {
+    case full, resumed, timedOut
+    case closed, notTLS, version, cipher, application, clientCertificate, alert, other
+
+    init(_ failure: TLSFailure) {
+        self =
+            switch failure {
+            case .closed: .closed
+            case .notTLS: .notTLS
+            case .version: .version
+            case .cipher: .cipher
+            case .application: .application
+            case .clientCertificate: .clientCertificate
+            case .alert: .alert
+            case .other: .other
+            }
+    }
+
+    var text: String {
+        switch self {
+        case .full: "full"
+        case .resumed: "resumed"
+        case .timedOut: "timed-out"
+        case .closed: "closed"
+        case .notTLS: "not-tls"
+        case .version: "version"
+        case .cipher: "cipher"
+        case .application: "application"
+        case .clientCertificate: "client-certificate"
+        case .alert: "alert"
+        case .other: "other"
+        }
+    }
 }
 
 /// What one rule did with hits: one number a fate.
@@ -31,6 +68,8 @@ package struct EdgeCounters: Equatable, Sendable {
     package var addresses = [UInt64](repeating: 0, count: AddressProvenance.allCases.count)
     /// Answers by status, in the order of `HTTPStatus.allCases`.
     package var answers = [UInt64](repeating: 0, count: HTTPStatus.allCases.count)
+    /// TLS handshakes, by `HandshakeOutcome.rawValue`.
+    package var handshakes = [UInt64](repeating: 0, count: HandshakeOutcome.allCases.count)
     package var connectionsOpen = 0
     /// Hits that are in a batch and not yet answered.
     package var hitsPending: UInt64 = 0
@@ -39,6 +78,7 @@ package struct EdgeCounters: Equatable, Sendable {
 
     package subscript(event: EdgeEvent) -> UInt64 { events[event.rawValue] }
     package subscript(address: AddressProvenance) -> UInt64 { addresses[Int(address.rawValue)] }
+    package subscript(outcome: HandshakeOutcome) -> UInt64 { handshakes[outcome.rawValue] }
     package subscript(status: HTTPStatus) -> UInt64 {
         HTTPStatus.allCases.firstIndex(of: status).map { answers[$0] } ?? 0
     }
@@ -54,6 +94,7 @@ package struct EdgeCounters: Equatable, Sendable {
         for index in events.indices { events[index] += other.events[index] }
         for index in addresses.indices { addresses[index] += other.addresses[index] }
         for index in answers.indices { answers[index] += other.answers[index] }
+        for index in handshakes.indices { handshakes[index] += other.handshakes[index] }
         connectionsOpen += other.connectionsOpen
         hitsPending += other.hitsPending
     }
@@ -97,6 +138,13 @@ extension EdgeCounters {
         page.family("cordon_edge_answers_total", .counter, help: "Answers by status code.")
         for status in HTTPStatus.allCases where self[status] > 0 {
             page.sample("cordon_edge_answers_total", ["status": "\(status.rawValue)"], self[status])
+        }
+        page.family(
+            "cordon_edge_tls_handshakes_total", .counter,
+            help: "TLS handshakes by how they ended: full and resumed are connections.")
+        for outcome in HandshakeOutcome.allCases where self[outcome] > 0 {
+            page.sample(
+                "cordon_edge_tls_handshakes_total", ["outcome": outcome.text], self[outcome])
         }
         page.family("cordon_edge_connections", .gauge, help: "Open connections.")
         page.sample("cordon_edge_connections", connectionsOpen)

@@ -18,6 +18,8 @@ package enum EdgeLimits {
     static let classificationsPerSecondMax = 10_000
     /// From the start of a connection to the end of its PROXY header, in milliseconds; proxies send it at once.
     static let proxyHeaderMillisecondsMax: UInt64 = 5_000
+    /// From the first byte to the end of a TLS handshake, in milliseconds.
+    package static let handshakeMillisecondsMax: UInt64 = 10_000
     /// How long a drain waits for requests that have begun and for slow readers, in milliseconds.
     static let drainMillisecondsMax: UInt64 = 10_000
     /// Hops of a forwarding chain that are looked at; a longer chain is malformed.

@@ -144,6 +144,13 @@ extension EdgeLoop {
     }
 
     private func expire(_ connection: EdgeConnection) {
+        if connection.isHandshaking, connection.lingersUntil == nil,
+            connection.proxyHeaderDeadline == nil
+        {
+            guard now >= connection.handshakeDeadline || drainDeadline != nil else { return }
+            count(.timedOut)
+            return close(connection)
+        }
         if let lingersUntil = connection.lingersUntil {
             if now >= lingersUntil { close(connection) }
             return

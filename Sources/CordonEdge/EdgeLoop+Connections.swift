@@ -2,6 +2,7 @@ internal import Bytes
 internal import CordonModel
 internal import HTTP
 internal import LinuxIO
+internal import TLS
 internal import Telemetry
 
 // Connections.
@@ -47,6 +48,9 @@ extension EdgeLoop {
             socket, peer: peer, listener: listener,
             wantsProxyHeader: resolvers[listener].wantsProxyHeader(from: peer), at: now)
         connection.limitSlot = if case .counted(let slot) = admission { slot } else { nil }
+        if let context = tlsContexts[listener] {
+            connection.startTLS(context, deadline: now + handshakeMilliseconds)
+        }
         openCount += 1
         do throws(NetworkError) {
             try epoll.add(descriptor, token: connection.token, writing: true)
@@ -113,6 +117,7 @@ extension EdgeLoop {
         guard connection.isOpen else { return }
         if connection.lingersUntil != nil { return linger(connection) }
         if connection.proxyHeaderDeadline != nil, !readProxyHeader(connection) { return }
+        if connection.isHandshaking, !shakeHands(connection) { return }
         while true {
             if connection.hasOutput, !writePending(connection) { return }
             readRequests(connection)
@@ -149,7 +154,7 @@ extension EdgeLoop {
                 switch reading {
                 case .header(let byteCount, let statement):
                     // They were just seen, so they are there.
-                    _ = unsafe connection.read(
+                    _ = unsafe connection.readRaw(
                         into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<byteCount]))
                     connection.take(statement)
                     return true
@@ -161,6 +166,33 @@ extension EdgeLoop {
                 }
             }
         }
+    }
+
+    /// Goes on with the TLS handshake; false while there is nothing to read a request from.
+    private func shakeHands(_ connection: EdgeConnection) -> Bool {
+        switch connection.shakeHands(at: now) {
+        case .done:
+            count(connection.tls?.isResumed == true ? .resumed : .full)
+            return true
+        case .wouldBlock:
+            // Nothing was asked, so nobody waits for an answer.
+            if drainDeadline != nil { close(connection) }
+            return false
+        case .failed(let failure):
+            count(HandshakeOutcome(failure))
+            if failure == .closed {
+                close(connection)
+            } else {
+                // The alert must arrive: closing with unread bytes would take it back.
+                startLingering(connection)
+            }
+            return false
+        }
+    }
+
+    func count(_ outcome: HandshakeOutcome) {
+        counters.handshakes[outcome.rawValue] += 1
+        hasNews = true
     }
 
     /// Nothing more can be done now: gives back memory, and closes what has ended.
@@ -175,12 +207,16 @@ extension EdgeLoop {
         guard isFinished else { return }
         if connection.wasRefused, !connection.hasEnded {
             // Closing with unread bytes would reset the connection and take the answer away from the peer.
-            connection.shutdownWriting()
-            connection.lingersUntil = now + 1000
-            linger(connection)
+            startLingering(connection)
         } else {
             close(connection)
         }
+    }
+
+    private func startLingering(_ connection: EdgeConnection) {
+        connection.shutdownWriting()
+        connection.lingersUntil = now + 1000
+        linger(connection)
     }
 
     private func linger(_ connection: EdgeConnection) {
@@ -190,7 +226,7 @@ extension EdgeLoop {
             rounds += 1
             let room = unsafe UnsafeMutableRawBufferPointer(
                 start: input, count: EdgeLimits.inputBytesMax)
-            let result = unsafe connection.read(into: room)
+            let result = unsafe connection.readRaw(into: room)
             switch result {
             case .bytes: continue
             case .wouldBlock:

@@ -6,6 +6,7 @@ internal import Crypto
 internal import HTTP
 internal import LinuxIO
 internal import Synchronization
+internal import TLS
 internal import Telemetry
 
 /// What a loop shares with the rest of its collector.
@@ -15,13 +16,23 @@ final class LoopShared: Sendable {
     let context: Mutex<EdgeContext>
     /// Grows with each new context.
     let contextVersion = Atomic<UInt64>(0)
+    /// For each region of the collector what its listener speaks TLS with; nil where it is plain.
+    let tlsContexts: Mutex<[TLSContext?]>
+    let tlsVersion = Atomic<UInt64>(0)
     let isDraining = Atomic<Bool>(false)
     /// As of the end of the loop's last round.
     let counters = Mutex(EdgeCounters())
 
-    init(context: EdgeContext) throws(NetworkError) {
+    init(context: EdgeContext, tlsContexts: [TLSContext?]) throws(NetworkError) {
         signal = try LoopSignal()
         self.context = Mutex(context)
+        self.tlsContexts = Mutex(tlsContexts)
+    }
+
+    func replace(tlsContexts next: [TLSContext?]) {
+        tlsContexts.withLock { $0 = next }
+        tlsVersion.wrappingAdd(1, ordering: .releasing)
+        signal.wake()
     }
 
     func replace(_ next: EdgeContext) {
@@ -63,6 +74,10 @@ final class LoopShared: Sendable {
 
     var context: EdgeContext
     var contextVersion: UInt64 = 0
+    /// What new connections speak TLS with, by region; those under way keep theirs.
+    var tlsContexts: [TLSContext?]
+    private var tlsVersion: UInt64 = 0
+    let handshakeMilliseconds: UInt64
     let transform: HitTransform
     var lanes: [Lane]
     var responses = ResponseTable()
@@ -118,8 +133,8 @@ final class LoopShared: Sendable {
     init(
         number: Int, shared: LoopShared, committers: [RegionCommitter], isRelaxed: [Bool],
         resolvers: [ClientAddressResolver], limits: [AddressLimits], listeners: [ListenerBox],
-        context: EdgeContext,
-        logger: Logger, metrics: @escaping @Sendable () -> String
+        context: EdgeContext, logger: Logger, handshakeMilliseconds: UInt64,
+        metrics: @escaping @Sendable () -> String
     ) throws(NetworkError) {
         self.number = number
         self.shared = shared
@@ -135,6 +150,8 @@ final class LoopShared: Sendable {
         }
         self.listeners = listeners
         self.context = context
+        tlsContexts = shared.tlsContexts.withLock { $0 }
+        self.handshakeMilliseconds = handshakeMilliseconds
         self.logger = logger
         self.metrics = metrics
         epoll = try Epoll(eventsMax: 1024)
@@ -176,12 +193,20 @@ final class LoopShared: Sendable {
             if acceptIsDue { for index in listeners.indices { accept(index) } }
             takeAnswers()
             takeContext()
+            takeTLSContexts()
             if drainDeadline == nil, shared.isDraining.load(ordering: .acquiring) { beginDrain() }
             if now >= nextTick { tick() }
             submitBatches()
             if now >= nextPublication { publish() }
         }
         publish()
+    }
+
+    private func takeTLSContexts() {
+        let version = shared.tlsVersion.load(ordering: .acquiring)
+        guard version != tlsVersion else { return }
+        tlsContexts = shared.tlsContexts.withLock { $0 }
+        tlsVersion = version
     }
 
     private var isDone: Bool {
@@ -218,7 +243,10 @@ final class LoopShared: Sendable {
         let index = Int(truncatingIfNeeded: token & 0xFFFF_FFFF)
         guard index < connections.count, connections[index].token == token else { return }
         let connection = connections[index]
-        if !readiness.isDisjoint(with: [.read, .ended]) { connection.isReadable = true }
+        // TLS may have waited for room to write before it could read on.
+        if !readiness.isDisjoint(with: [.read, .ended]) || connection.tls != nil {
+            connection.isReadable = true
+        }
         if readiness.contains(.ended) { connection.hasPeerShut = true }
         serve(connection)
     }

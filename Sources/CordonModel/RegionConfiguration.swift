@@ -37,16 +37,63 @@ package struct RegionConfiguration: Equatable, Sendable {
         package var durability: Durability
         /// What one peer address may do; trusted proxies are not bound by it.
         package var limits: AddressLimits
+        /// Nil when the listener speaks plain HTTP.
+        package var tls: TLS?
 
         package init(
             listen: SocketAddress, trustedProxies: [IPPrefix], clientAddress: ClientAddressSource,
-            durability: Durability, limits: AddressLimits = AddressLimits()
+            durability: Durability, limits: AddressLimits = AddressLimits(), tls: TLS? = nil
         ) {
             self.listen = listen
             self.trustedProxies = trustedProxies
             self.clientAddress = clientAddress
             self.durability = durability
             self.limits = limits
+            self.tls = tls
+        }
+    }
+
+    /// What a listener speaks TLS with.
+    package struct TLS: Equatable, Sendable {
+        /// The server's certificate and its intermediates, PEM.
+        package var certificate: NamedFile
+        package var key: NamedFile
+        /// Who issues the certificates that clients must show; nil when none is asked for.
+        package var clientAuthorities: NamedFile?
+        package var minimum: MinimumVersion
+
+        package init(
+            certificate: NamedFile, key: NamedFile, clientAuthorities: NamedFile?,
+            minimum: MinimumVersion
+        ) {
+            self.certificate = certificate
+            self.key = key
+            self.clientAuthorities = clientAuthorities
+            self.minimum = minimum
+        }
+
+        /// Oldest version of TLS that is spoken.
+        package enum MinimumVersion: String, CaseIterable, Sendable {
+            case tls12 = "1.2"
+            case tls13 = "1.3"
+        }
+    }
+
+    /// A file that the region's file names, and where it does.
+    package struct NamedFile: Equatable, Sendable {
+        /// Absolute.
+        package var path: String
+        /// As it is written.
+        package var text: String
+        /// Counted from 1.
+        package var line: Int
+        package var column: Int
+
+        package init(path: String, text: String, line: Int, column: Int) {
+            self.path = path
+            self.text = text
+            self.line = line
+            self.column = column
         }
     }
 

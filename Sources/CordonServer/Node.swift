@@ -6,7 +6,9 @@ import CordonPolicy
 import Crypto
 import Dispatch
 import GeoTables
+import LinuxIO
 import Synchronization
+import TLS
 package import Telemetry
 import UserAgents
 
@@ -34,6 +36,8 @@ package final class Node: Sendable {
         package let region: String
         package let address: String
         package let port: UInt16
+        /// `http`, or `https` where the region has a certificate.
+        package let scheme: String
     }
 
     /// How often the loss ledger is written to the audit log, in seconds.
@@ -46,6 +50,7 @@ package final class Node: Sendable {
     /// Names of the regions that listen here.
     private let listening: [String]
     private let collector: Collector
+    private let tickets: TicketKeys
     private let logs: [AuditLog]
     private let workers = Mutex<[Worker]>([])
 
@@ -72,9 +77,28 @@ package final class Node: Sendable {
         let context = try EdgeContext(
             ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
             userAgents: UserAgentRules.loadInstalled(), keys: keys, today: today)
+        tickets = TicketKeys(at: SystemClock.monotonicMilliseconds())
+        let contexts = try Self.tlsContexts(local, listening, clock.now(), tickets, logger)
         collector = Collector(
             regions: Self.withPorts(local, options), listening: Set(listening), context: context,
-            loops: options.loopCount, logger: logger)
+            loops: options.loopCount, tlsContexts: contexts, tickets: tickets, logger: logger)
+    }
+
+    /// What each region's listener speaks TLS with; certificates of regions that do not listen here are not looked at.
+    private static func tlsContexts(
+        _ regions: [RegionConfiguration], _ listening: [String], _ now: Timestamp,
+        _ tickets: TicketKeys, _ logger: Logger
+    ) throws -> [TLSContext?] {
+        let own = regions.map { region in
+            var region = region
+            if !listening.contains(region.name) { region.collector.tls = nil }
+            return region
+        }
+        let certificates = CollectorCertificates(own, now: now, tickets: tickets)
+        for warning in certificates.warnings {
+            logger.warning("certificate", ["tls.warning": .text(warning.description)])
+        }
+        return try certificates.usable()
     }
 
     /// Names of the regions that listen here.
@@ -122,7 +146,9 @@ package final class Node: Sendable {
             guard let port = ports[region.name] else { return nil }
             var listen = region.collector.listen
             listen.port = port
-            return Listener(region: region.name, address: listen.text, port: listen.port)
+            return Listener(
+                region: region.name, address: listen.text, port: listen.port,
+                scheme: region.collector.tls == nil ? "http" : "https")
         }
     }
 
@@ -141,6 +167,8 @@ package final class Node: Sendable {
             let context = try EdgeContext(
                 ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
                 userAgents: UserAgentRules.loadInstalled(), keys: keys, today: today)
+            let contexts = try Self.tlsContexts(
+                configuration.regions, listening, clock.now(), tickets, logger)
             try tell(
                 "rules.loaded",
                 [
@@ -148,6 +176,7 @@ package final class Node: Sendable {
                     "geo_build": .text(context.geoTable.build),
                 ])
             collector.replace(context)
+            collector.replace(tlsContexts: contexts)
             logger.info(
                 "project reloaded", ["policy.rule_set": .text(configuration.ruleSet.digest)])
         }

@@ -6,6 +6,7 @@ import CordonPolicy
 import Foundation
 import GeoTables
 import LinuxIO
+import TLS
 import Telemetry
 import TestSupport
 import UserAgents
@@ -47,7 +48,8 @@ final class EdgeFixture {
     }
 
     init(
-        loops: Int = 2, journalBytesMax: Int = 0,
+        loops: Int = 2, journalBytesMax: Int = 0, tls: TLSContext? = nil,
+        handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax,
         configure: (inout RegionConfiguration.Collector) -> Void = { _ in }
     ) throws {
         directory = try TemporaryDirectory()
@@ -85,7 +87,8 @@ final class EdgeFixture {
             today: today)
         collector = Collector(
             regions: regions, listening: Set(regions.map(\.name)), context: context, loops: loops,
-            journalBytesMax: journalBytesMax,
+            tlsContexts: regions.map { _ in tls }, journalBytesMax: journalBytesMax,
+            handshakeMilliseconds: handshakeMilliseconds,
             logger: Logger(level: .trace, format: .json, sink: log))
         try collector.start()
     }

@@ -235,7 +235,15 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
         ),
         MistakeCase(
             region, "client_address: x-forwarded-for", "tls: {}",
-            "Regions/north.yaml:5:72: `tls` is not supported by this version"),
+            "Regions/north.yaml:5:77: key `certificate` is missing",
+            "Regions/north.yaml:5:77: key `key` is missing"),
+        MistakeCase(
+            region, "client_address: x-forwarded-for",
+            "tls: { certificate: ../a.crt, key: a.key, client_ca: [b], minimum: 1.1, ciphers: x }",
+            "Regions/north.yaml:5:92: expected a path without `..`, found `../a.crt`",
+            "Regions/north.yaml:5:125: expected text, found a list",
+            "Regions/north.yaml:5:139: expected one of `1.2`, `1.3`, found `1.1`",
+            "Regions/north.yaml:5:144: unknown key `ciphers`"),
         MistakeCase(
             region, "node: local",
             "lake: { location: \"s3://bucket\" }\ncatalog: { store: \"postgresql://db\" }\nengine: { driver: adbc }\nkeys: { directory: ../keys }",

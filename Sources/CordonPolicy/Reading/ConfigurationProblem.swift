@@ -24,7 +24,7 @@ package struct ConfigurationErrors: Error, CustomStringConvertible, Sendable {
     /// What is allowed and yet looks wrong.
     package let warnings: [ConfigurationProblem]
 
-    init(problems: [ConfigurationProblem], warnings: [ConfigurationProblem]) {
+    package init(problems: [ConfigurationProblem], warnings: [ConfigurationProblem]) {
         self.problems = problems
         self.warnings = warnings
     }

@@ -53,8 +53,8 @@ struct RegionReader {
     }
 
     private func collector(_ item: Item) -> RegionConfiguration.Collector? {
-        let keys = ["listen", "trusted_proxies", "client_address", "durability", "limits"]
-        guard let section = Section(item, keys: keys, later: ["tls"]) else { return nil }
+        let keys = ["listen", "trusted_proxies", "client_address", "durability", "limits", "tls"]
+        guard let section = Section(item, keys: keys) else { return nil }
         let listen = section.required("listen").flatMap(socketAddress)
         let proxies = section["trusted_proxies"].map { $0.texts()?.map(prefix) ?? [nil] } ?? []
         typealias Source = RegionConfiguration.ClientAddressSource
@@ -62,6 +62,7 @@ struct RegionReader {
         let durability =
             section["durability"].map { $0.word(RegionConfiguration.Durability.self) } ?? .durable
         let limits = section["limits"].map(addressLimits) ?? RegionConfiguration.AddressLimits()
+        let tls = section["tls"].map(self.tls)
         if let source, source != .peer, proxies.isEmpty {
             section["client_address"]?.error(
                 "`\(source.rawValue)` is only read from trusted proxies: name them in `trusted_proxies`"
@@ -70,9 +71,10 @@ struct RegionReader {
         guard let listen, let source, let durability, let limits,
             !proxies.contains(where: { $0 == nil })
         else { return nil }
+        if case .some(.none) = tls { return nil }
         return .init(
             listen: listen, trustedProxies: proxies.compactMap { $0 }, clientAddress: source,
-            durability: durability, limits: limits)
+            durability: durability, limits: limits, tls: tls ?? nil)
     }
 
     private func addressLimits(_ item: Item) -> RegionConfiguration.AddressLimits? {
@@ -89,6 +91,32 @@ struct RegionReader {
             limits.requestsPerSecondPerAddress = number
         }
         return limits
+    }
+
+    private func tls(_ item: Item) -> RegionConfiguration.TLS? {
+        let keys = ["certificate", "key", "client_ca", "minimum"]
+        guard let section = Section(item, keys: keys) else { return nil }
+        let certificate = section.required("certificate").flatMap(namedFile)
+        let key = section.required("key").flatMap(namedFile)
+        let authorities = section["client_ca"].map(namedFile)
+        typealias Minimum = RegionConfiguration.TLS.MinimumVersion
+        let minimum = section["minimum"].map { $0.word(Minimum.self) } ?? .tls12
+        guard let certificate, let key, let minimum else { return nil }
+        if case .some(.none) = authorities { return nil }
+        return .init(
+            certificate: certificate, key: key, clientAuthorities: authorities ?? nil,
+            minimum: minimum)
+    }
+
+    private func namedFile(_ item: Item) -> RegionConfiguration.NamedFile? {
+        guard let text = item.text() else { return nil }
+        guard isPath(text[...]) else {
+            item.error("expected a path without `..`, found `\(text)`")
+            return nil
+        }
+        return .init(
+            path: layout.absolute(text), text: text, line: item.position.line,
+            column: item.position.column)
     }
 
     private func socketAddress(_ item: Item) -> RegionConfiguration.SocketAddress? {

@@ -86,7 +86,7 @@ import Testing
 
     @Test func `the hot path imports no Foundation`() throws {
         let hot = [
-            "Bytes", "LinuxIO", "HTTP", "Consent", "GeoTables", "CordonPolicy/Decision",
+            "Bytes", "LinuxIO", "TLS", "HTTP", "Consent", "GeoTables", "CordonPolicy/Decision",
             "CordonJournal", "CordonEdge",
         ]
         for folder in hot {
