@@ -21,6 +21,8 @@ package struct LakeError: Error, Equatable, Sendable, CustomStringConvertible {
         case unfitDataFile
         /// The journal has numbered fewer batches than the table says it has taken.
         case foreignJournal
+        /// The table was made in another folder than the one in which it is looked for.
+        case movedTable
         /// A path is outside of the table's folder.
         case foreignPath
         /// A change was asked of a lake that was opened for reading.

@@ -20,7 +20,29 @@ struct TableFiles {
     var dataDirectory: String { directory + "/data" }
 
     func metadata(_ uri: String) throws -> TableMetadata {
-        try TableMetadata(decoding: File.read(try Self.path(of: uri)))
+        let path = try Self.path(of: uri)
+        try requireOwn(path)
+        return try TableMetadata(decoding: File.read(path))
+    }
+
+    /// Throws unless the metadata file at `path` lies in this table's folder, under whatever name that was opened.
+    ///
+    /// Locations are absolute, so the catalog of a project that was moved or copied still names the old folder: reading on
+    /// would miss the files, and writing on would change the lake of the project it was copied from.
+    private func requireOwn(_ path: String) throws {
+        if path.hasPrefix(metadataDirectory + "/") { return }
+        let named = File.parent(of: path)
+        let here = try File.metadata(metadataDirectory)
+        if let there = try File.metadata(named), there.device == here?.device,
+            there.inode == here?.inode
+        {
+            return
+        }
+        throw LakeError(
+            .movedTable,
+            "the table was made in `\(File.parent(of: named))` and is looked for in `\(directory)`: a lake knows "
+                + "its place and cannot be moved or copied; put it back, or name its place in the region file"
+        )
     }
 
     func manifests(of snapshot: Snapshot) throws -> [ManifestFile] {

@@ -6,10 +6,17 @@ extension MappedFile {
     ///
     /// - Parameter copying: whether the mapping outlives changes of the file.
     static func geo(_ path: String, copying: Bool = false) throws(GeoTableError) -> MappedFile {
-        let size: Int
+        let found: File.Metadata?
+        do throws(LinuxError) { found = try File.metadata(path) } catch {
+            throw GeoTableError(error, path: path)
+        }
+        // An empty file cannot be mapped, and the system's reason would not say so.
+        guard found?.size != 0 else {
+            throw GeoTableError(.malformedSource, path: path, text: "the file is empty")
+        }
+        let size = found?.size ?? 0
         let file: MappedFile
         do throws(LinuxError) {
-            size = try File.metadata(path)?.size ?? 0
             // Sizes beyond the bound are told apart before a copy is made of them.
             file =
                 try copying && size <= GeoTableFormat.fileBytesMax

@@ -16,6 +16,42 @@ import Testing
     let fixture: LakeFixture
     init() throws { fixture = try LakeFixture() }
 
+    @Test func `a copied lake is refused and the one it was copied from stays as it was`() throws {
+        var generator = Generator()
+        try fixture.append(HitRecord.random(count: 20, &generator))
+        _ = try fixture.table().deliver(from: fixture.journal)
+        let before = try fixture.filesOnDisk()
+        let copy = fixture.directory.file("copied-lake")
+        try FileManager.default.copyItem(
+            atPath: fixture.settings.directory, toPath: copy)
+        var settings = fixture.settings
+        settings.directory = copy
+        let table = HitsTable(
+            settings, catalog: fixture.catalog, clock: SteppingClock(), audit: { _ in })
+        try fixture.append(HitRecord.random(count: 20, &generator))
+        for use in [{ _ = try table.snapshot() }, { _ = try table.deliver(from: fixture.journal) }]
+        {
+            let error = #expect(throws: LakeError.self) { try use() }
+            #expect(error?.code == .movedTable)
+            #expect(error?.detail.contains(fixture.settings.directory) == true)
+        }
+        #expect(try fixture.filesOnDisk() == before)
+    }
+
+    @Test func `a lake is the same under another name of its folder`() throws {
+        var generator = Generator()
+        try fixture.append(HitRecord.random(count: 20, &generator))
+        _ = try fixture.table().deliver(from: fixture.journal)
+        let name = fixture.directory.file("another-name")
+        try FileManager.default.createSymbolicLink(
+            atPath: name, withDestinationPath: fixture.settings.directory)
+        var settings = fixture.settings
+        settings.directory = name
+        let table = HitsTable(
+            settings, catalog: fixture.catalog, clock: SteppingClock(), audit: { _ in })
+        #expect(try table.snapshot().records == 20)
+    }
+
     @Test func `manifests hold counts for every column and bounds for no personal one`() throws {
         var generator = Generator()
         try fixture.append(HitRecord.random(count: 100, &generator))

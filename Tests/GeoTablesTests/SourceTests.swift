@@ -404,6 +404,13 @@ enum MaxMindData {
         #expect(error.text.contains("DE, not US"))
     }
 
+    @Test(arguments: GeoSourceFormat.allCases)
+    func `an empty file is said to be empty`(_ format: GeoSourceFormat) throws {
+        let error = try #require(try workshop.failure(format, ""))
+        #expect(error.code == .malformedSource)
+        #expect(error.text == "the file is empty")
+    }
+
     @Test func `a source without ranges is no table`() throws {
         #expect(try workshop.failure(.csv, "# nothing\n")?.code == .nothingToBuild)
     }
