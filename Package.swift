@@ -120,7 +120,8 @@ let package = Package(
             "CordonCLI",
             [
                 "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine", "GeoTables",
-                "UserAgents", "HTTP", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
+                "UserAgents", "HTTP", "Consent", "Iceberg", "CordonModel", "CordonKeys",
+                "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery",
                 "CordonSubjects", "WorldTraffic", "CordonServer",

@@ -113,12 +113,3 @@ extension NameList {
         return decoder.next(in: bytes) == nil
     }
 }
-
-private func hexDigit(_ unit: UInt8) -> UInt8? {
-    switch unit {
-    case 0x30...0x39: unit - 0x30
-    case 0x61...0x66: unit - 0x61 + 10
-    case 0x41...0x46: unit - 0x41 + 10
-    default: nil
-    }
-}

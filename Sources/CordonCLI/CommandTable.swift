@@ -10,6 +10,7 @@ enum CommandTable {
         .scan,
         .doctor,
         .policyExplain, .policyTest,
+        .consentDecode,
         .auditLog, .auditVerify,
         .keysList,
         .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,

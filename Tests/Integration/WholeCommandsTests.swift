@@ -39,6 +39,24 @@ import Testing
         #expect(figures.allSatisfy { $0.value > 0 })
     }
 
+    @Test func `a consent string is shown field by field, and a corrupt one ends with 1`() throws {
+        let good = try cordon.run(
+            "consent", "decode", "--json",
+            "DBACNY~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA~1YNN")
+        #expect(good.exitCode == 0, "\(good.errorOutput)")
+        #expect(good.output.contains(#""error":null"#) && good.output.contains(#""valid":true"#))
+        #expect(good.output.contains(#""OptOutSale":"N""#))
+        let text = try cordon.run("consent", "decode", "1YYN")
+        #expect(text.output.contains("us_privacy: valid") && text.output.contains("OptOutSale"))
+        let cut = try cordon.run("consent", "decode", "--json", "CPXxRfAPXxRfAAfKABENB-CgA")
+        #expect(cut.exitCode == 1)
+        #expect(cut.output.contains(#""valid":false"#))
+        let other = try cordon.run("consent", "decode", "hello")
+        #expect(other.exitCode == 1)
+        #expect(other.errorOutput.contains("begins like no consent string"))
+        #expect(!other.errorOutput.contains("hello"))
+    }
+
     @Test func `a word that is no command is answered with the nearest one`() throws {
         let result = try cordon.run("qery")
         #expect(result.exitCode == 2)
