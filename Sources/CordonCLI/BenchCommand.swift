@@ -1,4 +1,5 @@
 import Bytes
+import Consent
 import CordonEdge
 import CordonJournal
 import CordonLake
@@ -11,7 +12,8 @@ import GeoTables
 
 extension Command {
     static let bench = Command(
-        ["bench"], summary: "measure this machine: edge, geo, decision, journal, delivery, query",
+        ["bench"],
+        summary: "measure this machine: edge, geo, consent, decision, journal, delivery, query",
         usage: "[--quick] [PART]…",
         options: [
             Option(
@@ -40,7 +42,7 @@ extension Command {
 /// Runs the benchmarks of the targets on a project of its own, made in a temporary folder and removed.
 struct Bench {
     enum Part: String, CaseIterable {
-        case geo, decision, journal, edge, delivery, query
+        case geo, consent, decision, journal, edge, delivery, query
     }
 
     let isQuick: Bool
@@ -93,6 +95,13 @@ struct Bench {
                 GeoTable(mapping: layout.geoTablePath), count: isQuick ? 2000 : 1_000_000,
                 directory: folder
             ).map { ("\($0.addresses), \($0.method)", $0.nanosecondsPerLookup, "ns/lookup") }
+        case .consent:
+            ConsentBenchmark.run(count: isQuick ? 2000 : 1_000_000).flatMap {
+                [
+                    ("\($0.what), read", $0.nanosecondsFirst, "ns/string"),
+                    ("\($0.what), seen before", $0.nanosecondsAgain, "ns/string"),
+                ]
+            }
         case .decision: try measureDecision(layout)
         case .journal: try measureJournal(folder)
         case .edge: try measureEdge(layout)

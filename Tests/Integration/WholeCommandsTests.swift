@@ -35,7 +35,9 @@ import Testing
             try JSONDecoder().decode(Figure.self, from: Data($0.utf8))
         }
         #expect(
-            Set(figures.map(\.part)) == ["geo", "decision", "journal", "edge", "delivery", "query"])
+            Set(figures.map(\.part)) == [
+                "geo", "consent", "decision", "journal", "edge", "delivery", "query",
+            ])
         #expect(figures.allSatisfy { $0.value > 0 })
     }
 
