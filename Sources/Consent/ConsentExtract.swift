@@ -93,6 +93,11 @@ package struct TCFGrants: Equatable, Sendable, BitwiseCopyable {
     /// The bit of a special feature from 1 to 12.
     package static func bit(specialFeature: Int) -> UInt16 { 1 << UInt16(12 - specialFeature) }
 
+    /// Purposes that never rest on legitimate interest: storing on a device, and since TCF 2.2 profiles for advertising and
+    /// for content, made or used.
+    private static let consentOnlyPurposes =
+        bit(purpose: 1) | bit(purpose: 3) | bit(purpose: 4) | bit(purpose: 5) | bit(purpose: 6)
+
     /// What both grant.
     func met(with other: TCFGrants) -> TCFGrants {
         if updated == 0 { return other }
@@ -145,8 +150,7 @@ package struct TCFGrants: Equatable, Sendable, BitwiseCopyable {
             consented = vendorConsents & bit == 0 ? 0 : consented & ~denied & ~interestOnly[place]
             interested = vendorInterests & bit == 0 ? 0 : interested & ~denied & ~consentOnly[place]
         }
-        // Purpose 1, storing on a device, never rests on legitimate interest.
-        interested &= ~Self.bit(purpose: 1)
+        interested &= ~Self.consentOnlyPurposes
         let held =
             switch basis {
             case .consent: consented

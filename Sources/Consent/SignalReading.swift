@@ -3,12 +3,20 @@
 package enum SignalReading: Equatable, Sendable, BitwiseCopyable {
     /// The signal is not there, or says nothing about consent.
     case silent
-    /// Consent to the purposes whose bits are set.
+    /// Consent to the purposes whose bits are set, and to no other.
     case granted(UInt32)
+    /// Consent to some purposes, refusal of others, nothing about the rest; no purpose is in both.
+    case mixed(granted: UInt32, denied: UInt32)
     /// Consent to nothing.
     case denied
     /// The signal is there and cannot be understood.
     case invalid
+
+    /// Consent to some purposes and refusal of others, which wins where both are said.
+    @inlinable
+    package static func says(granted: UInt32, denied: UInt32) -> SignalReading {
+        granted | denied == 0 ? .silent : .mixed(granted: granted & ~denied, denied: denied)
+    }
 
     /// The stricter of two readings: what one of them withholds stays withheld, and a fault is kept over a
     /// grant. An outright refusal stands over a fault, because both keep nothing and the refusal says why.
@@ -19,6 +27,11 @@ package enum SignalReading: Equatable, Sendable, BitwiseCopyable {
         case (.denied, _), (_, .denied): .denied
         case (.invalid, _), (_, .invalid): .invalid
         case (.granted(let left), .granted(let right)): .granted(left & right)
+        case (.granted(let granted), .mixed(_, let denied)),
+            (.mixed(_, let denied), .granted(let granted)):
+            .granted(granted & ~denied)
+        case (.mixed(let left, let noLeft), .mixed(let right, let noRight)):
+            .says(granted: left | right, denied: noLeft | noRight)
         }
     }
 }

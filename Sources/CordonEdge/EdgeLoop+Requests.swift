@@ -51,7 +51,7 @@ extension EdgeLoop {
         let client = resolvers[connection.listener].resolve(
             peer: connection.peer, announced: connection.announced, head: head, bytes: bytes)
         counters.addresses[Int(client.provenance.rawValue)] += 1
-        let decided = transform.decide(head, bytes, client, context)
+        let decided = transform.decide(head, bytes, client, context, at: timestamp)
         let policy = decided.decision.policy
         if let fate = decided.fate {
             count(fate, policy: policy)

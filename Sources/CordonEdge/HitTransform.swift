@@ -16,12 +16,17 @@ internal import HTTP
     var identifier: [UInt8] = []
     var url: [UInt8] = []
     var text: [UInt8] = []
+    /// Reads consent strings, and remembers them while the rules stay.
+    private var consentReader: ConsentReader
+    private let consentKey: (UInt64, UInt64)
     let known = NameList(["event", "url", "userid", "ref"])
     let invalidSite = Array("invalid".utf8)
 
     init(userAgents: UserAgentCache) {
         self.userAgents = userAgents
         random = IdentifierSource(seed: SecureRandom.uint64())
+        consentKey = (SecureRandom.uint64(), SecureRandom.uint64())
+        consentReader = ConsentReader(vendors: [], key: consentKey)
         site.reserveCapacity(RequestParts.hostBytesMax)
         identifier.reserveCapacity(HTTPLimits.headBytesMax)
         url.reserveCapacity(HTTPLimits.headBytesMax)
@@ -44,7 +49,7 @@ internal import HTTP
     /// Asks the rules; reads the place from the whole address.
     func decide(
         _ head: RequestHead, _ bytes: Span<UInt8>, _ client: borrowing ClientAddress,
-        _ context: EdgeContext
+        _ context: EdgeContext, at timestamp: Timestamp
     ) -> Decided {
         let parts = RequestParts(head)
         let place =
@@ -54,7 +59,11 @@ internal import HTTP
         let rules = context.rules
         let policy = rules.policyIndex(
             place: place, siteClass: rules.siteClass(of: bytes, site))
-        let consent = rules.consent(policy: policy, parts: parts, bytes: bytes)
+        if consentReader.vendors != rules.vendors {
+            consentReader = ConsentReader(vendors: rules.vendors, key: consentKey)
+        }
+        let consent = rules.consent(
+            policy: policy, parts: parts, bytes: bytes, at: timestamp, reader: consentReader)
         var decision = rules.decision(policy: policy, consent: consent)
         if !client.provenance.isKnown {
             decision.ipv4Bits = 0

@@ -10,7 +10,7 @@ struct CanonicalForm {
     private var bytes: [UInt8] = []
 
     /// Changes when the same content would be written in another way.
-    private static let version = "cordon rule set 1"
+    private static let version = "cordon rule set 2"
 
     /// Hexadecimal SHA-256 of regions and policies, both sorted by name.
     static func digest(regions: [RegionConfiguration], policies: [CompiledPolicy]) -> String {
@@ -43,6 +43,19 @@ struct CanonicalForm {
         add("route", policy.route.region.map { [$0] } ?? [])
         add("signals", policy.consent.signals.map(\.text).sorted())
         add("purposes", policy.consent.purposes)
+        for purpose in policy.consent.purposes {
+            let meaning = policy.consent.meanings[purpose] ?? .init()
+            add(
+                "meaning",
+                [
+                    meaning.tcf.map(String.init).joined(separator: " "),
+                    meaning.specialFeatures.map(String.init).joined(separator: " "),
+                    meaning.basis.rawValue, meaning.holder.text,
+                ])
+            add("opt-outs", meaning.optOuts)
+            add("mode", meaning.mode)
+        }
+        add("max age", policy.consent.maxAgeDays.map { [String($0)] } ?? [])
         add("absent", [policy.consent.absentGrants ? "granted" : "denied"])
         add("denied", [policy.consent.denied.rawValue])
         add(policy.fields)

@@ -78,6 +78,10 @@ package struct CompiledPolicy: Equatable, Sendable {
         /// Whether silence gives every purpose.
         package var absentGrants: Bool
         package var purposes: [String]
+        /// What purposes stand for in consent strings; a purpose without an entry has the defaults.
+        package var meanings: [String: CompiledPolicy.Meaning]
+        /// Longest age of a TC string in days; nil when any age is good.
+        package var maxAgeDays: Int?
         package var denied: Denied
         package var position: FilePosition
         /// Where `when_absent` stands.
@@ -86,9 +90,13 @@ package struct CompiledPolicy: Equatable, Sendable {
         package var deniedPosition: FilePosition
 
         package init(
-            signals: [ConsentSignal], absentGrants: Bool, purposes: [String], denied: Denied,
+            signals: [ConsentSignal], absentGrants: Bool, purposes: [String],
+            meanings: [String: CompiledPolicy.Meaning] = [:], maxAgeDays: Int? = nil,
+            denied: Denied,
             position: FilePosition, absentPosition: FilePosition, deniedPosition: FilePosition
         ) {
+            self.meanings = meanings
+            self.maxAgeDays = maxAgeDays
             self.signals = signals
             self.absentGrants = absentGrants
             self.purposes = purposes
@@ -97,6 +105,46 @@ package struct CompiledPolicy: Equatable, Sendable {
             self.absentPosition = absentPosition
             self.deniedPosition = deniedPosition
         }
+    }
+
+    /// What one purpose stands for in consent strings.
+    package struct Meaning: Equatable, Sendable {
+        package enum Basis: String, CaseIterable, Sendable {
+            case consent
+            case legitimateInterest = "legitimate-interest"
+            case either
+        }
+
+        /// On whose behalf a TC string is read.
+        package enum Holder: Equatable, Sendable {
+            case anyone, publisher
+            /// An id of the Global Vendor List.
+            case vendor(UInt16)
+
+            var text: String {
+                switch self {
+                case .anyone: ""
+                case .publisher: "publisher"
+                case .vendor(let id): "\(id)"
+                }
+            }
+        }
+
+        /// Purposes of the TCF, sorted; all must be granted.
+        package var tcf: [Int] = []
+        /// Special features of the TCF, sorted; all must be opted in to.
+        package var specialFeatures: [Int] = []
+        package var basis = Basis.consent
+        package var holder = Holder.anyone
+        /// Opt-outs of United States law that end the purpose, sorted.
+        package var optOuts = Self.optOutsDefault
+        /// Signals of Google's consent mode, sorted; all must be granted.
+        package var mode: [String] = []
+
+        package init() {}
+
+        /// Whoever opts out of one of these is taken to refuse a purpose that says nothing else.
+        package static let optOutsDefault = ["sale", "sharing", "targeted-advertising"]
     }
 
     /// How each field is kept; a field without a rule is dropped.
@@ -208,6 +256,12 @@ package enum FieldName: String, CaseIterable, Comparable, Sendable {
 package enum ConsentSignal: Hashable, Sendable {
     case gpc
     case dnt
+    case tcf
+    case gpp
+    /// `us_privacy`.
+    case usp
+    /// Google's consent mode.
+    case gcm
     case parameter(String)
     case cookie(String)
 
@@ -216,6 +270,10 @@ package enum ConsentSignal: Hashable, Sendable {
         switch self {
         case .gpc: "gpc"
         case .dnt: "dnt"
+        case .tcf: "tcf"
+        case .gpp: "gpp"
+        case .usp: "usp"
+        case .gcm: "gcm"
         case .parameter(let name): "param:\(name)"
         case .cookie(let name): "cookie:\(name)"
         }

@@ -1,3 +1,6 @@
+internal import Consent
+internal import CordonModel
+
 /// What deciding one hit costs: finding the site, reading the consent signals, indexing the decision.
 package struct DecisionBenchmark: Sendable {
     package let nanosecondsPerHit: Double
@@ -16,6 +19,8 @@ package struct DecisionBenchmark: Sendable {
             ("https://pixel.example/pixel.gif?event=click", [("Sec-GPC", "1")]),
             ("https://pixel.example/pixel.gif", [("Cookie", "theme=dark; consent=granted")]),
         ].map { try SyntheticRequest(method: "GET", url: $0.0, headers: $0.1) }
+        let reader = ConsentReader(vendors: rules.vendors, key: (1, 2))
+        let now = Timestamp(microseconds: 1_800_000_000_000_000)
         var checksum = 0
         let begun = ContinuousClock.now
         for hit in 0..<hits {
@@ -23,7 +28,8 @@ package struct DecisionBenchmark: Sendable {
             let bytes = request.bytes.span
             let siteClass = rules.siteClass(of: bytes, request.parts.site(in: bytes))
             let policy = rules.policyIndex(place: hit % places.count, siteClass: siteClass)
-            let consent = rules.consent(policy: policy, parts: request.parts, bytes: bytes)
+            let consent = rules.consent(
+                policy: policy, parts: request.parts, bytes: bytes, at: now, reader: reader)
             let decision = rules.decision(policy: policy, consent: consent)
             checksum &+= Int(decision.retainDays) &+ Int(decision.outcome.rawValue)
         }

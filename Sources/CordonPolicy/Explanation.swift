@@ -74,13 +74,21 @@ extension RuleSet {
         let siteRange = request.parts.site(in: bytes)
         let site = siteRange.map { String(decoding: request.bytes[$0], as: UTF8.self) }
         let index = rules.policyIndex(place: 0, siteClass: rules.siteClass(of: bytes, siteRange))
-        let consent = rules.consent(policy: index, parts: request.parts, bytes: bytes)
+        let reader = ConsentReader(vendors: rules.vendors, key: nil)
+        // The end of the day: what was said on it counts.
+        let now = (day + 1).start
+        let consent = rules.consent(
+            policy: index, parts: request.parts, bytes: bytes, at: now, reader: reader)
         let decision = rules.decision(policy: index, consent: consent)
         let policy = policies[index]
         let signals = policy.consent.signals.map { signal in
+            let place = self.signals.firstIndex(of: signal)!
             let reading = rules.reading(
-                signal: self.signals.firstIndex(of: signal)!, parts: request.parts, bytes: bytes)
-            return self.signal(signal, reading, policy)
+                signal: place, policy: index, parts: request.parts, bytes: bytes, at: now,
+                reader: reader)
+            let extracts = rules.extracts(
+                signal: place, parts: request.parts, bytes: bytes, reader: reader)
+            return self.signal(signal, reading, policy, extracts, now)
         }
         let isKept = decision.outcome == .keep || decision.outcome == .count
         let writer = ReasonWriter(
@@ -103,13 +111,24 @@ extension RuleSet {
     }
 
     private func signal(
-        _ signal: ConsentSignal, _ reading: SignalReading, _ policy: CompiledPolicy
+        _ signal: ConsentSignal, _ reading: SignalReading, _ policy: CompiledPolicy,
+        _ extracts: [ConsentExtract], _ now: Timestamp
     ) -> Explanation.Signal {
+        let facts = StringFacts(policy: policy, now: now).text(extracts)
         let (state, detail): (String, String) =
             switch reading {
             case .silent: ("silent", "says nothing")
             case .denied: ("denied", "refuses every purpose")
             case .invalid: ("invalid", "cannot be understood")
+            case .mixed(let granted, let denied):
+                (
+                    granted == 0 ? "denied" : "granted",
+                    [
+                        granted == 0
+                            ? nil : "allows " + names(granted).joined(separator: ", "),
+                        denied == 0 ? nil : "refuses " + names(denied).joined(separator: ", "),
+                    ].compactMap(\.self).joined(separator: ", ")
+                )
             case .granted(let mask):
                 (
                     "granted",
@@ -120,13 +139,58 @@ extension RuleSet {
                                 ? "nothing" : names(mask).joined(separator: ", "))
                 )
             }
-        return .init(signal: signal.text, state: state, detail: detail)
+        return .init(
+            signal: signal.text, state: state,
+            detail: facts.isEmpty ? detail : "\(detail) (\(facts))")
     }
 
     /// The claim by which the policy has the place: its closest.
     private func claim(of policy: CompiledPolicy, at place: RulePlace) -> CompiledPolicy.Claim {
         let covering = policy.claims.filter { place.isIn($0) }
         return covering.max { $0.level < $1.level } ?? policy.claims[0]
+    }
+}
+
+/// Says in words what was read of consent strings, without anything that could tell two people apart but the day of the
+/// choice.
+private struct StringFacts {
+    let policy: CompiledPolicy
+    let now: Timestamp
+
+    func text(_ extracts: [ConsentExtract]) -> String {
+        extracts.map(text).filter { !$0.isEmpty }.joined(separator: "; ")
+    }
+
+    private func text(_ extract: ConsentExtract) -> String {
+        if extract.standing == .silent { return "a string that says nothing" }
+        if extract.standing == .invalid { return "a string that its specification does not allow" }
+        var facts: [String] = []
+        if extract.hasTCF {
+            let updated = Day(Timestamp(microseconds: Int64(extract.tcf.updated) * 100_000)).text
+            let rules = StringRules(
+                meanings: [], maxAgeDays: policy.consent.maxAgeDays ?? 0, now: now.microseconds)
+            switch rules.age(extract) {
+            case .good: facts.append("TC string of \(updated)")
+            case .tooOld:
+                facts.append(
+                    "TC string of \(updated), older than `max_age: \(policy.consent.maxAgeDays ?? 0)d`"
+                )
+            case .ahead: facts.append("TC string of \(updated), which has not come yet")
+            }
+        }
+        let optOuts = Self.words(extract.optOuts, OptOuts.names)
+        if !optOuts.isEmpty { facts.append("opted out of \(optOuts)") }
+        let granted = Self.words(extract.modeGranted, ModeSignals.names)
+        if !granted.isEmpty { facts.append("\(granted) granted") }
+        let denied = Self.words(extract.modeDenied, ModeSignals.names)
+        if !denied.isEmpty { facts.append("\(denied) denied") }
+        if facts.isEmpty { facts.append("no opt-out") }
+        return facts.joined(separator: ", ")
+    }
+
+    private static func words(_ bits: UInt8, _ names: [String]) -> String {
+        names.enumerated().filter { bits & 1 << UInt8($0.offset) != 0 }.map(\.element)
+            .joined(separator: ", ")
     }
 }
 

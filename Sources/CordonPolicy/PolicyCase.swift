@@ -7,6 +7,8 @@ package struct PolicyCase: Equatable, Sendable {
     package var position: FilePosition
     package var origin: Origin
     package var request: SyntheticRequest
+    /// The day of the hit; nil is the day of the test.
+    package var day: Day?
     package var expect: Expectation
 
     /// Where the hit comes from.
@@ -82,15 +84,24 @@ struct CaseReader {
         guard let note, let given, let expect else { return nil }
         return PolicyCase(
             note: note, position: item.position, origin: given.origin, request: given.request,
-            expect: expect)
+            day: given.day, expect: expect)
     }
 
-    private func given(_ item: Item) -> (origin: PolicyCase.Origin, request: SyntheticRequest)? {
-        let keys = ["place", "address", "method", "site", "headers", "url"]
+    private func given(
+        _ item: Item
+    ) -> (origin: PolicyCase.Origin, request: SyntheticRequest, day: Day?)? {
+        let keys = ["place", "address", "method", "site", "headers", "url", "date"]
         guard let section = Section(item, keys: keys) else { return nil }
         let origin = origin(section)
         let headers = section["headers"].map(headers) ?? []
         guard let origin, let headers else { return nil }
+        var day: Day?
+        if let item = section["date"] {
+            day = item.scalar.flatMap { Day($0) }
+            if day == nil {
+                item.error("expected a date such as `2026-11-23`, found \(item.found)")
+            }
+        }
         var url = "https://pixel.example/pixel.gif"
         if let item = section["url"] {
             guard let text = item.text() else { return nil }
@@ -102,7 +113,7 @@ struct CaseReader {
         }
         do throws(SyntheticRequest.Mistake) {
             let method = section["method"]?.scalar ?? "GET"
-            return (origin, try SyntheticRequest(method: method, url: url, headers: headers))
+            return (origin, try SyntheticRequest(method: method, url: url, headers: headers), day)
         } catch {
             item.error(error.text)
             return nil

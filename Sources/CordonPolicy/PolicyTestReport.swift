@@ -44,6 +44,7 @@ package struct PolicyTestReport: Equatable, Sendable {
                         differences: ["the case names an address, and there is no geo table"]))
                 continue
             }
+            let day = policyCase.day ?? day
             let found = ruleSet.explain(policyCase.request, at: origin, on: day)
             covered.insert(
                 .init(

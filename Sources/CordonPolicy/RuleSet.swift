@@ -16,6 +16,9 @@ package final class RuleSet: Sendable {
 
     private let parameterNames: NameList
     private let programs: [PolicyProgram]
+    private let meanings: [PurposeMeaning]
+    /// Vendors of the Global Vendor List that policies name, sorted.
+    package let vendors: [UInt16]
     private let sites: SiteClasses
 
     /// INVARIANT: the policies were checked: every name in them is resolved, one policy claims `world` for every site,
@@ -32,8 +35,15 @@ package final class RuleSet: Sendable {
         self.signals = signals
         let patterns = Set(policies.flatMap(\.sites)).subtracting([.all])
         sites = SiteClasses(patterns.sorted { $0.text < $1.text })
-        var assembler = ProgramAssembler(regions: regions, purposes: purposes, signals: signals)
+        vendors = Set(
+            policies.flatMap(\.consent.meanings.values).compactMap { meaning -> UInt16? in
+                if case .vendor(let id) = meaning.holder { id } else { nil }
+            }
+        ).sorted()
+        var assembler = ProgramAssembler(
+            regions: regions, purposes: purposes, signals: signals, vendors: vendors)
         programs = policies.enumerated().map { assembler.program($0.element, index: $0.offset) }
+        meanings = assembler.meanings
         parameterNames = NameList(assembler.parameterNames)
     }
 
@@ -52,6 +62,10 @@ package final class RuleSet: Sendable {
             switch signal {
             case .gpc: BoundRules.SignalSource.gpc
             case .dnt: BoundRules.SignalSource.dnt
+            case .tcf: BoundRules.SignalSource.tcf
+            case .gpp: BoundRules.SignalSource.gpp
+            case .usp: BoundRules.SignalSource.usp
+            case .gcm: BoundRules.SignalSource.gcm
             case .parameter(let name):
                 BoundRules.SignalSource.parameter(sourceNames.appending(name))
             case .cookie(let name): BoundRules.SignalSource.cookie(sourceNames.appending(name))
@@ -60,7 +74,8 @@ package final class RuleSet: Sendable {
         return BoundRules(
             regions: NameList(regions), policies: NameList(policies.map(\.name)),
             purposes: NameList(purposes), signals: NameList(signals.map(\.text)),
-            parameterNames: parameterNames, programs: programs, sources: sources,
+            parameterNames: parameterNames, programs: programs, meanings: meanings,
+            vendors: vendors, sources: sources,
             sourceNames: sourceNames, sites: sites, placeCount: places.count, table: table)
     }
 
@@ -158,10 +173,14 @@ private struct ProgramAssembler {
     let regions: [String]
     let purposes: [String]
     let signals: [ConsentSignal]
+    let vendors: [UInt16]
+    /// Each policy's runs of meanings one after the other.
+    var meanings: [PurposeMeaning] = []
     /// Each policy's runs of names one after the other.
     var parameterNames: [String] = []
 
-    init(regions: [String], purposes: [String], signals: [ConsentSignal]) {
+    init(regions: [String], purposes: [String], signals: [ConsentSignal], vendors: [UInt16]) {
+        self.vendors = vendors
         self.regions = regions
         self.purposes = purposes
         self.signals = signals
@@ -178,6 +197,10 @@ private struct ProgramAssembler {
         }
         program.purposes = mask(policy.consent.purposes)
         program.absentGrants = policy.consent.absentGrants
+        program.maxAgeDays = policy.consent.maxAgeDays ?? 0
+        program.meaningsStart = meanings.count
+        meanings += policy.consent.purposes.map { meaning($0, policy.consent.meanings[$0]) }
+        program.meaningsEnd = meanings.count
         program.deniedOutcome =
             switch policy.consent.denied {
             case .count: .count
@@ -212,6 +235,36 @@ private struct ProgramAssembler {
         program.needs.place = mask(fields.place?.needs)
         program.needs.language = mask(fields.language?.needs)
         program.needs.parameters = mask(fields.parameters?.needs)
+    }
+
+    private func meaning(
+        _ purpose: String, _ written: CompiledPolicy.Meaning?
+    ) -> PurposeMeaning {
+        let written = written ?? .init()
+        var meaning = PurposeMeaning(purpose: mask([purpose]))
+        meaning.tcf = written.tcf.reduce(0) { $0 | TCFGrants.bit(purpose: $1) }
+        meaning.specialFeatures = written.specialFeatures.reduce(0) {
+            $0 | TCFGrants.bit(specialFeature: $1)
+        }
+        meaning.basis =
+            switch written.basis {
+            case .consent: .consent
+            case .legitimateInterest: .interest
+            case .either: .either
+            }
+        meaning.holder =
+            switch written.holder {
+            case .anyone: .anyone
+            case .publisher: .publisher
+            case .vendor(let id): .vendor(vendors.firstIndex(of: id)!)
+            }
+        meaning.optOuts = bits(written.optOuts, OptOuts.names)
+        meaning.mode = bits(written.mode, ModeSignals.names)
+        return meaning
+    }
+
+    private func bits(_ words: [String], _ names: [String]) -> UInt8 {
+        words.reduce(0) { $0 | 1 << UInt8(names.firstIndex(of: $1)!) }
     }
 
     private func mask(_ names: [String]?) -> UInt32 {

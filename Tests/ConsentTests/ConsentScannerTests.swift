@@ -273,8 +273,13 @@ private func format(_ kind: ConsentReader.Kind) -> DecodedConsent.Format {
         #expect(!grants.grants(mask([3]), to: .anyone, on: .either))
     }
 
-    @Test func `purpose 1 never rests on legitimate interest`() {
-        #expect(!grants { _ in }.grants(mask([1]), to: .anyone, on: .interest))
+    @Test func `storage and profiles never rest on legitimate interest`() {
+        let grants = grants { $0.interests = Array(1...11) }
+        for purpose in 1...11 {
+            #expect(
+                grants.grants(mask([purpose]), to: .anyone, on: .interest)
+                    == ![1, 3, 4, 5, 6].contains(purpose))
+        }
     }
 
     @Test func `a vendor needs its own bit as well`() {

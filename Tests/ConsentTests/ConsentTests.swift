@@ -73,6 +73,50 @@ private func choice(_ text: String, _ form: FormFields.Form = .query) -> SignalR
 }
 
 @Suite struct `Several signals` {
+    private func reading(using generator: inout Generator) -> SignalReading {
+        let (one, two) = (
+            UInt32.random(in: 0..<16, using: &generator),
+            UInt32.random(in: 0..<16, using: &generator)
+        )
+        return switch Int.random(in: 0..<6, using: &generator) {
+        case 0: .silent
+        case 1: .denied
+        case 2: .invalid
+        case 3: .granted(one)
+        default: .says(granted: one, denied: two)
+        }
+    }
+
+    /// Of four purposes those that are granted, and those that are refused.
+    private func masks(_ reading: SignalReading) -> (granted: UInt32, refused: UInt32) {
+        switch reading {
+        case .silent: (0, 0)
+        case .denied, .invalid: (0, 15)
+        case .granted(let mask): (mask, 15 & ~mask)
+        case .mixed(let granted, let denied): (granted, denied)
+        }
+    }
+
+    @Test func `combining is a meet: in any order, and a refusal always stays`() {
+        var generator = Generator()
+        for _ in 0..<2000 {
+            let (one, two, three) = (
+                reading(using: &generator), reading(using: &generator), reading(using: &generator)
+            )
+            let note: Comment = "seed \(generator.seed): \(one) \(two) \(three)"
+            let both = one.combined(with: two)
+            #expect(both == two.combined(with: one), note)
+            #expect(one.combined(with: one) == one, note)
+            #expect(
+                both.combined(with: three) == one.combined(with: two.combined(with: three)), note)
+            let (granted, refused) = masks(both)
+            #expect(granted & refused == 0, note)
+            // What one of them refuses stays refused, and nothing is granted that neither grants.
+            #expect((masks(one).refused | masks(two).refused) & ~refused == 0, note)
+            #expect(granted & ~(masks(one).granted | masks(two).granted) == 0, note)
+        }
+    }
+
     @Test func `the strictest stands, in whatever order they come`() {
         let readings: [SignalReading] = [
             .silent, .granted(3), .granted(1), .granted(0), .denied, .invalid,

@@ -25,7 +25,7 @@ import Testing
             let peer = Sensitive(IPAddress(ipv4: 0x7F00_0001))
             let client = resolver.resolve(
                 peer: peer, announced: AnnouncedClient(), head: machine.head, bytes: bytes.span)
-            let decided = transform.decide(machine.head, bytes.span, client, context)
+            let decided = transform.decide(machine.head, bytes.span, client, context, at: now)
             guard decided.fate == nil else { continue }
             batch.open(context, ticket: 1, generation: 0, at: 0)
             _ = transform.write(

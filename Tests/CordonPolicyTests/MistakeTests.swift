@@ -104,13 +104,12 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Policies/law.yaml:24:3: `access` has no meaning where `route: refuse` keeps nothing",
             "Policies/law.yaml:27:3: `transfer` has no meaning where `route: refuse` keeps nothing"),
         MistakeCase(
-            law, "[gpc, dnt,", "[tcf, gpp, usp,",
-            "Policies/law.yaml:7:13: signal `tcf` is not supported by this version",
-            "Policies/law.yaml:7:18: signal `gpp` is not supported by this version",
-            "Policies/law.yaml:7:23: signal `usp` is not supported by this version"),
+            law, "[gpc, dnt,", "[tfc, gpp, usp,",
+            "Policies/law.yaml:7:13: unknown signal `tfc`, expected `gpc`, `dnt`, `tcf`, `gpp`, `usp`, `gcm`, `param:NAME` or `cookie:NAME`, did you mean `tcf`?"
+        ),
         MistakeCase(
-            law, "[gpc, dnt,", "[gcp, \"param:a b\",",
-            "Policies/law.yaml:7:13: unknown signal `gcp`, expected `gpc`, `dnt`, `param:NAME` or `cookie:NAME`, did you mean `gpc`?",
+            law, "[gpc, dnt,", "[gpx, \"param:a b\",",
+            "Policies/law.yaml:7:13: unknown signal `gpx`, expected `gpc`, `dnt`, `tcf`, `gpp`, `usp`, `gcm`, `param:NAME` or `cookie:NAME`, did you mean `gpc`?",
             "Policies/law.yaml:7:18: expected a name of 1 to 64 letters, digits, `.`, `_` and `-` after `param:`, found `a b`"
         ),
         MistakeCase(
@@ -118,8 +117,28 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Policies/law.yaml:8:16: expected one of `granted`, `denied`, found `deny`"
         ),
         MistakeCase(
-            law, "measuring: ,", "measuring: { tcf: [8] },",
-            "Policies/law.yaml:9:28: `tcf` is not supported by this version"),
+            law, "measuring: ,", "measuring: { tcf: [12, 8, 8, x], special_features: [3] },",
+            "Policies/law.yaml:9:34: unknown TCF purpose 12: they are 1 to 11",
+            "Policies/law.yaml:9:41: 8 stands twice in the list",
+            "Policies/law.yaml:9:44: expected the number of a TCF purpose, found `x`",
+            "Policies/law.yaml:9:67: unknown special feature 3: they are 1 to 2"),
+        MistakeCase(
+            law, "measuring: ,",
+            "measuring: { tcf: [3, 8], basis: legitimate-interest, vendor: 0 },",
+            "Policies/law.yaml:9:48: TCF purpose 3 cannot rest on legitimate interest",
+            "Policies/law.yaml:9:77: expected the number of a vendor or `publisher`, found `0`"),
+        MistakeCase(
+            law, "measuring: ,",
+            "measuring: { basis: agreement, opt_outs: [sales], gcm: [], gpp: 1 },",
+            "Policies/law.yaml:9:35: `basis` has no meaning without `tcf`",
+            "Policies/law.yaml:9:35: expected one of `consent`, `legitimate-interest`, `either`, found `agreement`",
+            "Policies/law.yaml:9:57: unknown opt-out `sales`, did you mean `sale`?",
+            "Policies/law.yaml:9:70: expected at least one signal of consent mode",
+            "Policies/law.yaml:9:74: unknown key `gpp`"),
+        MistakeCase(
+            law, "denied: count", "denied: count\n  max_age: 13 months",
+            "Policies/law.yaml:11:12: expected days such as `395d`, from `1d` to `3660d`, found `13 months`"
+        ),
         MistakeCase(
             law, "advertising: }", "advertising: , granted: }",
             "Policies/law.yaml:9:43: `granted` has a meaning of its own and cannot name a purpose"),

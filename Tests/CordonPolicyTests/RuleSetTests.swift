@@ -45,7 +45,9 @@ import Testing
         if !hit.cookies.isEmpty {
             headers.append(("Cookie", hit.cookies.map { "k=\($0)" }.joined(separator: "; ")))
         }
-        let query = ["site=\(hit.site)"] + hit.parameters.map { "c=\($0)" }
+        let query =
+            ["site=\(hit.site)"] + hit.parameters.map { "c=\($0)" }
+            + hit.strings.map { "\($0.name)=\($0.value)" }
         let request = try SyntheticRequest(
             url: "https://pixel.example/hit?" + query.joined(separator: "&"), headers: headers)
         let found = ruleSet.explain(
@@ -132,7 +134,14 @@ import Testing
         ("min_group: 5", "min_group: 6"), ("hide: [user]", "hide: [visitor]"),
         ("from: [DE]", "from: [SE]"),
         ("role: officer", "role: auditor"), ("min_group: 20", "min_group: 21"),
-        ("to: [Nordic]", "to: [world]"),
+        ("to: [Nordic]", "to: [world]"), ("[gpc, dnt", "[gpc, tcf, dnt"),
+        ("measuring: ,", "measuring: { tcf: [8] },"),
+        ("measuring: ,", "measuring: { tcf: [8], basis: either },"),
+        ("measuring: ,", "measuring: { tcf: [8], vendor: 12 },"),
+        ("measuring: ,", "measuring: { special_features: [1] },"),
+        ("measuring: ,", "measuring: { opt_outs: [] },"),
+        ("measuring: ,", "measuring: { gcm: [ad_storage] },"),
+        ("denied: count", "denied: count\n  max_age: 395d"),
     ])
     func `sees what decides`(_ old: String, _ new: String) throws {
         let changed = SampleProject.policy.replacing(old, with: new)
@@ -205,6 +214,85 @@ import Testing
                 .init(signal: "param:consent", state: "silent", detail: "says nothing"),
                 .init(signal: "cookie:consent", state: "silent", detail: "says nothing"),
             ])
+    }
+
+    private func explainStrings(_ query: String) throws -> [Explanation.Signal] {
+        let law = SampleProject.policy
+            .replacing(
+                "[gpc, dnt, \"param:consent\", \"cookie:consent\"]", with: "[tcf, gpp, usp, gcm]"
+            )
+            .replacing(
+                "measuring: , advertising:",
+                with:
+                    "measuring: { tcf: [7], basis: legitimate-interest, gcm: [analytics_storage] }, advertising: { tcf: [1] }"
+            )
+            .replacing("denied: count", with: "denied: count\n  max_age: 3000d")
+        return try SampleProject.load(["Policies/law.yaml": law]).ruleSet.explain(
+            SyntheticRequest(url: "https://a.example/hit?" + query, headers: []),
+            at: RulePlace(country: "SE"), on: SampleProject.today
+        ).consent.signals.filter { $0.state != "silent" }
+    }
+
+    @Test func `puts each string's contribution into words`() throws {
+        let text = "COoC-kUOoC-kUAHABAENAwCoAIAAAELAAAwIF5wAoAAgAGAvMACX_ABBAAQAFA"
+        #expect(
+            try explainStrings("gdpr_consent=\(text)") == [
+                .init(
+                    signal: "tcf", state: "granted",
+                    detail: "allows advertising, measuring (TC string of 2019-10-07)")
+            ])
+        #expect(
+            try explainStrings("gpp=DBACNY~\(text)~1YYN") == [
+                .init(
+                    signal: "gpp", state: "denied",
+                    detail:
+                        "refuses advertising, measuring (TC string of 2019-10-07, opted out of sale)"
+                )
+            ])
+        #expect(
+            try explainStrings("gcs=G110") == [
+                .init(
+                    signal: "gcm", state: "denied",
+                    detail: "refuses measuring (ad_storage granted, analytics_storage denied)")
+            ])
+        #expect(
+            try explainStrings("us_privacy=2YYN") == [
+                .init(
+                    signal: "usp", state: "invalid",
+                    detail: "cannot be understood (a string that its specification does not allow)")
+            ])
+    }
+
+    @Test func `a flag that no one filled in casts doubt on the string beside it`() throws {
+        #expect(try explainStrings("gdpr=${GDPR}").map(\.state) == ["invalid"])
+        #expect(try explainStrings("gdpr=1").isEmpty)
+        #expect(try explainStrings("gdpr=0").isEmpty)
+        #expect(try explainStrings("gpp_sid=${GPP_SID}").map(\.state) == ["invalid"])
+        #expect(try explainStrings("gpp_sid=7&gpp=DBAA").map(\.state) == ["invalid"])
+        #expect(try explainStrings("gpp_sid=-1&gpp=DBAA").isEmpty)
+    }
+
+    @Test func `a section named in force that is not there is a fault`() throws {
+        #expect(
+            try explainStrings("gpp_sid=8&gpp=DBABLA~BVVVkkkkkpFY.YA").map(\.state) == ["invalid"])
+        #expect(
+            try explainStrings("gpp_sid=7&gpp=DBABLA~BVVVkkkkkpFY.YA").map(\.state) == ["denied"])
+        #expect(
+            try explainStrings("gpp_sid=7&gpp_sid=8&gpp=DBABLA~BVVVkkkkkpFY.YA").map(\.state)
+                == ["invalid"])
+    }
+
+    @Test func `what no signal or purpose brings together is warned of`() throws {
+        func warnings(_ old: String, _ new: String) throws -> [String] {
+            try SampleProject.load([
+                "Policies/law.yaml": SampleProject.policy.replacing(old, with: new)
+            ])
+            .warnings.map(\.text)
+        }
+        #expect(try warnings("[gpc, dnt", "[tcf, gcm, dnt").count == 2)
+        #expect(
+            try warnings("measuring: ,", "measuring: { tcf: [8], gcm: [ad_storage] },").count == 2)
+        #expect(try warnings("denied: count", "denied: count\n  max_age: 395d").count == 1)
     }
 
     @Test func `says what silence counts as`() throws {

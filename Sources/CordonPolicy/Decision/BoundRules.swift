@@ -1,5 +1,5 @@
 package import Consent
-internal import CordonModel
+package import CordonModel
 
 /// A rule set laid out for one geo table: what the edge asks at each hit.
 ///
@@ -21,6 +21,10 @@ package final class BoundRules: Sendable {
     package var siteClassCount: Int { sites.count }
 
     private let programs: [PolicyProgram]
+    /// What each policy's purposes stand for, one run a policy.
+    private let meanings: [PurposeMeaning]
+    /// Vendors that ``ConsentReader`` must watch for these rules.
+    package let vendors: [UInt16]
     private let sources: [SignalSource]
     /// Names of the parameters and cookies that ``sources`` read.
     private let sourceNames: NameList
@@ -28,9 +32,30 @@ package final class BoundRules: Sendable {
     /// The policy of each place (rows) and site class (columns).
     private let table: [UInt16]
 
+    /// Parameters and cookies whose names the frameworks fix.
+    private let knownNames = NameList(KnownName.allCases.map(\.text))
+
+    private enum KnownName: Int, CaseIterable {
+        case gdprConsent, gdpr, tcfCookie, gpp, gppSections, usPrivacy, usPrivacyCookie, gcs, gcd
+
+        var text: String {
+            switch self {
+            case .gdprConsent: "gdpr_consent"
+            case .gdpr: "gdpr"
+            case .tcfCookie: "euconsent-v2"
+            case .gpp: "gpp"
+            case .gppSections: "gpp_sid"
+            case .usPrivacy: "us_privacy"
+            case .usPrivacyCookie: "usprivacy"
+            case .gcs: "gcs"
+            case .gcd: "gcd"
+            }
+        }
+    }
+
     /// How one signal is read.
     enum SignalSource: Sendable, BitwiseCopyable {
-        case gpc, dnt
+        case gpc, dnt, tcf, gpp, usp, gcm
         /// With an index into the names.
         case parameter(Int)
         case cookie(Int)
@@ -38,8 +63,9 @@ package final class BoundRules: Sendable {
 
     init(
         regions: NameList, policies: NameList, purposes: NameList, signals: NameList,
-        parameterNames: NameList, programs: [PolicyProgram], sources: [SignalSource],
-        sourceNames: NameList, sites: SiteClasses, placeCount: Int, table: [UInt16]
+        parameterNames: NameList, programs: [PolicyProgram], meanings: [PurposeMeaning],
+        vendors: [UInt16], sources: [SignalSource], sourceNames: NameList, sites: SiteClasses,
+        placeCount: Int, table: [UInt16]
     ) {
         precondition(
             table.count == placeCount * sites.count, "every place and site class has a policy")
@@ -50,6 +76,8 @@ package final class BoundRules: Sendable {
         self.signals = signals
         self.parameterNames = parameterNames
         self.programs = programs
+        self.meanings = meanings
+        self.vendors = vendors
         self.sources = sources
         self.sourceNames = sourceNames
         self.sites = sites
@@ -68,9 +96,11 @@ package final class BoundRules: Sendable {
         Int(table[place * sites.count + siteClass])
     }
 
-    /// What the request's signals say under the policy at `policy`; the strictest of them counts.
+    /// What the request's signals say under the policy at `policy`; the strictest of them counts. `reader` is the calling
+    /// thread's, made for ``vendors``.
     package func consent(
-        policy: Int, parts: RequestParts, bytes: Span<UInt8>
+        policy: Int, parts: RequestParts, bytes: Span<UInt8>, at now: Timestamp,
+        reader: ConsentReader
     ) -> ConsentOutcome {
         let program = programs[policy]
         var combined: SignalReading = parts.repeatsConsentHeader ? .invalid : .silent
@@ -79,7 +109,8 @@ package final class BoundRules: Sendable {
         while rest != 0 {
             let signal = rest.trailingZeroBitCount
             rest &= rest - 1
-            let reading = reading(signal: signal, parts: parts, bytes: bytes)
+            let reading = reading(
+                signal: signal, policy: policy, parts: parts, bytes: bytes, at: now, reader: reader)
             // Patterns here and below, because `==` of another module's enum calls through its witness table.
             if case .silent = reading { continue }
             spoke |= 1 << UInt32(signal)
@@ -91,32 +122,171 @@ package final class BoundRules: Sendable {
     private func outcome(
         _ program: PolicyProgram, _ reading: SignalReading, _ spoke: UInt32
     ) -> ConsentOutcome {
+        let granted: UInt32
+        let denied: UInt32
         switch reading {
-        case .silent:
-            return ConsentOutcome(
-                state: .absent, purposes: program.absentGrants ? program.purposes : 0,
-                signals: spoke)
+        case .silent: (granted, denied) = (0, 0)
         case .denied: return ConsentOutcome(state: .denied, purposes: 0, signals: spoke)
         case .invalid: return ConsentOutcome(state: .invalid, purposes: 0, signals: spoke)
-        case .granted(let mask):
-            let granted = mask & program.purposes
-            // Consent to none of the policy's purposes is no consent to what the policy does.
-            return ConsentOutcome(
-                state: granted == 0 ? .denied : .granted, purposes: granted, signals: spoke)
+        case .granted(let mask): (granted, denied) = (mask & program.purposes, ~mask)
+        case .mixed(let some, let others): (granted, denied) = (some & program.purposes, others)
+        }
+        // What no signal speaks about is as `when_absent` says.
+        let silent = program.purposes & ~granted & ~denied
+        let purposes = granted | (program.absentGrants ? silent : 0)
+        let state: ConsentState =
+            if granted != 0 { .granted } else if purposes == 0, program.purposes & denied != 0 {
+                // Consent to none of the policy's purposes is no consent to what the policy does.
+                .denied
+            } else { .absent }
+        return ConsentOutcome(state: state, purposes: purposes, signals: spoke)
+    }
+
+    /// What one signal (an index into ``signals``) says in this request under the policy at `policy`. A parameter or cookie
+    /// that stands more than once speaks each time.
+    package func reading(
+        signal: Int, policy: Int, parts: RequestParts, bytes: Span<UInt8>, at now: Timestamp,
+        reader: ConsentReader
+    ) -> SignalReading {
+        switch sources[signal] {
+        case .gpc: return parts.secGPC.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
+        case .dnt: return parts.dnt.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
+        case .parameter(let name): return choices(name, parts.query, .query, bytes)
+        case .cookie(let name): return choices(name, parts.cookie, .cookie, bytes)
+        default: return strings(signal, rules(policy, now), parts, bytes, reader)
         }
     }
 
-    /// What one signal (an index into ``signals``) says in this request. A parameter or cookie that stands more
-    /// than once speaks each time.
-    package func reading(
-        signal: Int, parts: RequestParts, bytes: Span<UInt8>
+    private func rules(_ policy: Int, _ now: Timestamp) -> StringRules {
+        let program = programs[policy]
+        return StringRules(
+            meanings: meanings[program.meaningsStart..<program.meaningsEnd],
+            maxAgeDays: program.maxAgeDays, now: now.microseconds)
+    }
+
+    /// What the strings of a framework's signal say.
+    private func strings(
+        _ signal: Int, _ rules: StringRules, _ parts: RequestParts, _ bytes: Span<UInt8>,
+        _ reader: ConsentReader
     ) -> SignalReading {
+        var rules = rules
         switch sources[signal] {
-        case .gpc: parts.secGPC.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
-        case .dnt: parts.dnt.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
-        case .parameter(let name): choices(name, parts.query, .query, bytes)
-        case .cookie(let name): choices(name, parts.cookie, .cookie, bytes)
+        case .gpc, .dnt, .parameter, .cookie: return .silent
+        case .tcf:
+            return flags(.gdpr, parts.query, .query, bytes)
+                .combined(
+                    with: strings(.gdprConsent, .tcf, parts.query, .query, bytes, rules, reader)
+                )
+                .combined(
+                    with: strings(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, rules, reader))
+        case .gpp:
+            rules.inForce = sections(parts.query, .query, bytes)
+            if case .invalid = rules.inForce { return .invalid }
+            return strings(.gpp, .gpp, parts.query, .query, bytes, rules, reader)
+        case .usp:
+            return strings(.usPrivacy, .usPrivacy, parts.query, .query, bytes, rules, reader)
+                .combined(
+                    with: strings(
+                        .usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, rules, reader))
+        case .gcm:
+            return strings(.gcs, .gcs, parts.query, .query, bytes, rules, reader)
+                .combined(with: strings(.gcd, .gcd, parts.query, .query, bytes, rules, reader))
         }
+    }
+
+    /// Calls `body` with each string of a signal in one part of the request; empty values are none.
+    private func eachString(
+        _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
+        _ body: (Range<Int>) -> Void
+    ) {
+        guard let range = part.range else { return }
+        var fields = FormFields(range, form: form)
+        while let field = fields.next(in: bytes) {
+            guard !field.value.isEmpty, isNamed(field, name, form, bytes) else { continue }
+            body(field.value)
+        }
+    }
+
+    private func isNamed(
+        _ field: FormField, _ name: KnownName, _ form: FormFields.Form, _ bytes: Span<UInt8>
+    ) -> Bool {
+        switch form {
+        case .query:
+            knownNames.equals(name.rawValue, encoded: field.name, in: bytes, form: form)
+        case .cookie: knownNames.equals(name.rawValue, bytes, field.name)
+        }
+    }
+
+    private func strings(
+        _ name: KnownName, _ kind: ConsentReader.Kind, _ part: RequestParts.Part,
+        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ rules: StringRules, _ reader: ConsentReader
+    ) -> SignalReading {
+        var combined = SignalReading.silent
+        eachString(name, part, form, bytes) { range in
+            combined = combined.combined(
+                with: rules.reading(reader.extract(kind, bytes, range, form: form)))
+        }
+        return combined
+    }
+
+    /// `gdpr` says whether that law applies, which the place has decided already: it grants nothing and refuses nothing, but what
+    /// is neither 0 nor 1 (a macro that nobody filled in) casts doubt on the string beside it.
+    private func flags(
+        _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
+    ) -> SignalReading {
+        var combined = SignalReading.silent
+        eachString(name, part, form, bytes) { range in
+            let isFlag =
+                range.count == 1
+                && (bytes[range.lowerBound] == 0x30 || bytes[range.lowerBound] == 0x31)
+            if !isFlag { combined = .invalid }
+        }
+        return combined
+    }
+
+    private func sections(
+        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
+    ) -> SectionList.Reading {
+        var found = SectionList.Reading.absent
+        eachString(.gppSections, part, form, bytes) { range in
+            let reading = SectionList.read(bytes, range, form: form)
+            switch (found, reading) {
+            case (.absent, _): found = reading
+            case (.sections(let left), .sections(let right)) where left == right: break
+            default: found = .invalid
+            }
+        }
+        return found
+    }
+
+    /// The extracts of one signal's strings, for explanations.
+    func extracts(
+        signal: Int, parts: RequestParts, bytes: Span<UInt8>, reader: ConsentReader
+    ) -> [ConsentExtract] {
+        switch sources[signal] {
+        case .tcf:
+            extracts(.gdprConsent, .tcf, parts.query, .query, bytes, reader)
+                + extracts(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, reader)
+        case .gpp: extracts(.gpp, .gpp, parts.query, .query, bytes, reader)
+        case .usp:
+            extracts(.usPrivacy, .usPrivacy, parts.query, .query, bytes, reader)
+                + extracts(.usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, reader)
+        case .gcm:
+            extracts(.gcs, .gcs, parts.query, .query, bytes, reader)
+                + extracts(.gcd, .gcd, parts.query, .query, bytes, reader)
+        case .gpc, .dnt, .parameter, .cookie: []
+        }
+    }
+
+    private func extracts(
+        _ name: KnownName, _ kind: ConsentReader.Kind, _ part: RequestParts.Part,
+        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ reader: ConsentReader
+    ) -> [ConsentExtract] {
+        var extracts: [ConsentExtract] = []
+        eachString(name, part, form, bytes) { range in
+            extracts.append(reader.extract(kind, bytes, range, form: form))
+        }
+        return extracts
     }
 
     private func choices(

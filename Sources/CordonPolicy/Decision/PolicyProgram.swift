@@ -9,6 +9,11 @@ struct PolicyProgram: Sendable, BitwiseCopyable {
     /// Bits of the purposes that it knows.
     var purposes: UInt32 = 0
     var absentGrants = false
+    /// Its run of ``BoundRules/meanings``.
+    var meaningsStart = 0
+    var meaningsEnd = 0
+    /// Longest age of a TC string in days; 0 when any age is good.
+    var maxAgeDays = 0
     /// What becomes of a hit without consent.
     var deniedOutcome = Decision.Outcome.drop
     /// All that it ever keeps; `needs` takes away from it.

@@ -1,3 +1,4 @@
+internal import Consent
 internal import CordonModel
 
 /// What must hold between policies, each of which is right by itself.
@@ -59,9 +60,19 @@ struct PolicyChecks {
     private func checkCounts(_ policies: [CompiledPolicy]) {
         var purposes: Set<String> = []
         var signals: Set<ConsentSignal> = []
+        var vendors: Set<UInt16> = []
         for policy in policies {
             purposes.formUnion(policy.consent.purposes)
             signals.formUnion(policy.consent.signals)
+            for case .vendor(let id) in policy.consent.meanings.values.map(\.holder) {
+                vendors.insert(id)
+            }
+            if vendors.count > ConsentLimits.vendorsMax {
+                problems.error(
+                    policy.consent.position,
+                    "more than \(ConsentLimits.vendorsMax) different vendors in all policies")
+                return
+            }
             for (count, noun) in [(purposes.count, "purposes"), (signals.count, "signals")]
             where count > Self.bitsMax {
                 problems.error(

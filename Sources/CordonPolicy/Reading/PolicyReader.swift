@@ -152,18 +152,23 @@ extension PolicyReader {
     private func readConsent(_ item: Item) -> CompiledPolicy.ConsentRule? {
         guard
             let section = Section(
-                item, keys: ["signals", "when_absent", "purposes", "denied"])
+                item, keys: ["signals", "when_absent", "purposes", "denied", "max_age"])
         else { return nil }
         let signals = section.required("signals").flatMap(readSignals)
         let absent = section.required("when_absent")?.word(Absent.self)
         let purposes = section.required("purposes").flatMap(readPurposes)
         let denied = section.required("denied")?.word(CompiledPolicy.ConsentRule.Denied.self)
+        let maxAge = section["max_age"].flatMap { $0.days() }
+        if let signals, let purposes {
+            check(signals, purposes.meanings, maxAge: section["max_age"], item)
+        }
         guard let signals, let absent, let purposes, let denied,
             let absentPosition = section["when_absent"]?.position,
             let deniedPosition = section["denied"]?.position
         else { return nil }
         return .init(
-            signals: signals, absentGrants: absent == .granted, purposes: purposes, denied: denied,
+            signals: signals, absentGrants: absent == .granted, purposes: purposes.names,
+            meanings: purposes.meanings, maxAgeDays: maxAge, denied: denied,
             position: item.position, absentPosition: absentPosition, deniedPosition: deniedPosition)
     }
 
@@ -180,9 +185,10 @@ extension PolicyReader {
         switch text {
         case "gpc": return .gpc
         case "dnt": return .dnt
-        case "tcf", "gpp", "usp":
-            item.error("signal `\(text)` is not supported by this version")
-            return nil
+        case "tcf": return .tcf
+        case "gpp": return .gpp
+        case "usp": return .usp
+        case "gcm": return .gcm
         default: break
         }
         for prefix in ["param:", "cookie:"] where text.hasPrefix(prefix) {
@@ -197,8 +203,8 @@ extension PolicyReader {
             return prefix == "param:" ? .parameter(name) : .cookie(name)
         }
         item.error(
-            "unknown signal `\(text)`, expected `gpc`, `dnt`, `param:NAME` or `cookie:NAME`"
-                + Spelling.suggestion(text, among: ["gpc", "dnt"]))
+            "unknown signal `\(text)`, expected `gpc`, `dnt`, `tcf`, `gpp`, `usp`, `gcm`, `param:NAME` or `cookie:NAME`"
+                + Spelling.suggestion(text, among: ["gpc", "dnt", "tcf", "gpp", "usp", "gcm"]))
         return nil
     }
 
@@ -207,8 +213,12 @@ extension PolicyReader {
             || (0x30...0x39).contains(unit) || unit == 0x2D || unit == 0x2E || unit == 0x5F
     }
 
-    private func readPurposes(_ item: Item) -> [String]? {
+    private func readPurposes(
+        _ item: Item
+    ) -> (names: [String], meanings: [String: CompiledPolicy.Meaning])? {
         guard let entries = item.entries() else { return nil }
+        var meanings: [String: CompiledPolicy.Meaning] = [:]
+        var isWhole = true
         if entries.isEmpty { item.error("expected at least one purpose") }
         for entry in entries {
             if !Item.isName(entry.key) {
@@ -222,10 +232,44 @@ extension PolicyReader {
                     "`\(entry.key)` has a meaning of its own and cannot name a purpose")
             }
             if !entry.value.isNull {
-                _ = Section(entry.value, keys: [], later: ["tcf", "gpp", "usp"])
+                let meaning = MeaningReader().read(entry.value)
+                meanings[entry.key] = meaning
+                isWhole = isWhole && meaning != nil
             }
         }
-        return entries.isEmpty ? nil : entries.map(\.key).sorted()
+        return entries.isEmpty || !isWhole ? nil : (entries.map(\.key).sorted(), meanings)
+    }
+
+    /// What is allowed and cannot be meant: a signal that no purpose understands, a meaning that no signal brings.
+    private func check(
+        _ signals: [ConsentSignal], _ meanings: [String: CompiledPolicy.Meaning], maxAge: Item?,
+        _ item: Item
+    ) {
+        let readsTCF = signals.contains(.tcf) || signals.contains(.gpp)
+        let knowsTCF = meanings.values.contains { !$0.tcf.isEmpty || !$0.specialFeatures.isEmpty }
+        let knowsMode = meanings.values.contains { !$0.mode.isEmpty }
+        if signals.contains(.tcf), !knowsTCF {
+            problems.warn(
+                item.position,
+                "signal `tcf` says nothing: no purpose names the TCF purposes it stands for with `tcf`"
+            )
+        }
+        if knowsTCF, !readsTCF {
+            problems.warn(
+                item.position, "`tcf` of a purpose means nothing without the signal `tcf` or `gpp`")
+        }
+        if signals.contains(.gcm) != knowsMode {
+            problems.warn(
+                item.position,
+                knowsMode
+                    ? "`gcm` of a purpose means nothing without the signal `gcm`"
+                    : "signal `gcm` says nothing: no purpose names the signals it stands for with `gcm`"
+            )
+        }
+        if let maxAge, !readsTCF {
+            problems.warn(
+                maxAge.position, "`max_age` means nothing without the signal `tcf` or `gpp`")
+        }
     }
 
     /// The words of a consent choice, and what is no purpose of a site's.
