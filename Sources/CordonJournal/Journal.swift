@@ -218,15 +218,16 @@ extension Journal {
         }
     }
 
-    /// How many batches, hits and bytes wait, and the highest number ever given.
-    package func depth() throws(JournalError) -> JournalDepth {
+    /// How many batches, hits and bytes wait behind `number`, and the highest number ever given.
+    package func depth(after number: BatchNumber = .none) throws(JournalError) -> JournalDepth {
         do {
             let query = try connection.prepare(
                 """
                 SELECT count(*), coalesce(sum(hits), 0), coalesce(sum(length(bytes)), 0),
                        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0)
-                FROM batches
+                FROM batches WHERE number > ?
                 """)
+            try query.bind(1, number.value)
             _ = try query.step()
             return JournalDepth(
                 batches: Int(query.int64(0)), hits: Int(query.int64(1)), bytes: Int(query.int64(2)),

@@ -150,6 +150,17 @@ extension Journal {
         }
     }
 
+    /// How many reports were closed and not forgotten.
+    package func closedReports() throws(JournalError) -> Int {
+        do {
+            return Int(
+                try connection.integer(
+                    "SELECT count(DISTINCT report) FROM ledger WHERE report > 0") ?? 0)
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
     private func ledgerRows(_ condition: String) throws -> [LedgerRow] {
         let query = try connection.prepare(
             """

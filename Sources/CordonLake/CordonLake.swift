@@ -70,5 +70,24 @@ package struct LakeEvent: Equatable, Sendable {
     }
     package let kind: Kind
     /// Counts by name, such as `rows` or `policy gdpr`.
-    package let counts: [String: Int]
+    package internal(set) var counts: [String: Int]
+
+    /// The batch behind which a delivery began.
+    package static let afterBatch = "after-batch"
+    /// The last batch of a delivery. The entry stands before the change; one that a kill left without its change has the
+    /// same `after-batch` as the one that followed.
+    package static let throughBatch = "through-batch"
+    /// Number of the metadata file that the change makes; equally repeated when a kill came between.
+    package static let tableVersion = "table-version"
+    /// Before a policy's name: rows that came or went.
+    package static let rowsPrefix = "policy "
+    /// Before a policy's name: hits that a delivery left out because their person was erased.
+    package static let leftOutPrefix = "left-out "
+    /// Before a policy's name: hits of batches that went to the dead letters.
+    package static let deadPrefix = "dead "
+
+    /// The number of a metadata file; -1 when its name has none.
+    package static func version(of metadataLocation: String) -> Int64 {
+        Int64(metadataLocation.split(separator: "/").last?.prefix { $0 != "-" } ?? "") ?? -1
+    }
 }

@@ -98,7 +98,11 @@ extension LakeWriter {
     /// What was read from the journal for one commit.
     private struct Load {
         var report = DeliveryReport()
+        let first: BatchNumber
         var last: BatchNumber
+        /// Hits by policy that a delivery leaves out, and that it keeps aside.
+        var leftOut: [String: Int] = [:]
+        var dead: [String: Int] = [:]
         var deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])] = []
     }
 
@@ -108,7 +112,7 @@ extension LakeWriter {
     ) throws -> Load {
         let engine = try engine()
         let suppression = try journal.suppression()
-        var load = Load(last: delivered)
+        var load = Load(first: delivered, last: delivered)
         try engine.startGathering()
         while load.report.rows < settings.deliveryRowsMax, load.last < last {
             let batches = try journal.read(after: load.last, bytesMax: settings.journalBytesPerRead)
@@ -120,7 +124,7 @@ extension LakeWriter {
             }
             var rows = HitRows()
             for stored in batches where load.report.rows < settings.deliveryRowsMax {
-                take(stored, suppression, into: &rows, &load)
+                try take(stored, suppression, journal, into: &rows, &load)
             }
             try engine.gather(rows)
         }
@@ -128,9 +132,9 @@ extension LakeWriter {
     }
 
     private func take(
-        _ stored: StoredBatch, _ suppression: Suppression, into rows: inout HitRows,
-        _ load: inout Load
-    ) {
+        _ stored: StoredBatch, _ suppression: Suppression, _ journal: Journal,
+        into rows: inout HitRows, _ load: inout Load
+    ) throws {
         load.last = stored.number
         load.report.batches += 1
         let batch: HitBatch
@@ -140,11 +144,15 @@ extension LakeWriter {
             load.deadLetters.append(
                 (stored.number.value, "unreadable at byte \(error.offset)", stored.bytes))
             load.report.deadBatches += 1
+            for count in try journal.tally(of: stored.number) {
+                load.dead[count.policy, default: 0] += Int(count.hits)
+            }
             return
         }
         for record in batch.records {
             if suppression.contains(user: record.user, visitor: record.visitor) {
                 load.report.suppressed += 1
+                load.leftOut[record.policy, default: 0] += 1
                 continue
             }
             rows.append(record, ruleSet: batch.ruleSet, geoBuild: batch.geoBuild)
@@ -183,8 +191,16 @@ extension LakeWriter {
         var counts = [
             "batches": load.report.batches, "rows": load.report.rows,
             "suppressed": load.report.suppressed, "dead-batches": load.report.deadBatches,
+            LakeEvent.afterBatch: Int(load.first.value),
+            LakeEvent.throughBatch: Int(load.last.value),
         ]
-        for (policy, rows) in load.report.rowsByPolicy { counts["policy \(policy)"] = rows }
+        for (prefix, hits) in [
+            (LakeEvent.rowsPrefix, load.report.rowsByPolicy),
+            (LakeEvent.leftOutPrefix, load.leftOut),
+            (LakeEvent.deadPrefix, load.dead),
+        ] {
+            for (policy, count) in hits { counts[prefix + policy] = count }
+        }
         let change = LakeChange(
             operation: .append, added: added, deliveredThrough: load.last.value,
             deadLetters: load.deadLetters, event: LakeEvent(kind: .delivery, counts: counts))

@@ -39,11 +39,7 @@ final class LakeEngine {
 
     /// `path` as a literal that the engine's readers take for one file: they see patterns in `*`, `?` and `[`.
     static func fileLiteral(_ path: String) -> String {
-        var pattern = ""
-        for character in path {
-            pattern += "*?[".contains(character) ? "[\(character)]" : String(character)
-        }
-        return literal(pattern)
+        LakePath.literal(path)
     }
 
     private static let copyOptions = """
@@ -127,6 +123,25 @@ extension LakeEngine {
                 """
             ).rows().first?[0].flatMap { Int64($0) }
             if let count, count > 0 { counts[path] = count }
+        }
+        return counts
+    }
+
+    /// Rows of files by policy, under the names that the audit log has for them.
+    func rowsByPolicy(in paths: [String], where condition: String = "true") throws -> [String: Int]
+    {
+        var counts: [String: Int] = [:]
+        for path in paths {
+            let rows = try connection.query(
+                """
+                SELECT policy, count(*) FROM read_parquet(\(Self.fileLiteral(path)))
+                WHERE \(condition) GROUP BY policy
+                """
+            ).rows()
+            for row in rows {
+                let name = LakeEvent.rowsPrefix + (row[0] ?? "")
+                counts[name, default: 0] += row[1].flatMap { Int($0) } ?? 0
+            }
         }
         return counts
     }

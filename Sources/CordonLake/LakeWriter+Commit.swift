@@ -102,7 +102,9 @@ extension LakeWriter {
             let isLogged = metadata.metadataLog.contains { $0.metadataFile == old.location }
             if !isLogged { unreferenced.append(old.location) }
         }
-        try table.audit(change.event)
+        var event = change.event
+        event.counts[LakeEvent.tableVersion] = Int(LakeEvent.version(of: location))
+        try table.audit(event)
         try table.step(.audited)
         try catalog.commit(
             table: name, expecting: old?.location, new: location,
@@ -117,7 +119,7 @@ extension LakeWriter {
     /// `<N>-<uuid>.metadata.json` with the next number, five digits wide.
     func nextMetadataLocation(after location: String?) -> String {
         let number =
-            location.flatMap { Int(File.name(of: $0).prefix { $0 != "-" }) }.map { $0 + 1 } ?? 0
+            location.map { LakeEvent.version(of: $0) + 1 } ?? 0
         let digits = String(number)
         let padded = String(repeating: "0", count: max(0, 5 - digits.count)) + digits
         return TableFiles.uri(of: metadataPath("\(padded)-\(Self.uuid()).metadata.json"))

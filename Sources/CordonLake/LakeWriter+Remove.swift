@@ -61,6 +61,7 @@ extension LakeWriter {
         }
         report.rowsRemoved = matches.values.reduce(0, +)
         report.filesBefore = touched.map(\.path)
+        let removed = try engine().rowsByPolicy(in: report.filesBefore, where: filter.condition)
         report.filesAfter = paths
         report.snapshotID = try commit(
             LakeChange(
@@ -71,7 +72,7 @@ extension LakeWriter {
                     counts: [
                         "rows-removed": Int(report.rowsRemoved), "files-before": touched.count,
                         "files-after": paths.count,
-                    ])))
+                    ].merging(removed) { count, _ in count })))
         return report
     }
 
@@ -93,12 +94,15 @@ extension LakeWriter {
         guard !touched.isEmpty else { return report }
         report.rowsRemoved = touched.reduce(0) { $0 + $1.records }
         report.filesBefore = touched.map(\.path).sorted()
+        // What is due goes also when it cannot be read: then the audit log has the sum alone.
+        let removed = (try? engine().rowsByPolicy(in: report.filesBefore)) ?? [:]
         report.snapshotID = try commit(
             LakeChange(
                 operation: .delete, removed: Set(touched.map { TableFiles.uri(of: $0.path) }),
                 event: LakeEvent(
                     kind: .drop,
-                    counts: ["rows-removed": Int(report.rowsRemoved), "files": touched.count])))
+                    counts: ["rows-removed": Int(report.rowsRemoved), "files": touched.count]
+                        .merging(removed) { count, _ in count })))
         return report
     }
 
