@@ -94,6 +94,31 @@ package struct AuditReader: Sendable {
         return found.reversed()
     }
 
+    /// Gives every entry, oldest first, with one bundle in memory at a time. Does not verify them: ``verify()`` does.
+    package func forEach(_ body: (Stored) throws -> Void) throws {
+        let lock = try folder.lockForReading()
+        let size = try publishedSize()
+        var start = 0
+        while start < size {
+            let width = min(TilePath.fullWidth, size - start)
+            let tile = TilePath(.entries, index: start / TilePath.fullWidth, width: width)
+            let bytes = try folder.read(folder.path(tile))
+            let encoded = bytes.map { EntryBundle.decode($0).entries } ?? []
+            guard encoded.count == width else {
+                throw AuditError.damaged(path: folder.path(tile), expected: "\(width) entries")
+            }
+            for (offset, bytes) in encoded.enumerated() {
+                guard let entry = AuditEntry(decoding: bytes) else {
+                    throw AuditError.damaged(
+                        path: folder.path(tile), expected: "an audit entry at \(start + offset)")
+                }
+                try body(Stored(index: start + offset, entry: entry))
+            }
+            start += width
+        }
+        _ = consume lock
+    }
+
     private func publishedSize() throws(AuditError) -> Int {
         guard let bytes = try folder.read(folder.checkpointPath) else {
             throw .checkpointMissing(path: folder.checkpointPath)

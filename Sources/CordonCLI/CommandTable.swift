@@ -11,7 +11,7 @@ enum CommandTable {
         .doctor,
         .policyExplain, .policyTest,
         .consentDecode,
-        .auditLog, .auditVerify,
+        .auditLog, .auditVerify, .auditBalance,
         .keysList,
         .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,
         .retentionPlan, .retentionApply,
