@@ -1,7 +1,7 @@
 /// All commands, in the order of `cordon --help`.
 enum CommandTable {
     static let all: [Command] = [
-        .initialize, .up, .collect, .demo, .bench,
+        .initialize, .up, .collect, .reload, .demo, .bench,
         .check,
         .deliver,
         .query,

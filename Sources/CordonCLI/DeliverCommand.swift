@@ -28,6 +28,11 @@ extension Command {
         let run = DeliverRun(
             region: region.name, lake: try RegionLake(region, clock: SystemWallClock()),
             wantsJSON: arguments.wantsJSON, console: console)
+        for (name, count) in try RegionRecovery.reportForDelivery(
+            region, clock: SystemWallClock())
+        {
+            console.note("\(region.name): found what the last run left: \(count) \(name)")
+        }
         if arguments.has("once") {
             try run.deliver(reportsNothing: true)
         } else {

@@ -164,6 +164,8 @@ package struct ProjectLayout: Equatable, Sendable {
     package var atlasPath: String { root + "/Policies/atlas.yaml" }
     package var stateDirectory: String { root + "/var" }
     package var geoTablePath: String { root + "/var/geo/places.cgt" }
+    /// Folder of the sockets at which running nodes take orders.
+    package var runDirectory: String { root + "/var/run" }
     /// `path` made absolute from the project's folder.
     package func absolute(_ path: String) -> String {
         path.hasPrefix("/") ? path : root + "/" + path

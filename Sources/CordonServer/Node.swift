@@ -6,6 +6,7 @@ import CordonPolicy
 import Crypto
 import Dispatch
 import GeoTables
+import Glibc
 import LinuxIO
 import Synchronization
 import TLS
@@ -49,10 +50,15 @@ package final class Node: Sendable {
     private let clock: any WallClock
     /// Names of the regions that listen here.
     private let listening: [String]
+    /// The regions as they were configured at the start.
+    private let configured: [RegionConfiguration]
     private let collector: Collector
     private let tickets: TicketKeys
     private let logs: [AuditLog]
     private let workers = Mutex<[Worker]>([])
+    private let control = Mutex<NodeControl?>(nil)
+    /// Held for the length of a reload: a signal and orders may come together.
+    private let reloading = Mutex(())
 
     /// Reads the project and opens what it names; nothing runs yet.
     package init(
@@ -67,6 +73,7 @@ package final class Node: Sendable {
         let configuration = try ProjectConfiguration.load(layout, now: today)
         let local = configuration.regions
         listening = try Self.listening(local, options)
+        configured = local
         let keys = try local.map {
             try RegionKeys(opening: $0.keysDirectory, region: $0.name)
         }
@@ -127,6 +134,7 @@ package final class Node: Sendable {
 
     /// Starts everything; when it returns, every listener accepts.
     package func start() throws -> [Listener] {
+        try reportRecovery()
         try tell("node.started", ["regions": .list(listening)])
         try collector.start()
         let ports = collector.ports
@@ -142,6 +150,8 @@ package final class Node: Sendable {
             }
         }
         self.workers.withLock { $0 = workers }
+        let control = try NodeControl(layout: layout) { [self] in reload() }
+        self.control.withLock { $0 = control }
         return collector.regions.compactMap { region in
             guard let port = ports[region.name] else { return nil }
             var listen = region.collector.listen
@@ -152,38 +162,94 @@ package final class Node: Sendable {
         }
     }
 
+    /// Says in logs and audit logs what the last run left in each region, if anything.
+    private func reportRecovery() throws {
+        for (region, log) in zip(collector.regions, logs) {
+            let lake = try RegionLake(region, clock: clock, log: log)
+            let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+            try RegionRecovery.report(
+                lake, subjects: RegionSubjects(lake, keys: keys, log: log, clock: clock), log: log,
+                logger: logger, clock: clock, ownsJournal: true)
+        }
+    }
+
     /// Reads the project again and decides by it from the next batch on. When anything in it is wrong, all stays as it was.
-    package func reload() {
-        report("the project was not reloaded; the rules stay as they were") {
-            let today = Day(clock.now())
-            let configuration = try ProjectConfiguration.load(layout, now: today)
-            guard configuration.regions.map(\.name) == logs.map(\.region) else {
+    @discardableResult
+    package func reload() -> ReloadOutcome {
+        reloading.withLock { _ in
+            do {
+                try loadAgain()
+                return outcome(mistakes: [])
+            } catch {
+                let problems = (error as? ConfigurationErrors)?.problems.map(\.description)
+                let mistakes = problems ?? ["\(error)"]
+                logger.error(
+                    "the project was not reloaded; the rules stay as they were",
+                    ["error": .text(mistakes.joined(separator: "\n"))])
+                report("the audit log was not told of a reload that failed") {
+                    try tell("rules.refused", ["mistakes": .integer(mistakes.count)])
+                }
+                return outcome(mistakes: mistakes)
+            }
+        }
+    }
+
+    private func outcome(mistakes: [String]) -> ReloadOutcome {
+        let context = collector.context
+        return ReloadOutcome(
+            pid: getpid(), project: layout.root, regions: listening,
+            ruleSet: context.ruleSet.digest, geoBuild: context.geoTable.build, mistakes: mistakes)
+    }
+
+    private func loadAgain() throws {
+        let today = Day(clock.now())
+        let configuration = try ProjectConfiguration.load(layout, now: today)
+        try requireSameRegions(configuration.regions)
+        let keys = try configuration.regions.map {
+            try RegionKeys(opening: $0.keysDirectory, region: $0.name)
+        }
+        let context = try EdgeContext(
+            ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
+            // They belong to the installation, not to the project, and take longer to read than all the rest.
+            userAgents: collector.context.userAgents, keys: keys, today: today)
+        let contexts = try Self.tlsContexts(
+            configuration.regions, listening, clock.now(), tickets, logger)
+        try tell(
+            "rules.loaded",
+            [
+                "rule_set": .text(configuration.ruleSet.digest),
+                "geo_build": .text(context.geoTable.build),
+            ])
+        collector.replace(context)
+        collector.replace(tlsContexts: contexts)
+        logger.info("project reloaded", ["policy.rule_set": .text(configuration.ruleSet.digest)])
+    }
+
+    /// Listeners, proxies and folders are taken up at the start alone: a change of them that a reload passed over in
+    /// silence would look as if it held.
+    private func requireSameRegions(_ regions: [RegionConfiguration]) throws {
+        guard regions.map(\.name) == configured.map(\.name) else {
+            throw NodeError(text: "regions were added or removed, which needs a restart")
+        }
+        for (old, new) in zip(configured, regions) {
+            var compared = new
+            compared.title = old.title
+            compared.jurisdiction = old.jurisdiction
+            // Certificates are taken up; whether there are any is not.
+            if compared.collector.tls != nil, old.collector.tls != nil {
+                compared.collector.tls = old.collector.tls
+            }
+            guard compared == old else {
                 throw NodeError(
-                    text: "regions were added or removed, which needs a restart")
+                    text: "Regions/\(new.name).yaml: how the region listens or where it keeps its "
+                        + "files was changed, which needs a restart")
             }
-            let keys = try configuration.regions.map {
-                try RegionKeys(opening: $0.keysDirectory, region: $0.name)
-            }
-            let context = try EdgeContext(
-                ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
-                userAgents: UserAgentRules.loadInstalled(), keys: keys, today: today)
-            let contexts = try Self.tlsContexts(
-                configuration.regions, listening, clock.now(), tickets, logger)
-            try tell(
-                "rules.loaded",
-                [
-                    "rule_set": .text(configuration.ruleSet.digest),
-                    "geo_build": .text(context.geoTable.build),
-                ])
-            collector.replace(context)
-            collector.replace(tlsContexts: contexts)
-            logger.info(
-                "project reloaded", ["policy.rule_set": .text(configuration.ruleSet.digest)])
         }
     }
 
     /// Answers what was accepted, commits it, lets work under way end, and writes the last ledger.
     package func stop() throws {
+        control.withLock { $0 }?.stop()
         collector.drain()
         for worker in workers.withLock({ $0 }) { worker.stop() }
         try tellLedger(includingOpenMinute: true)

@@ -56,6 +56,13 @@ package struct RegionSubjects: Sendable {
         return (unfinished, try service.applyRetention())
     }
 
+    /// How many of the newest requests are not done.
+    func unfinishedCount() throws -> Int {
+        try service().requests(max: Self.requestsMax).count { !$0.isFinished }
+    }
+
+    private static let requestsMax = 10_000
+
     private func entry(_ event: SubjectEvent) -> AuditEntry {
         var fields = event.counts.mapValues { AuditEntry.Value.integer($0) }
         fields["request"] = .text(event.request)
