@@ -154,7 +154,9 @@ let package = Package(
         tests("CordonPolicy"),
         tests("CordonJournal"),
         tests("CordonAudit"),
-        tests("CordonEdge"),
+        // A layer over SQLite's files that fails on demand.
+        .target(name: "FaultySQLite", dependencies: ["CSQLite"], path: "Tests/FaultySQLite"),
+        tests("CordonEdge", ["FaultySQLite"]),
         tests("CordonLake", ["CordonCatalog"]),
         tests("CordonCatalog"),
         tests("CordonQuery", ["QueryWorkerHost"]),
@@ -169,7 +171,7 @@ let package = Package(
             name: "Integration",
             dependencies: [
                 "TestSupport", "Bytes", "Engine", "CordonModel", "CordonKeys", "CordonJournal",
-                "CordonLake", "CordonCatalog", "WorldTraffic",
+                "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO",
             ],
             path: "Tests/Integration",
             swiftSettings: strict),

@@ -95,7 +95,7 @@ package struct AuditReader: Sendable {
     }
 
     /// Gives every entry, oldest first, with one bundle in memory at a time. Does not verify them: ``verify()`` does.
-    package func forEach(_ body: (Stored) throws -> Void) throws {
+    package func visit(_ body: (Stored) throws -> Void) throws {
         let lock = try folder.lockForReading()
         let size = try publishedSize()
         var start = 0

@@ -64,10 +64,14 @@ package final class Collector: Sendable {
     ///   - tlsContexts: for each region what its listener speaks TLS with, nil where it is plain; empty when all are.
     ///   - tickets: what those contexts were made with; renewed here.
     ///   - journalBytesMax: bound on each journal's file; 0 leaves it to the disk.
+    ///   - clock: the wall clock, asked once a round of each loop; deadlines never ask it.
     package init(
         regions: [RegionConfiguration], listening: Set<String>, context: EdgeContext, loops: Int,
         tlsContexts: [TLSContext?] = [], tickets: TicketKeys? = nil, journalBytesMax: Int = 0,
-        handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax, logger: Logger
+        handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax, logger: Logger,
+        clock: @escaping @Sendable () -> Timestamp = {
+            Timestamp(microseconds: SystemClock.realtimeMicroseconds())
+        }
     ) {
         precondition(loops > 0 && !regions.isEmpty, "a collector listens for someone")
         precondition(
@@ -79,7 +83,7 @@ package final class Collector: Sendable {
         self.handshakeMilliseconds = handshakeMilliseconds
         self.tickets = tickets
         self.logger = logger
-        clock = { Timestamp(microseconds: SystemClock.realtimeMicroseconds()) }
+        self.clock = clock
         let tlsContexts = tlsContexts.isEmpty ? regions.map { _ in nil } : tlsContexts
         precondition(tlsContexts.count == regions.count, "each region is plain or has its TLS")
         state = Mutex(State(context: context, tlsContexts: tlsContexts))
@@ -225,7 +229,7 @@ extension Collector {
                     resolvers: regions.map { ClientAddressResolver($0.collector) },
                     limits: limits,
                     listeners: listeners[number], context: context, logger: logger,
-                    handshakeMilliseconds: handshakeMilliseconds, metrics: metrics))
+                    clock: clock, handshakeMilliseconds: handshakeMilliseconds, metrics: metrics))
         }
         var committerThreads: [ThreadBox] = []
         let local = Set(regions.map(\.name))

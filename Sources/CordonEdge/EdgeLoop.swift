@@ -62,6 +62,7 @@ final class LoopShared: Sendable {
     /// By listener, like `resolvers`; shared with the other loops.
     let limits: [AddressLimits]
     var limitKeys: [(key: HMACKey, version: UInt64)]
+    private let clock: @Sendable () -> Timestamp
     let metrics: @Sendable () -> String
     private let logger: Logger
 
@@ -133,7 +134,8 @@ final class LoopShared: Sendable {
     init(
         number: Int, shared: LoopShared, committers: [RegionCommitter], isRelaxed: [Bool],
         resolvers: [ClientAddressResolver], limits: [AddressLimits], listeners: [ListenerBox],
-        context: EdgeContext, logger: Logger, handshakeMilliseconds: UInt64,
+        context: EdgeContext, logger: Logger, clock: @escaping @Sendable () -> Timestamp,
+        handshakeMilliseconds: UInt64,
         metrics: @escaping @Sendable () -> String
     ) throws(NetworkError) {
         self.number = number
@@ -153,6 +155,7 @@ final class LoopShared: Sendable {
         tlsContexts = shared.tlsContexts.withLock { $0 }
         self.handshakeMilliseconds = handshakeMilliseconds
         self.logger = logger
+        self.clock = clock
         self.metrics = metrics
         epoll = try Epoll(eventsMax: 1024)
         transform = HitTransform(userAgents: UserAgentCache(context.userAgents))
@@ -223,7 +226,7 @@ final class LoopShared: Sendable {
 
     private func readClocks() {
         now = SystemClock.monotonicMilliseconds()
-        timestamp = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
+        timestamp = clock()
         let second = timestamp.microseconds / 1_000_000
         if second != secondOfDate {
             secondOfDate = second

@@ -38,6 +38,8 @@ final class RegionCommitter: Sendable {
         var hits: UInt64 = 0
         var bytes: UInt64 = 0
         var failures = [UInt64](repeating: 0, count: JournalError.Code.allCases.count)
+        /// Hits of those transactions.
+        var failedHits = [UInt64](repeating: 0, count: JournalError.Code.allCases.count)
     }
 
     init(
@@ -161,8 +163,12 @@ final class RegionCommitter: Sendable {
         } catch {
             ledger.keep()
             failure = error
-            // A damaged or vanished file is opened anew the next time; a lock or a full disk keeps its connection.
-            if error.code == .store || error.code == .unreadable { journal = nil }
+            // A damaged or vanished file is opened anew the next time; a lock or a full disk keeps its connection, and so
+            // does a failed write or sync: that connection alone knows that what it wrote was not committed, and writes
+            // over it, while a new one may find it whole and take it for committed, after it was answered 503.
+            if error.code == .unreadable || error.code == .store && !error.isInputOutput {
+                journal = nil
+            }
             logger.error(
                 "commit failed",
                 [
@@ -176,6 +182,7 @@ final class RegionCommitter: Sendable {
         tallies.withLock { tallies in
             if let failure, let index = JournalError.Code.allCases.firstIndex(of: failure.code) {
                 tallies.failures[index] += 1
+                tallies.failedHits[index] += hits
             } else {
                 tallies.commits += 1
                 tallies.hits += hits

@@ -21,6 +21,9 @@ package struct JournalError: Error, Equatable, Sendable, CustomStringConvertible
     /// The extended SQLite result code; 0 when SQLite had no part in it.
     package let storeCode: Int32
 
+    /// Whether the system failed a read, write or sync (`SQLITE_IOERR`).
+    package var isInputOutput: Bool { storeCode & 0xFF == 10 }
+
     package init(_ code: Code, storeCode: Int32 = 0) {
         self.code = code
         self.storeCode = storeCode

@@ -245,7 +245,7 @@ private struct Account {
             directory: region.auditDirectory, region: region.name, key: keys.signingKey.publicKey)
         var copy = self
         var reports: Set<Int64> = []
-        try reader.forEach { stored in
+        try reader.visit { stored in
             let entry = stored.entry
             switch entry.kind {
             case RegionLedger.kind:

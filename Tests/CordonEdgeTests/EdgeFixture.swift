@@ -50,7 +50,10 @@ final class EdgeFixture {
     init(
         loops: Int = 2, journalBytesMax: Int = 0, tls: TLSContext? = nil,
         handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax,
-        configure: (inout RegionConfiguration.Collector) -> Void = { _ in }
+        configure: (inout RegionConfiguration.Collector) -> Void = { _ in },
+        clock: @escaping @Sendable () -> Timestamp = {
+            Timestamp(microseconds: SystemClock.realtimeMicroseconds())
+        }
     ) throws {
         directory = try TemporaryDirectory()
         let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
@@ -89,7 +92,7 @@ final class EdgeFixture {
             regions: regions, listening: Set(regions.map(\.name)), context: context, loops: loops,
             tlsContexts: regions.map { _ in tls }, journalBytesMax: journalBytesMax,
             handshakeMilliseconds: handshakeMilliseconds,
-            logger: Logger(level: .trace, format: .json, sink: log))
+            logger: Logger(level: .trace, format: .json, sink: log), clock: clock)
         try collector.start()
     }
 

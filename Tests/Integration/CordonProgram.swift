@@ -86,11 +86,15 @@ struct CordonProgram: Sendable {
     }
 
     /// Starts `cordon up` on free ports and waits until every listener accepts.
-    func up() async throws -> Running {
+    func up() async throws -> Running { try await start("up") }
+
+    /// Starts `up` or `collect` with further words, and waits until every listener accepts.
+    func start(_ words: String...) async throws -> Running {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Self.path)
         let readyFile = project + "/var/ready-\(UUID().uuidString).json"
-        process.arguments = ["up", "--project", project, "--free-ports", "--ready-file", readyFile]
+        process.arguments =
+            words + ["--project", project, "--free-ports", "--ready-file", readyFile]
         let logPath = project + "/up.log"
         let log = try Self.writable(logPath, keeping: true)
         process.standardOutput = log
@@ -114,6 +118,31 @@ struct CordonProgram: Sendable {
             Ready.self, from: FileManager.default.contents(atPath: readyFile) ?? Data())
         let ports = Dictionary(uniqueKeysWithValues: ready.regions.map { ($0.region, $0.port) })
         return Running(process: process, ports: ports, logPath: logPath)
+    }
+
+    /// A command under way that nobody listens to.
+    struct Spawned: Sendable {
+        fileprivate let process: Process
+
+        /// Sends `signal` and waits for the end; returns the exit code, or the signal's number when it killed.
+        @discardableResult
+        func end(_ signal: Int32) -> Int32 {
+            kill(process.processIdentifier, signal)
+            process.waitUntilExit()
+            return process.terminationStatus
+        }
+    }
+
+    /// Starts a command and leaves it to run.
+    func spawn(_ words: [String]) throws -> Spawned {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.path)
+        process.arguments = words + ["--project", project]
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        return Spawned(process: process)
     }
 
     /// `cordon up` ended before it was ready.

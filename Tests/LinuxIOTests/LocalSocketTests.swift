@@ -16,7 +16,7 @@ import Testing
         let mode = try FileManager.default.attributesOfItem(atPath: folder + "/a.sock")
         #expect(mode[.posixPermissions] as? Int == 0o600)
         let client = try LocalConnection(directory: folder, name: "a.sock")
-        try client.write(Array("order\nand more".utf8))
+        try client.write(Array("order\n".utf8))
         let served = try #require(serve(listener))
         #expect(served.order == Array("order\n".utf8))
         #expect(served.process == getpid())
