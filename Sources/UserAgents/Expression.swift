@@ -1,11 +1,17 @@
 internal import CPCRE2
+internal import Synchronization
 
-/// One compiled regular expression (`pcre2_code`); immutable, so any thread may run it.
+/// One regular expression, compiled (`pcre2_code`) when the first subject comes to it; any thread may run it.
 ///
-/// Bytes are matched as bytes: the rules are ASCII, and a user agent need not be valid UTF-8.
+/// All rules compiled take 40 MB, and the user agents of a busy collector come to some hundred of them. Bytes are matched as
+/// bytes: the rules are ASCII, and a user agent need not be valid UTF-8.
 @safe final class Expression: @unchecked Sendable {
-    // Sendable: the code is never changed after `init`, and PCRE2 reads it only.
-    private let code: OpaquePointer
+    // Sendable: the pattern is immutable, and the code is never changed once others can see it; PCRE2 reads it only.
+    private let pattern: [UInt8]
+    private let options: UInt32
+    /// The code's address; 0 until it is compiled. Stored with release and loaded with acquire order, so that who sees
+    /// the address sees what stands there.
+    private let compiled = Atomic<UInt>(0)
 
     /// Why a pattern could not be compiled: PCRE2's number and the place in the pattern.
     struct Malformed: Error {
@@ -13,27 +19,52 @@ internal import CPCRE2
         let offset: Int
     }
 
+    /// Checks that the pattern can be compiled.
     init(_ pattern: [UInt8], ignoringCase: Bool) throws(Malformed) {
+        self.pattern = pattern
+        options = ignoringCase ? PCRE2_CASELESS : 0
+        unsafe pcre2_code_free_8(try Self.compile(pattern, options))
+    }
+
+    deinit {
+        // SAFETY: the address was given by `pcre2_compile`, or is null, which is passed over.
+        unsafe pcre2_code_free_8(OpaquePointer(bitPattern: compiled.load(ordering: .acquiring)))
+    }
+
+    private static func compile(
+        _ pattern: [UInt8], _ options: UInt32
+    ) throws(Malformed) -> OpaquePointer {
         var number: Int32 = 0
         var offset = 0
-        let options = ignoringCase ? PCRE2_CASELESS : 0
         // SAFETY: the array outlives the call, which copies what it needs.
         let code = unsafe pattern.withUnsafeBufferPointer { pattern in
             unsafe pcre2_compile_8(
                 pattern.baseAddress, pattern.count, options, &number, &offset, nil)
         }
         guard let code = unsafe code else { throw Malformed(number: number, offset: offset) }
-        unsafe self.code = code
-        // Where the machine has no compiler in PCRE2, matching falls back to the interpreter by itself.
-        _ = unsafe pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE)
+        return unsafe code
     }
 
-    deinit { unsafe pcre2_code_free_8(code) }
+    /// The compiled pattern; nil when there is no memory for it, and then nothing matches.
+    private var code: OpaquePointer? {
+        let known = unsafe OpaquePointer(bitPattern: compiled.load(ordering: .acquiring))
+        if let known = unsafe known { return unsafe known }
+        guard let fresh = unsafe try? Self.compile(pattern, options) else { return nil }
+        // Where the machine has no compiler in PCRE2, matching falls back to the interpreter by itself.
+        _ = unsafe pcre2_jit_compile_8(fresh, PCRE2_JIT_COMPLETE)
+        let (isFirst, earlier) = compiled.compareExchange(
+            expected: 0, desired: UInt(bitPattern: fresh), ordering: .acquiringAndReleasing)
+        if isFirst { return unsafe fresh }
+        // Another thread was faster; both codes are the same.
+        unsafe pcre2_code_free_8(fresh)
+        return unsafe OpaquePointer(bitPattern: earlier)
+    }
 
     /// Whether the pattern occurs in `subject`; the groups are then in `workspace`. A match that exceeds the
     /// workspace's limits counts as none.
     func matches(_ subject: UnsafeBufferPointer<UInt8>, _ workspace: ExpressionWorkspace) -> Bool {
-        unsafe pcre2_match_8(
+        guard let code = unsafe code else { return false }
+        return unsafe pcre2_match_8(
             code, subject.baseAddress, subject.count, 0, 0, workspace.data, workspace.context) > 0
     }
 }

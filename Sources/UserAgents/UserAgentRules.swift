@@ -1,7 +1,7 @@
 internal import Foundation
 internal import LinuxIO
 
-/// The rules of uap-core, compiled; immutable and shared by all threads.
+/// The rules of uap-core, each checked at loading and compiled when it is first needed; shared by all threads.
 package final class UserAgentRules: Sendable {
     /// Where the rules come from, such as `uap-core 73e7340c…`.
     package let origin: String
