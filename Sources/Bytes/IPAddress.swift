@@ -160,7 +160,9 @@ extension IPAddress {
     /// Appends ``text`` to `bytes`; allocates nothing while `bytes` has 45 bytes of room.
     package func appendText(to bytes: inout [UInt8]) {
         guard isIPv6 else {
-            for shift in [UInt128(24), 16, 8, 0] {
+            var shift: UInt128 = 32
+            while shift > 0 {
+                shift -= 8
                 Self.appendDecimal(Int(value >> shift & 255), to: &bytes)
                 if shift > 0 { bytes.append(0x2E) }
             }

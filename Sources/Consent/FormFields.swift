@@ -106,6 +106,11 @@ extension NameList {
         let name = span(index)
         // Escapes only ever shorten, so most fields fall out here.
         guard range.count >= name.count else { return false }
+        // And of the rest most by their first byte, unless it is an escape.
+        if name.count > 0 {
+            let byte = bytes[range.lowerBound]
+            if byte != name[0], byte != 0x25, byte != 0x2B { return false }
+        }
         var decoder = FormDecoder(range, form: form)
         for offset in name.indices {
             guard decoder.next(in: bytes) == name[offset] else { return false }

@@ -2,6 +2,7 @@ import Bytes
 import Consent
 import CordonEdge
 import CordonJournal
+import CordonKeys
 import CordonLake
 import CordonModel
 import CordonPolicy
@@ -9,11 +10,14 @@ import CordonQuery
 import CordonServer
 import Foundation
 import GeoTables
+import UserAgents
+import WorldTraffic
 
 extension Command {
     static let bench = Command(
         ["bench"],
-        summary: "measure this machine: edge, geo, consent, decision, journal, delivery, query",
+        summary:
+            "measure this machine: edge, hit, geo, consent, decision, journal, delivery, query",
         usage: "[--quick] [PART]…",
         options: [
             Option(
@@ -42,7 +46,7 @@ extension Command {
 /// Runs the benchmarks of the targets on a project of its own, made in a temporary folder and removed.
 struct Bench {
     enum Part: String, CaseIterable {
-        case geo, consent, decision, journal, edge, delivery, query
+        case geo, consent, decision, hit, journal, edge, delivery, query
     }
 
     let isQuick: Bool
@@ -103,6 +107,7 @@ struct Bench {
                 ]
             }
         case .decision: try measureDecision(layout)
+        case .hit: try measureHit(layout, folder)
         case .journal: try measureJournal(folder)
         case .edge: try measureEdge(layout)
         case .delivery: try measureDelivery(folder)
@@ -117,6 +122,50 @@ struct Bench {
             configuration.ruleSet, places: table.places.map { RulePlace($0) },
             hits: isQuick ? 2000 : 2_000_000)
         return [("site, consent and decision", result.nanosecondsPerHit, "ns/hit")]
+    }
+
+    /// A hit from its bytes to its record, under the shipped policies and under many more.
+    private func measureHit(_ layout: ProjectLayout, _ folder: String) throws -> [Measured] {
+        try [0, 50, 500].flatMap { extra -> [Measured] in
+            let name = extra == 0 ? "shipped policies" : "and \(extra) of \(extra * 2) sites"
+            let figure = try hitNanoseconds(layout, extraPolicies: extra, folder)
+            return [("a hit, bytes to record, \(name)", figure, "ns/hit")]
+        }
+    }
+
+    /// With `extraPolicies` beside the shipped ones, each for two sites of its own.
+    private func hitNanoseconds(
+        _ shipped: ProjectLayout, extraPolicies: Int, _ folder: String
+    ) throws -> Double {
+        let manager = FileManager.default
+        let root = folder + "/hit-\(extraPolicies)"
+        try manager.copyItem(atPath: shipped.root, toPath: root)
+        let layout = ProjectLayout(root: root)
+        let world = try String(contentsOfFile: root + "/Policies/world.yaml", encoding: .utf8)
+        for number in 0..<extraPolicies {
+            let policy = world.replacingOccurrences(
+                of: "policy: world", with: "policy: site-\(number)"
+            ).replacingOccurrences(
+                of: "sites: [\"*\"]",
+                with: "sites: [\"shop\(number).example\", \"*.group\(number).example\"]")
+            try policy.write(
+                toFile: root + "/Policies/site-\(number).yaml", atomically: true, encoding: .utf8)
+        }
+        let configuration = try ProjectConfiguration.load(layout, now: CordonCLI.today)
+        guard let region = configuration.regions.first else { return 0 }
+        let table = try GeoTable(mapping: layout.geoTablePath)
+        let keys = try configuration.regions.map {
+            try RegionKeys(opening: $0.keysDirectory, region: $0.name)
+        }
+        let context = try EdgeContext(
+            ruleSet: configuration.ruleSet, geoTable: table,
+            userAgents: UserAgentRules.loadInstalled(), keys: keys, today: CordonCLI.today)
+        var generator = TrafficGenerator(pool: AddressPool(table.rangesWithPlace), seed: 1)
+        let requests = (0..<(isQuick ? 200 : 20_000)).map { _ in generator.next().request }
+        return HitBenchmark.run(
+            context, collector: region.collector, requests: requests,
+            hits: isQuick ? 1000 : 2_000_000
+        ).nanosecondsPerHit
     }
 
     private func measureJournal(_ folder: String) throws -> [Measured] {

@@ -1,7 +1,8 @@
 /// All commands, in the order of `cordon --help`.
 enum CommandTable {
     static let all: [Command] = [
-        .initialize, .up, .collect, .reload, .demo, .bench,
+        .initialize, .up, .collect, .reload, .demo, .benchRequests, .benchSend, .benchHold,
+        .bench,
         .check,
         .deliver,
         .query,

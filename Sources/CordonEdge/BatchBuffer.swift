@@ -21,7 +21,9 @@ internal import Synchronization
     /// Generation of the suppression list that its hits were filtered by.
     var generation: Int64 = 0
     /// Kept, counted and suppressed hits of each policy.
-    private(set) var tallies: [UInt32] = []
+    private var tallies: [UInt32] = []
+    /// The policies that have hits here, so that a batch costs nothing for the others.
+    private var policies: [Int] = []
     /// What its hits were decided by.
     private(set) var context: EdgeContext?
     /// Number by which the answers that wait for it know it.
@@ -35,6 +37,8 @@ internal import Synchronization
 
     enum Tally: Int, CaseIterable {
         case kept, counted, suppressed
+
+        static let count = allCases.count
 
         /// What the hit became once the batch is in the journal.
         var fate: HitFate {
@@ -50,6 +54,7 @@ internal import Synchronization
         unsafe bytes = .allocate(capacity: EdgeLimits.batchBytesMax)
         unsafe scratch = .allocate(capacity: 2 * HitBatch.textBytesMax)
         waiters.reserveCapacity(4096)
+        policies.reserveCapacity(64)
     }
 
     deinit {
@@ -72,12 +77,17 @@ internal import Synchronization
         waiters.removeAll(keepingCapacity: true)
         self.context = context
         self.ticket = ticket
-        let policies = context.policyNames
-        if tallies.count == policies.count * Tally.allCases.count {
-            for index in tallies.indices { tallies[index] = 0 }
+        let tallyCount = context.policyNames.count * Tally.count
+        if tallies.count == tallyCount {
+            for policy in policies {
+                for tally in Tally.allCases {
+                    tallies[policy * Tally.count + tally.rawValue] = 0
+                }
+            }
         } else {
-            tallies = Array(repeating: 0, count: policies.count * Tally.allCases.count)
+            tallies = Array(repeating: 0, count: tallyCount)
         }
+        policies.removeAll(keepingCapacity: true)
         for byte in context.batchHeader { append(byte) }
     }
 
@@ -92,20 +102,30 @@ internal import Synchronization
     var hasRoom: Bool { count + EdgeLimits.recordBytesMax <= EdgeLimits.batchBytesMax }
 
     func tally(_ tally: Tally, policy: Int) -> UInt32 {
-        tallies[policy * Tally.allCases.count + tally.rawValue]
+        tallies[policy * Tally.count + tally.rawValue]
     }
 
     func add(_ tally: Tally, policy: Int) {
-        tallies[policy * Tally.allCases.count + tally.rawValue] += 1
+        let base = policy * Tally.count
+        if tallies[base] | tallies[base + 1] | tallies[base + 2] == 0 { policies.append(policy) }
+        tallies[base + tally.rawValue] += 1
+    }
+
+    /// Calls `body` with each policy that has hits here, and how many of one fate.
+    func forEachTally(_ body: (_ policy: Int, _ fate: HitFate, _ hits: UInt32) -> Void) {
+        for policy in policies {
+            for tally in Tally.allCases {
+                let hits = tallies[policy * Tally.count + tally.rawValue]
+                if hits > 0 { body(policy, tally.fate, hits) }
+            }
+        }
     }
 
     /// Its hits by policy and fate, as the journal's ledger takes them.
     var ledgerCounts: [LedgerCount] {
         guard let names = context?.policyNames else { return [] }
         var counts: [LedgerCount] = []
-        for (index, hits) in tallies.enumerated() where hits > 0 {
-            let (policy, tally) = index.quotientAndRemainder(dividingBy: Tally.allCases.count)
-            guard let fate = Tally(rawValue: tally)?.fate else { continue }
+        forEachTally { policy, fate, hits in
             counts.append(
                 LedgerCount(policy: names[policy], fate: fate.text, hits: Int64(hits)))
         }
@@ -115,7 +135,7 @@ internal import Synchronization
     /// A hit of `policy` turned out to be of a suppressed subject; a counted one stays counted.
     func moveToSuppressed(policy name: String) {
         guard let policy = context?.policyNames.firstIndex(of: name) else { return }
-        let base = policy * Tally.allCases.count
+        let base = policy * Tally.count
         guard tallies[base + Tally.kept.rawValue] > 0 else { return }
         tallies[base + Tally.kept.rawValue] -= 1
         tallies[base + Tally.suppressed.rawValue] += 1
@@ -123,7 +143,7 @@ internal import Synchronization
 
     func addWaiter(_ token: UInt64) {
         // Pipelined requests of one connection follow each other.
-        if waiters.last != token { waiters.append(token) }
+        if waiters.isEmpty || waiters[waiters.count - 1] != token { waiters.append(token) }
     }
 
     /// Puts `records` in the place of what there is; never longer than before.
@@ -189,14 +209,23 @@ extension BatchBuffer {
     /// Appends a text of the rule set or geo table.
     func appendText(_ text: Span<UInt8>) {
         let start = beginText()
-        for index in 0..<min(text.count, HitBatch.textBytesMax) { append(text[index]) }
+        copy(text, 0..<min(text.count, HitBatch.textBytesMax))
         endText(start)
     }
 
     func appendText(_ text: StaticString) {
         let start = beginText()
-        for index in 0..<text.utf8CodeUnitCount { append(unsafe text.utf8Start[index]) }
+        unsafe (bytes + count).update(from: text.utf8Start, count: text.utf8CodeUnitCount)
+        count += text.utf8CodeUnitCount
         endText(start)
+    }
+
+    private func copy(_ source: Span<UInt8>, _ range: Range<Int>) {
+        unsafe source.extracting(range).withUnsafeBufferPointer { source in
+            guard let from = source.baseAddress else { return }
+            unsafe (bytes + count).update(from: from, count: source.count)
+            count += source.count
+        }
     }
 
     /// Appends bytes of a request as a text: escapes taken out if asked, cut to the bound, made valid UTF-8 without
@@ -210,10 +239,14 @@ extension BatchBuffer {
     /// Appends a host name in lowercase.
     func appendHost(_ source: Span<UInt8>, _ range: Range<Int>) {
         let start = beginText()
+        // The end is kept in a local, because one in the object is written back for each byte; so below.
+        var end = count
         for index in range {
             let byte = source[index]
-            append(byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte)
+            unsafe bytes[end] = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
+            end &+= 1
         }
+        count = end
         endText(start)
     }
 
@@ -225,21 +258,23 @@ extension BatchBuffer {
         let limit = textStart + HitBatch.textBytesMax + 3
         if decoding {
             var decoder = FormDecoder(range, form: .query)
-            while count < limit, let byte = decoder.next(in: source) { append(byte) }
-        } else {
-            var index = range.lowerBound
-            while count < limit, index < range.upperBound {
-                append(source[index])
-                index += 1
+            var end = count
+            while end < limit, let byte = decoder.next(in: source) {
+                unsafe bytes[end] = byte
+                end &+= 1
             }
+            count = end
+        } else if count < limit {
+            copy(source, range.lowerBound..<min(range.upperBound, range.lowerBound + limit - count))
         }
     }
 
     /// Ends a text of foreign bytes: repaired and cut at a character.
     func finishText(_ start: Int) {
-        var isPlain = count - start <= HitBatch.textBytesMax
+        let end = count
+        var isPlain = end - start <= HitBatch.textBytesMax
         var index = start
-        while isPlain, index < count {
+        while isPlain, index < end {
             let byte = unsafe bytes[index]
             isPlain = byte >= 0x20 && byte < 0x7F
             index += 1

@@ -144,7 +144,9 @@ package struct ClientAddressResolver: Sendable {
         guard fields.count > 0 else { return .failed(.missing) }
         if fields.isOverfull { return .failed(.malformed) }
         var hops = 0
-        for field in (0..<fields.count).reversed() {
+        var field = fields.count
+        while field > 0 {
+            field -= 1
             let range = fields[field]
             var end = range.upperBound
             while true {

@@ -291,7 +291,7 @@ extension Collector {
 
     private static func sum(_ loops: [LoopShared]) -> EdgeCounters {
         var sum = EdgeCounters()
-        for loop in loops { sum.add(loop.counters.withLock { $0 }) }
+        for loop in loops { sum.add(loop.counters) }
         return sum
     }
 

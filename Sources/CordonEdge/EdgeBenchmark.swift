@@ -132,7 +132,7 @@ package struct EdgeBenchmark: Sendable {
         return tally
     }
 
-    private static func write(_ bytes: [UInt8], to socket: borrowing Socket) -> Bool {
+    static func write(_ bytes: [UInt8], to socket: borrowing Socket) -> Bool {
         var position = 0
         while position < bytes.count {
             let rest = position
@@ -147,7 +147,7 @@ package struct EdgeBenchmark: Sendable {
 }
 
 /// Counts answers in a stream of them by their lengths.
-private struct AnswerReader {
+struct AnswerReader {
     private(set) var answered = 0
     private(set) var succeeded = 0
     private var line: [UInt8] = []

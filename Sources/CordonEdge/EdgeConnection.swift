@@ -150,9 +150,18 @@ internal import TLS
         }
     }
 
+    /// The last read took all that the socket held: there was room for more. What comes later is reported anew.
+    private(set) var hasReadAll = false
+
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
-        if let tls { return unsafe tls.read(into: buffer) }
-        return unsafe socket?.read(into: buffer) ?? .closed
+        if let tls {
+            // A record may be whole in memory while the socket is empty.
+            hasReadAll = false
+            return unsafe tls.read(into: buffer)
+        }
+        let result = unsafe socket?.read(into: buffer) ?? .closed
+        if case .bytes(let count) = result { hasReadAll = count < buffer.count }
+        return result
     }
 
     /// Reads what the peer sends as it is on the wire, to throw it away.

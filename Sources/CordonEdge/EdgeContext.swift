@@ -39,8 +39,10 @@ package final class EdgeContext: Sendable {
             return pseudonyms[Self.index(field, period, daysAhead)]
         }
 
+        private static let periodCount = KeyPeriod.allCases.count
+
         static func index(_ field: PseudonymField, _ period: KeyPeriod, _ daysAhead: Int) -> Int {
-            (Int(field.rawValue) * KeyPeriod.allCases.count + Int(period.rawValue)) * 2 + daysAhead
+            (Int(field.rawValue) * periodCount + Int(period.rawValue)) * 2 + daysAhead
         }
     }
 

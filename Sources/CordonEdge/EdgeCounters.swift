@@ -99,9 +99,28 @@ package struct EdgeCounters: Equatable, Sendable {
         hitsPending += other.hitsPending
     }
 
+    /// Adds the fates of a context's policies, one number a fate of each policy in turn.
+    mutating func add(_ fates: [UInt64], of context: EdgeContext) {
+        let size = HitFate.allCases.count
+        for policy in context.policyNames.indices {
+            add(
+                RuleCounts(
+                    region: context.policyRegions[policy], policy: context.policyNames[policy],
+                    fates: Array(fates[policy * size..<(policy + 1) * size])))
+        }
+    }
+
     mutating func add(_ rule: RuleCounts) {
-        let index =
-            rules.firstIndex { ($0.region, $0.policy) >= (rule.region, rule.policy) } ?? rules.count
+        var index = 0
+        var end = rules.count
+        while index < end {
+            let middle = (index + end) / 2
+            if (rules[middle].region, rules[middle].policy) < (rule.region, rule.policy) {
+                index = middle + 1
+            } else {
+                end = middle
+            }
+        }
         if index < rules.count, rules[index].region == rule.region,
             rules[index].policy == rule.policy
         {

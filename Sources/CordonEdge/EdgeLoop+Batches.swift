@@ -4,25 +4,58 @@ internal import Synchronization
 
 // Batches, contexts and time.
 extension EdgeLoop {
-    /// Hands each region's oldest batch to its committer, unless one is still there.
+    /// Hands each region's oldest batch to its committer, unless one is still there. The largest is committed here, those
+    /// of other regions at the same time by their writer threads.
     func submitBatches() {
+        var largest = -1
+        let isBusy = lanes.contains {
+            ($0.inFlight ?? $0.open).hits >= Self.hitsOfBusyRound
+        }
         for slot in lanes.indices where lanes[slot].inFlight == nil {
             let batch: BatchBuffer
             if let sealed = lanes[slot].sealed {
                 batch = sealed
                 lanes[slot].sealed = nil
             } else {
-                guard !lanes[slot].open.isEmpty, isDue(slot) else { continue }
+                guard !lanes[slot].open.isEmpty, isDue(slot), !(isBusy && mayWait(slot)) else {
+                    continue
+                }
                 batch = lanes[slot].turnOver()
             }
             lanes[slot].inFlight = batch
             committers[slot].submit(
                 RegionCommitter.Submission(batch: batch, loop: shared.signal), loop: number)
+            guard largest >= 0, let other = lanes[largest].inFlight else {
+                largest = slot
+                continue
+            }
+            if batch.count > other.count {
+                swap(&largest, with: slot)
+            } else {
+                committers[slot].wakeWriter()
+            }
         }
+        if largest >= 0 { committers[largest].lead() }
+    }
+
+    /// Hits of one region that make a round a busy one. The loop then commits that region's batch and goes on at once, and
+    /// a batch of few hits of another region waits for company: a sync costs the same for one hit as for a hundred.
+    private static let hitsOfBusyRound = 64
+    /// How long a batch of few hits waits while rounds are busy, in milliseconds.
+    private static let companyMilliseconds: UInt64 = 10
+
+    private func mayWait(_ slot: Int) -> Bool {
+        lanes[slot].open.hits < Self.hitsOfBusyRound && drainDeadline == nil
+            && now < lanes[slot].open.openedAt + Self.companyMilliseconds
+    }
+
+    private func swap(_ largest: inout Int, with slot: Int) {
+        committers[largest].wakeWriter()
+        largest = slot
     }
 
     /// Whether the batch that is filled goes to its committer now: at once, or in `relaxed` when it is old or large.
-    private func isDue(_ slot: Int) -> Bool {
+    func isDue(_ slot: Int) -> Bool {
         guard isRelaxed[slot], !lanes[slot].hasFailed, drainDeadline == nil else { return true }
         return now >= lanes[slot].open.openedAt + EdgeLimits.relaxedMilliseconds
             || lanes[slot].open.count >= EdgeLimits.batchBytesMax / 2
@@ -61,23 +94,13 @@ extension EdgeLoop {
         guard let origin = batch.context else {
             preconditionFailure("a batch with hits was opened")
         }
-        if origin === context {
-            for policy in context.policyNames.indices {
-                for tally in BatchBuffer.Tally.allCases {
-                    let number = UInt64(batch.tally(tally, policy: policy))
-                    if number > 0 { count(failed ? .failed : tally.fate, policy: policy, number) }
-                }
-            }
-            return
-        }
-        for policy in origin.policyNames.indices {
+        batch.forEachTally { policy, fate, hits in
+            let fate = failed ? HitFate.failed : fate
+            if origin === context { return count(fate, policy: policy, UInt64(hits)) }
             var rule = RuleCounts(
                 region: origin.policyRegions[policy], policy: origin.policyNames[policy],
                 fates: Array(repeating: 0, count: HitFate.allCases.count))
-            for tally in BatchBuffer.Tally.allCases {
-                let fate = failed ? HitFate.failed : tally.fate
-                rule.fates[fate.rawValue] += UInt64(batch.tally(tally, policy: policy))
-            }
+            rule.fates[fate.rawValue] = UInt64(hits)
             pastRules.add(rule)
         }
     }
@@ -91,20 +114,11 @@ extension EdgeLoop {
             if !lanes[slot].open.isEmpty { lanes[slot].sealed = lanes[slot].turnOver() }
             lanes[slot].isOpened = false
         }
-        for rule in currentRules { pastRules.add(rule) }
+        pastRules.add(fates, of: context)
         context = shared.context.withLock { $0 }
         contextVersion = version
         fates = Array(repeating: 0, count: context.policyNames.count * HitFate.allCases.count)
         hasNews = true
-    }
-
-    private var currentRules: [RuleCounts] {
-        let size = HitFate.allCases.count
-        return context.policyNames.indices.map { policy in
-            RuleCounts(
-                region: context.policyRegions[policy], policy: context.policyNames[policy],
-                fates: Array(fates[policy * size..<(policy + 1) * size]))
-        }
     }
 
     /// Lets other threads see the counts as they are now.
@@ -113,14 +127,16 @@ extension EdgeLoop {
         hasNews = false
         nextPublication = now + Self.publicationMilliseconds
         counters.connectionsOpen = openCount
-        shared.counters.withLock { $0 = snapshot() }
-    }
-
-    private func snapshot() -> EdgeCounters {
-        var snapshot = counters
-        snapshot.rules = pastRules.rules
-        for rule in currentRules { snapshot.add(rule) }
-        return snapshot
+        shared.published.withLock { published in
+            published.counters = counters
+            published.counters.rules = pastRules.rules
+            published.context = context
+            if published.fates.count == fates.count {
+                for index in fates.indices { published.fates[index] = fates[index] }
+            } else {
+                published.fates = Array(fates[...])
+            }
+        }
     }
 
     func tick() {

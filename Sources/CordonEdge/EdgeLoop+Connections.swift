@@ -292,6 +292,8 @@ extension EdgeLoop {
         switch result {
         case .bytes(let count):
             connection.inputEnd += count
+            // Asking again would cost a call to hear that there is nothing; the peer's end must be seen, though.
+            if connection.hasReadAll, !connection.hasPeerShut { connection.isReadable = false }
             return true
         case .wouldBlock:
             connection.isReadable = false

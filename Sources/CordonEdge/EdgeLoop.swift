@@ -21,12 +21,31 @@ final class LoopShared: Sendable {
     let tlsVersion = Atomic<UInt64>(0)
     let isDraining = Atomic<Bool>(false)
     /// As of the end of the loop's last round.
-    let counters = Mutex(EdgeCounters())
+    let published: Mutex<Published>
+
+    /// What a loop lets others see: plain copies, so that it costs the loop the same for many policies as for one; whoever
+    /// asks puts the names to the numbers.
+    struct Published {
+        /// Its rules are those of earlier contexts.
+        var counters = EdgeCounters()
+        var context: EdgeContext
+        /// Of the policies of `context`.
+        var fates: [UInt64] = []
+    }
+
+    /// The counts that the loop published last.
+    var counters: EdgeCounters {
+        let published = published.withLock { $0 }
+        var counters = published.counters
+        if !published.fates.isEmpty { counters.add(published.fates, of: published.context) }
+        return counters
+    }
 
     init(context: EdgeContext, tlsContexts: [TLSContext?]) throws(NetworkError) {
         signal = try LoopSignal()
         self.context = Mutex(context)
         self.tlsContexts = Mutex(tlsContexts)
+        published = Mutex(Published(context: context))
     }
 
     func replace(tlsContexts next: [TLSContext?]) {
@@ -49,7 +68,8 @@ final class LoopShared: Sendable {
 
 /// One thread's event loop with all of its connections.
 ///
-/// A round: wait for events, serve what is ready, hand the gathered batches to their committers, publish the counts.
+/// A round: wait for events, serve what is ready until nothing more is, commit the gathered batches, answer them,
+/// publish the counts.
 /// Used by one thread from `run` on.
 @safe final class EdgeLoop: @unchecked Sendable {
     // SAFETY: made by the collector before the thread starts, and used by that thread alone afterwards; what others
@@ -97,6 +117,8 @@ final class LoopShared: Sendable {
     var nextPublication: UInt64 = 0
     /// How old the counts that others see may be while there is traffic, in milliseconds.
     static let publicationMilliseconds: UInt64 = 50
+    /// How long hits gather for one commit while more keep coming, in milliseconds.
+    static let gatherMillisecondsMax: UInt64 = 4
     var drainDeadline: UInt64?
     var acceptIsDue = false
 
@@ -179,20 +201,9 @@ final class LoopShared: Sendable {
     /// The thread's body: returns when it has drained.
     func run() {
         while !isDone {
-            let count: Int
-            do throws(NetworkError) {
-                count = try epoll.wait(milliseconds: waitMilliseconds)
-            } catch {
-                logger.error(
-                    "waiting for events failed",
-                    ["edge.loop": .count(number), "edge.error_number": .count(error.code)])
-                return
-            }
-            readClocks()
-            for index in 0..<count {
-                let (token, readiness) = epoll.event(index)
-                handle(token, readiness)
-            }
+            guard let count = wait(milliseconds: waitMilliseconds) else { return }
+            serveEvents(count)
+            gather()
             if acceptIsDue { for index in listeners.indices { accept(index) } }
             takeAnswers()
             takeContext()
@@ -200,6 +211,8 @@ final class LoopShared: Sendable {
             if drainDeadline == nil, shared.isDraining.load(ordering: .acquiring) { beginDrain() }
             if now >= nextTick { tick() }
             submitBatches()
+            // Those that were committed here are answered here.
+            takeAnswers()
             if now >= nextPublication { publish() }
         }
         publish()
@@ -212,12 +225,58 @@ final class LoopShared: Sendable {
         tlsVersion = version
     }
 
+    /// Serves what has become ready meanwhile, so that one commit takes it along: until nothing is ready, or the
+    /// first hit has waited for long enough.
+    private func gather() {
+        let deadline = now + Self.gatherMillisecondsMax
+        while lanes.contains(where: { !$0.open.isEmpty && $0.inFlight == nil }), now < deadline {
+            guard let count = wait(milliseconds: 0), count > 0 else { return }
+            serveEvents(count)
+        }
+    }
+
+    /// Waits for events and returns how many there are; nil when the system refuses.
+    private func wait(milliseconds: Int32) -> Int? {
+        do throws(NetworkError) {
+            guard milliseconds > 0 else { return try epoll.wait(milliseconds: 0) }
+            shared.signal.prepareToSleep()
+            defer { shared.signal.awake() }
+            return try epoll.wait(milliseconds: hasArrived ? 0 : milliseconds)
+        } catch {
+            logger.error(
+                "waiting for events failed",
+                ["edge.loop": .count(number), "edge.error_number": .count(error.code)])
+            return nil
+        }
+    }
+
+    /// Whether another thread has put something into memory that the next round looks at.
+    private var hasArrived: Bool {
+        if shared.contextVersion.load(ordering: .acquiring) != contextVersion { return true }
+        if shared.tlsVersion.load(ordering: .acquiring) != tlsVersion { return true }
+        if drainDeadline == nil, shared.isDraining.load(ordering: .acquiring) { return true }
+        return lanes.contains { $0.inFlight?.phase == .answered }
+    }
+
+    private func serveEvents(_ count: Int) {
+        readClocks()
+        for index in 0..<count {
+            let (token, readiness) = epoll.event(index)
+            handle(token, readiness)
+        }
+    }
+
     private var isDone: Bool {
         guard drainDeadline != nil, openCount == 0 else { return false }
         return lanes.allSatisfy { $0.isEmpty }
     }
 
     private var waitMilliseconds: Int32 {
+        // A batch that answers have filled since the last look goes to its committer at once.
+        for index in lanes.indices where lanes[index].inFlight == nil {
+            if lanes[index].sealed != nil { return 0 }
+            if !lanes[index].open.isEmpty, isDue(index) { return 0 }
+        }
         for index in lanes.indices where isRelaxed[index] && !lanes[index].open.isEmpty {
             return Int32(EdgeLimits.relaxedMilliseconds / 2)
         }
@@ -247,10 +306,8 @@ final class LoopShared: Sendable {
         guard index < connections.count, connections[index].token == token else { return }
         let connection = connections[index]
         // TLS may have waited for room to write before it could read on.
-        if !readiness.isDisjoint(with: [.read, .ended]) || connection.tls != nil {
-            connection.isReadable = true
-        }
-        if readiness.contains(.ended) { connection.hasPeerShut = true }
+        if readiness.showsInput || connection.tls != nil { connection.isReadable = true }
+        if readiness.showsEnd { connection.hasPeerShut = true }
         serve(connection)
     }
 }

@@ -39,7 +39,7 @@ extension HitTransform {
         }
         if let parameter {
             decodeURL(parameter, bytes)
-            let url = self.url
+            let url = url
             return writePage(url.span, 0..<url.count, decision, rules, batch)
         }
         let referer = head.referer
@@ -49,7 +49,7 @@ extension HitTransform {
     }
 
     private func decodeURL(_ range: Range<Int>, _ bytes: Span<UInt8>) {
-        url.removeAll(keepingCapacity: true)
+        url.clear()
         var decoder = FormDecoder(range, form: .query)
         while let byte = decoder.next(in: bytes) { url.append(byte) }
     }
@@ -161,7 +161,7 @@ extension HitTransform {
     ) {
         guard decision.keepsReferrerHost, let parameter else { return batch.appendNull() }
         decodeURL(parameter, bytes)
-        let url = self.url
+        let url = url
         guard let host = RequestParts.urlHost(in: url.span, 0..<url.count) else {
             return batch.appendNull()
         }
@@ -205,13 +205,12 @@ extension HitTransform {
             for _ in 0..<3 { batch.appendNull() }
             return
         }
-        var position = 0
-        for count in [family.browserCount, family.osCount, family.deviceCount] {
-            let start = batch.beginText()
-            for offset in 0..<Int(count) { batch.append(family.text[position + offset]) }
-            batch.endText(start)
-            position += Int(count)
-        }
+        let text = family.text.span
+        let osStart = Int(family.browserCount)
+        let deviceStart = osStart + Int(family.osCount)
+        batch.appendText(text.extracting(0..<osStart))
+        batch.appendText(text.extracting(osStart..<deviceStart))
+        batch.appendText(text.extracting(deviceStart..<deviceStart + Int(family.deviceCount)))
     }
 
     /// The primary subtag of the first language (RFC 5646: 2 to 8 letters), in lowercase.

@@ -36,7 +36,7 @@ extension HitTransform {
         var visitor: Pseudonym?
         if decision.outcome == .keep {
             if let period = decision.user, !identifier.isEmpty {
-                let identifier = self.identifier
+                let identifier = identifier
                 user = keyring.key(.user, period, daysAhead: daysAhead)?
                     .pseudonym(user: identifier.span)
                 if user == nil { lacksKey = true }
@@ -75,7 +75,7 @@ extension HitTransform {
         batch.append(littleEndian: decision.sampleRate.bitPattern)
         batch.append(bigEndian: visitor?.value ?? 0)
         batch.append(bigEndian: user?.value ?? 0)
-        let site = self.site
+        let site = site
         batch.appendText(site.span)
         writeEvent(fields.event, bytes, batch)
         writePage(fields.url, head, decision, rules, bytes, batch)
@@ -133,9 +133,9 @@ extension HitTransform {
     }
 
     private func takeSite(_ range: Range<Int>?, _ bytes: Span<UInt8>) {
-        site.removeAll(keepingCapacity: true)
+        site.clear()
         guard let range else {
-            site.append(contentsOf: invalidSite)
+            for byte in invalidSite { site.append(byte) }
             return
         }
         for index in range {
@@ -145,7 +145,7 @@ extension HitTransform {
     }
 
     private func takeIdentifier(_ range: Range<Int>?, _ bytes: Span<UInt8>) {
-        identifier.removeAll(keepingCapacity: true)
+        identifier.clear()
         guard let range else { return }
         var decoder = FormDecoder(range, form: .query)
         while let byte = decoder.next(in: bytes) { identifier.append(byte) }
@@ -157,9 +157,10 @@ extension HitTransform {
     ) -> Pseudonym {
         let range =
             head.userAgent.isPresent ? head.userAgent.lowerBound..<head.userAgent.upperBound : 0..<0
+        let site = site
         // SAFETY: both buffers outlive the transform, which is used inside of their closures alone.
         return unsafe bytes.extracting(range).withUnsafeBufferPointer { userAgent in
-            unsafe site.withUnsafeBufferPointer { site in
+            unsafe site.span.withUnsafeBufferPointer { site in
                 let transform = unsafe VisitorPseudonym(key: key, userAgent: userAgent, site: site)
                 return unsafe client.address.inspect(with: transform)
             }
@@ -172,7 +173,7 @@ extension HitTransform {
     ) -> Bool {
         if suppression.contains(user: user, visitor: visitor) { return true }
         guard !suppression.subjects.isEmpty, !identifier.isEmpty else { return false }
-        let identifier = self.identifier
+        let identifier = identifier
         let digest = SubjectDigest(user: identifier.span, key: keyring.subjectDigestKey)
         return suppression.subjects.contains(digest.suppressed)
     }

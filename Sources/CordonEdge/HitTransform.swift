@@ -12,9 +12,9 @@ internal import HTTP
 @safe final class HitTransform {
     let userAgents: UserAgentCache
     var random: IdentifierSource
-    var site: [UInt8] = []
-    var identifier: [UInt8] = []
-    var url: [UInt8] = []
+    let site = ByteScratch(capacity: RequestParts.hostBytesMax)
+    let identifier = ByteScratch(capacity: HTTPLimits.headBytesMax)
+    let url = ByteScratch(capacity: HTTPLimits.headBytesMax)
     var text: [UInt8] = []
     /// Reads consent strings, and remembers them while the rules stay.
     private var consentReader: ConsentReader
@@ -27,9 +27,6 @@ internal import HTTP
         random = IdentifierSource(seed: SecureRandom.uint64())
         consentKey = (SecureRandom.uint64(), SecureRandom.uint64())
         consentReader = ConsentReader(vendors: [], key: consentKey)
-        site.reserveCapacity(RequestParts.hostBytesMax)
-        identifier.reserveCapacity(HTTPLimits.headBytesMax)
-        url.reserveCapacity(HTTPLimits.headBytesMax)
         text.reserveCapacity(64)
     }
 

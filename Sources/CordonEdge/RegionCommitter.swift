@@ -5,9 +5,13 @@ internal import LinuxIO
 internal import Synchronization
 internal import Telemetry
 
-/// Commits the batches of all loops to one region's journal, on a thread of its own.
+/// Commits the batches of all loops to one region's journal.
 ///
-/// Each loop has at most one batch here; whatever has gathered while a commit ran goes into the next one, so batches
+/// Whoever comes first leads: a loop that hands in a batch while nobody is at the journal commits all that waits, on its
+/// own thread, so a lone loop needs no other thread and no wake-up. A loop that finds the journal taken goes on; the leader
+/// takes its batch along in the next pass. Where a commit would hold up a loop (syncs have become slow, another
+/// process has the journal locked, a second region commits in the same round), the region's writer thread leads instead.
+/// Each loop has at most one batch here, and whatever has gathered while a commit ran goes into the next one, so batches
 /// grow with load and a lone hit waits for nothing but its own sync.
 final class RegionCommitter: Sendable {
     let region: String
@@ -16,15 +20,42 @@ final class RegionCommitter: Sendable {
     private let logger: Logger
     private let wake: WakeSignal
     private let queue: Mutex<Queue>
+    private let desk: Mutex<Desk>
     private let list = Mutex(Suppression())
     /// Generation of `list`; loops look here first.
     private let generation = Atomic<Int64>(0)
     private let tallies = Mutex(Tallies())
+    /// Syncs take so long that a loop should not wait for them.
+    private let isSlow = Atomic<Bool>(false)
+    /// The write-ahead log is long enough to be folded into the file.
+    private let needsCheckpoint = Atomic<Bool>(false)
+
+    /// A commit that took longer makes the writer thread lead.
+    private static let slowNanoseconds: UInt64 = 1_000_000
+    /// So many quick commits in a row of the writer thread let loops lead again.
+    private static let quickCommitsMin = 8
+    /// How long the writer thread waits for another process that has the journal locked, in milliseconds.
+    private static let writerWaitMilliseconds: Int32 = 2000
+    /// Times that a leading loop takes along what others have handed in meanwhile, before the writer thread goes on.
+    private static let passesMax = 2
 
     private struct Queue {
         /// The batch of each loop, and whom to tell.
         var waiting: [Submission?]
         var isStopping = false
+    }
+
+    /// What the leader works with.
+    // SAFETY: `pending` points into batches of `taken`, which are the leader's until they are answered; it is filled
+    // anew before each use.
+    @safe private struct Desk {
+        var journal: Journal?
+        /// Taken from the queue and not yet answered.
+        var taken: [Submission] = []
+        var pending: [PendingBatch] = unsafe []
+        /// Bytes that the commits since the last checkpoint have added to the write-ahead log, by estimate.
+        var logBytes = 0
+        var quickCommits = 0
     }
 
     struct Submission {
@@ -51,6 +82,7 @@ final class RegionCommitter: Sendable {
         self.logger = logger
         wake = try WakeSignal()
         queue = Mutex(Queue(waiting: Array(repeating: nil, count: loops)))
+        desk = Mutex(Desk())
     }
 
     /// Opens the journal once, to report at start what would fail later, and reads the suppression list.
@@ -70,13 +102,36 @@ final class RegionCommitter: Sendable {
         generation.store(suppression.generation, ordering: .releasing)
     }
 
+    /// Takes a loop's batch; ``lead()`` or ``wakeWriter()`` must follow.
     func submit(_ submission: Submission, loop: Int) {
         submission.batch.phase = .submitted
         queue.withLock { queue in
             precondition(queue.waiting[loop] == nil, "a loop has one batch at the committer")
             queue.waiting[loop] = submission
         }
+    }
+
+    /// Lets the writer thread commit what waits.
+    func wakeWriter() { wake.signal() }
+
+    /// Commits what waits on the calling loop's thread, where nobody else does and it does not take long.
+    func lead() {
+        if isSlow.load(ordering: .relaxed) { return wake.signal() }
+        var passes = 0
+        // Who hands in a batch looks at the desk afterwards, and who leaves the desk looks at the queue, so none is
+        // forgotten whichever comes first.
+        while passes < Self.passesMax {
+            let isAllDone = desk.withLockIfAvailable { commitWaiting(&$0, isWriter: false) }
+            guard let isAllDone else { return }
+            guard isAllDone else { break }
+            if !hasWaiting { return }
+            passes += 1
+        }
         wake.signal()
+    }
+
+    private var hasWaiting: Bool {
+        queue.withLock { queue in queue.waiting.contains { $0 != nil } }
     }
 
     func stop() {
@@ -90,59 +145,39 @@ final class RegionCommitter: Sendable {
     /// that of a hit in the journal.
     static let ledgerMilliseconds: Int32 = 250
 
-    /// The thread's body: returns when it was stopped and nothing waits.
+    /// The writer thread's body: returns when it was stopped and nothing waits.
     ///
     /// - Parameter ledger: hits that keep nothing, as the loops count them.
     func run(_ ledger: UnkeptLedger) {
-        var journal: Journal?
-        var taken: [Submission] = []
+        var checkpointer: JournalCheckpointer?
         while true {
-            var isStopping = false
-            queue.withLock { queue in
-                for index in queue.waiting.indices {
-                    if let submission = queue.waiting[index] {
-                        taken.append(submission)
-                        queue.waiting[index] = nil
-                    }
-                }
-                isStopping = queue.isStopping
-            }
-            if taken.isEmpty {
-                if isStopping {
-                    noteUnkept(ledger, &journal, isLast: true)
-                    return
-                }
-                wake.wait(milliseconds: Self.ledgerMilliseconds)
-                if ledger.isDue { noteUnkept(ledger, &journal) }
-                continue
-            }
-            commit(taken, &journal, ledger)
-            for submission in taken {
-                submission.batch.phase = .answered
-                submission.loop.wake()
-            }
-            taken.removeAll(keepingCapacity: true)
+            if needsCheckpoint.load(ordering: .acquiring) { checkpoint(&checkpointer) }
+            _ = desk.withLock { commitWaiting(&$0, isWriter: true) }
+            if ledger.isDue { noteUnkept(ledger) }
+            if hasWaiting { continue }
+            if queue.withLock({ $0.isStopping }) { break }
+            wake.wait(milliseconds: Self.ledgerMilliseconds)
         }
+        noteUnkept(ledger, isLast: true)
+        // The last connection of a process folds the log into the file when it closes.
+        checkpointer = nil
+        desk.withLock { $0.journal = nil }
     }
 
-    private func opened(_ journal: inout Journal?) throws(JournalError) -> Journal {
-        if let journal { return journal }
-        let opened = try Journal(path: path, bytesMax: journalBytesMax)
-        journal = opened
-        return opened
-    }
-
-    /// Writes the counts of hits that keep nothing when no batch takes them along.
-    private func noteUnkept(
-        _ ledger: UnkeptLedger, _ journal: inout Journal?, isLast: Bool = false
-    ) {
+    /// Writes the counts of hits that keep nothing.
+    private func noteUnkept(_ ledger: UnkeptLedger, isLast: Bool = false) {
         let counts = ledger.take()
         guard !counts.isEmpty else { return }
         do throws(JournalError) {
-            try opened(&journal).note(counts)
+            try desk.withLock { desk throws(JournalError) in
+                let journal = try opened(&desk)
+                journal.waitForLocks(milliseconds: Self.writerWaitMilliseconds)
+                try journal.note(counts)
+            }
             ledger.settle()
         } catch {
-            // They wait for the next commit; at the end there is none.
+            ledger.keep()
+            // They wait for the next time; at the end there is none.
             guard isLast else { return }
             logger.error(
                 "counts of hits that keep nothing are lost",
@@ -153,21 +188,89 @@ final class RegionCommitter: Sendable {
         }
     }
 
-    private func commit(
-        _ taken: [Submission], _ journal: inout Journal?, _ ledger: UnkeptLedger
-    ) {
+    private func opened(_ desk: inout Desk) throws(JournalError) -> Journal {
+        if let journal = desk.journal { return journal }
+        let journal = try Journal(path: path, bytesMax: journalBytesMax)
+        try journal.leaveCheckpoints()
+        desk.journal = journal
+        return journal
+    }
+
+    /// Folds the write-ahead log into the file, most of it while others commit, and the rest while none can, so that the
+    /// next commit starts the log anew.
+    private func checkpoint(_ checkpointer: inout JournalCheckpointer?) {
+        do throws(JournalError) {
+            if checkpointer == nil { checkpointer = try JournalCheckpointer(path: path) }
+            try checkpointer?.fold()
+            let folded = checkpointer
+            try desk.withLock { desk throws(JournalError) in
+                try folded?.fold()
+                desk.logBytes = 0
+                needsCheckpoint.store(false, ordering: .releasing)
+            }
+        } catch {
+            // The log grows on and the next commit asks again.
+            checkpointer = nil
+            needsCheckpoint.store(false, ordering: .releasing)
+            logger.warning(
+                "the journal's log was not folded",
+                ["journal.region": .text(region), "journal.error": .text(error.code.rawValue)])
+        }
+    }
+
+    /// Commits what the queue holds. False when a loop leads and the journal is locked by another process: then the
+    /// batches stay on the desk for the writer thread, which can wait.
+    private func commitWaiting(_ desk: inout Desk, isWriter: Bool) -> Bool {
+        queue.withLock { queue in
+            for index in queue.waiting.indices {
+                if let submission = queue.waiting[index] {
+                    desk.taken.append(submission)
+                    queue.waiting[index] = nil
+                }
+            }
+        }
+        if desk.taken.isEmpty { return true }
+        let began = SystemClock.monotonicNanoseconds()
+        guard commit(&desk, isWriter: isWriter) else { return false }
+        judge(SystemClock.monotonicNanoseconds() - began, &desk, isWriter: isWriter)
+        for submission in desk.taken {
+            submission.batch.phase = .answered
+            submission.loop.wake()
+        }
+        desk.taken.removeAll(keepingCapacity: true)
+        return true
+    }
+
+    /// Decides who leads the next commits, by how long the last one took.
+    private func judge(_ nanoseconds: UInt64, _ desk: inout Desk, isWriter: Bool) {
+        if nanoseconds > Self.slowNanoseconds {
+            desk.quickCommits = 0
+            isSlow.store(true, ordering: .relaxed)
+        } else if isSlow.load(ordering: .relaxed) {
+            desk.quickCommits += 1
+            if desk.quickCommits >= Self.quickCommitsMin { isSlow.store(false, ordering: .relaxed) }
+        }
+        if desk.logBytes >= JournalCheckpointer.logBytesMax,
+            !needsCheckpoint.exchange(true, ordering: .acquiringAndReleasing), !isWriter
+        {
+            wake.signal()
+        }
+    }
+
+    private func commit(_ desk: inout Desk, isWriter: Bool) -> Bool {
         var failure: JournalError?
         do throws(JournalError) {
-            try append(taken, opened(&journal), unkept: ledger.isDue ? ledger.take() : [])
-            ledger.settle()
+            let journal = try opened(&desk)
+            journal.waitForLocks(milliseconds: isWriter ? Self.writerWaitMilliseconds : 0)
+            try append(&desk, journal)
         } catch {
-            ledger.keep()
+            if error.code == .locked, !isWriter { return false }
             failure = error
             // A damaged or vanished file is opened anew the next time; a lock or a full disk keeps its connection, and so
             // does a failed write or sync: that connection alone knows that what it wrote was not committed, and writes
             // over it, while a new one may find it whole and take it for committed, after it was answered 503.
             if error.code == .unreadable || error.code == .store && !error.isInputOutput {
-                journal = nil
+                desk.journal = nil
             }
             logger.error(
                 "commit failed",
@@ -176,9 +279,17 @@ final class RegionCommitter: Sendable {
                     "journal.store_code": .count(error.storeCode),
                 ])
         }
-        for submission in taken { submission.batch.failure = failure }
-        let hits = taken.reduce(0) { $0 + UInt64($1.batch.hits) }
-        let bytes = taken.reduce(0) { $0 + UInt64($1.batch.count) }
+        var hits: UInt64 = 0
+        var bytes: UInt64 = 0
+        for submission in desk.taken {
+            submission.batch.failure = failure
+            hits += UInt64(submission.batch.hits)
+            bytes += UInt64(submission.batch.count)
+        }
+        if failure == nil {
+            desk.logBytes += Journal.logBytes(
+                forBatches: desk.taken.count, bytes: Int(bytes))
+        }
         tallies.withLock { tallies in
             if let failure, let index = JournalError.Code.allCases.firstIndex(of: failure.code) {
                 tallies.failures[index] += 1
@@ -189,32 +300,28 @@ final class RegionCommitter: Sendable {
                 tallies.bytes += bytes
             }
         }
+        return true
     }
 
     /// Appends; when the suppression list has changed, filters by the new one and tries again.
-    private func append(
-        _ taken: [Submission], _ journal: Journal, unkept: [LedgerCount]
-    ) throws(JournalError) {
-        var expected = list.withLock { $0.generation }
+    private func append(_ desk: inout Desk, _ journal: Journal) throws(JournalError) {
         var attempts = 0
         while true {
-            let current = list.withLock { $0 }
-            for submission in taken where submission.batch.generation != current.generation {
-                SuppressionFilter.apply(current, to: submission.batch)
+            let current = generation.load(ordering: .acquiring)
+            for submission in desk.taken where submission.batch.generation != current {
+                SuppressionFilter.apply(list.withLock { $0 }, to: submission.batch)
             }
-            expected = current.generation
-            var batches = unsafe [PendingBatch]()
-            unsafe batches.reserveCapacity(taken.count)
-            for submission in taken {
+            unsafe desk.pending.removeAll(keepingCapacity: true)
+            for submission in desk.taken {
                 let batch = submission.batch
-                // SAFETY: the batch is submitted, so its memory is this thread's until it is answered.
-                unsafe batches.append(
+                // SAFETY: the batch is submitted, so its memory is the leader's until it is answered.
+                unsafe desk.pending.append(
                     PendingBatch(
                         bytes: UnsafeRawBufferPointer(start: batch.bytes, count: batch.count),
                         hits: batch.hits, tally: LedgerTally.text(batch.ledgerCounts)))
             }
             do throws(JournalError) {
-                _ = try unsafe journal.append(batches, expecting: expected, unkept: unkept)
+                _ = try unsafe journal.append(desk.pending, expecting: current)
                 return
             } catch {
                 attempts += 1
@@ -226,11 +333,34 @@ final class RegionCommitter: Sendable {
 }
 
 /// How a loop is woken.
+///
+/// A loop that is awake looks around by itself before it sleeps, so only one that sleeps costs a system call.
 final class LoopSignal: Sendable {
     private let signal: WakeSignal
+    private let isAsleep = Atomic<Bool>(false)
     var descriptor: Int32 { signal.descriptor }
+
     init() throws(NetworkError) { signal = try WakeSignal() }
-    func wake() { signal.signal() }
+
+    /// Tells of something that the loop can see in memory by now.
+    func wake() {
+        // The fence stands between what the loop shall see and the look at its sleep; `prepareToSleep` has its
+        // counterpart. So either the loop sees the news, or it is seen to be asleep.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        if isAsleep.load(ordering: .relaxed), isAsleep.exchange(false, ordering: .relaxed) {
+            signal.signal()
+        }
+    }
+
+    /// Said by the loop before its last look around; it may sleep when that shows nothing.
+    func prepareToSleep() {
+        isAsleep.store(true, ordering: .relaxed)
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+    }
+
+    /// Said by the loop when it is awake.
+    func awake() { isAsleep.store(false, ordering: .relaxed) }
+
     func clear() { signal.clear() }
 }
 

@@ -53,7 +53,9 @@ package struct PseudonymKey: Sendable {
         var code = begin()
         let byteCount = plain.bitCount / 8
         code.update(bigEndian: UInt32(byteCount))
-        for index in (0..<byteCount).reversed() {
+        var index = byteCount
+        while index > 0 {
+            index -= 1
             code.update(UInt8(truncatingIfNeeded: plain.value >> UInt128(8 * index)))
         }
         Self.absorb(userAgent, into: &code)

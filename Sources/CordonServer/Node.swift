@@ -135,6 +135,7 @@ package final class Node: Sendable {
     /// Starts everything; when it returns, every listener accepts.
     package func start() throws -> [Listener] {
         try reportRecovery()
+        OpenFiles.raiseLimit()
         try tell("node.started", ["regions": .list(listening)])
         try collector.start()
         let ports = collector.ports

@@ -16,6 +16,11 @@ internal import Glibc
         package static let write = Readiness(rawValue: 2)
         /// The peer closed its side or the connection broke: read until the end shows.
         package static let ended = Readiness(rawValue: 4)
+        /// Reading will show something: bytes or the end. Asked for each event, so without the protocol's algebra.
+        @inlinable
+        package var showsInput: Bool { rawValue & 5 != 0 }
+        @inlinable
+        package var showsEnd: Bool { rawValue & 4 != 0 }
     }
 
     /// Takes at most `eventsMax` events a round.
@@ -62,13 +67,13 @@ internal import Glibc
     package func event(_ index: Int) -> (token: UInt64, readiness: Readiness) {
         let event = unsafe events[index]
         let mask = unsafe event.events
-        var readiness: Readiness = []
-        if mask & EPOLLIN.rawValue != 0 { readiness.insert(.read) }
-        if mask & EPOLLOUT.rawValue != 0 { readiness.insert(.write) }
+        var bits: UInt32 = 0
+        if mask & EPOLLIN.rawValue != 0 { bits |= Readiness.read.rawValue }
+        if mask & EPOLLOUT.rawValue != 0 { bits |= Readiness.write.rawValue }
         if mask & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
-            readiness.insert(.ended)
+            bits |= Readiness.ended.rawValue
         }
-        return (unsafe event.data.u64, readiness)
+        return (unsafe event.data.u64, Readiness(rawValue: bits))
     }
 }
 

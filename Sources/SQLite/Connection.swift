@@ -58,6 +58,11 @@ internal import Glibc
 
     deinit { unsafe sqlite3_close_v2(handle) }
 
+    /// How long an operation waits for another connection's lock from now on (`sqlite3_busy_timeout`).
+    package func setBusyTimeout(milliseconds: Int32) {
+        unsafe sqlite3_busy_timeout(handle, milliseconds)
+    }
+
     /// Makes the file with mode 0600 when it is missing: SQLite would make it readable for all, and it
     /// gives its write-ahead log the mode of the database. Only a file made here is closed here,
     /// since closing another descriptor would drop the locks of this process on it. When making it fails,

@@ -10,8 +10,8 @@ struct SiteClasses: Sendable {
     let patterns: [SitePattern]
     private let names: NameList
     private let isWildcard: [Bool]
-    /// Open addressing, a power of two in size; 0 is empty, else the class.
-    private var slots: [UInt16]
+    /// Open addressing, a power of two in size and at most half full; 0 is empty, else the class.
+    private(set) var slots: [UInt16]
 
     init(_ patterns: [SitePattern]) {
         self.patterns = patterns
