@@ -9,7 +9,7 @@ enum CommandTable {
         .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,
         .scan,
-        .doctor,
+        .doctorAddress, .doctor,
         .policyExplain, .policyTest,
         .consentDecode,
         .auditLog, .auditVerify, .auditBalance,

@@ -29,6 +29,18 @@ package enum AddressProvenance: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         }
     }
 
+    /// Why, in words for people.
+    package var reason: String {
+        switch self {
+        case .peer: "the peer is the client, by the region's file or by its own word"
+        case .untrustedPeer: "the peer is no trusted proxy, so it is the client whatever it says"
+        case .proxy: "the nearest hop that is no trusted proxy is the client"
+        case .missing: "a trusted proxy did not say who the client is"
+        case .malformed: "what a trusted proxy said of the client cannot be read"
+        case .allTrusted: "every hop is a trusted proxy, so none is the client"
+        }
+    }
+
     /// Whether an address is known; otherwise the strict outcome is taken.
     package var isKnown: Bool { rawValue <= Self.proxy.rawValue }
 }
@@ -37,6 +49,8 @@ package enum AddressProvenance: UInt8, CaseIterable, Sendable, BitwiseCopyable {
 package struct ClientAddress: ~Copyable {
     package var address: Sensitive<IPAddress>
     package let provenance: AddressProvenance
+    /// Which hop it is, counted from the peer, which is 0; 0 when none is known.
+    package var hop = 0
 }
 
 /// What the PROXY header of a connection said of its client.
@@ -69,7 +83,7 @@ package struct AnnouncedClient: ~Copyable {
 
 /// Finds the client's address: the rightmost hop that is no trusted proxy.
 package struct ClientAddressResolver: Sendable {
-    private let source: RegionConfiguration.ClientAddressSource
+    let source: RegionConfiguration.ClientAddressSource
     private let trusted: [IPPrefix]
 
     package init(_ collector: RegionConfiguration.Collector) {
@@ -102,8 +116,9 @@ package struct ClientAddressResolver: Sendable {
             case .peer: .failed(.missing)
             }
         switch found {
-        case .address(let address):
-            return ClientAddress(address: Sensitive(address.unmapped), provenance: .proxy)
+        case .address(let address, let hop):
+            return ClientAddress(
+                address: Sensitive(address.unmapped), provenance: .proxy, hop: hop)
         case .peer: return ClientAddress(address: Sensitive(peer), provenance: .peer)
         case .failed(let reason):
             return ClientAddress(address: Sensitive(IPAddress(ipv4: 0)), provenance: reason)
@@ -111,7 +126,7 @@ package struct ClientAddressResolver: Sendable {
     }
 
     private enum Found {
-        case address(IPAddress)
+        case address(IPAddress, hop: Int)
         /// The proxy itself is the client.
         case peer
         case failed(AddressProvenance)
@@ -135,7 +150,7 @@ package struct ClientAddressResolver: Sendable {
         case .local: return .peer
         case .source:
             let address = client.address.inspect(with: Reveal())
-            return isTrusted(address) ? .failed(.allTrusted) : .address(address)
+            return isTrusted(address) ? .failed(.allTrusted) : .address(address, hop: 1)
         }
     }
 
@@ -156,7 +171,7 @@ package struct ClientAddressResolver: Sendable {
                 guard hops <= EdgeLimits.hopsMax, let address = Self.hop(bytes, start, end) else {
                     return .failed(.malformed)
                 }
-                if !isTrusted(address) { return .address(address) }
+                if !isTrusted(address) { return .address(address, hop: hops) }
                 if start == range.lowerBound { break }
                 end = start - 1
             }
@@ -168,42 +183,57 @@ package struct ClientAddressResolver: Sendable {
     private func forwarded(_ fields: FieldList, _ bytes: Span<UInt8>) -> Found {
         guard fields.count > 0 else { return .failed(.missing) }
         if fields.isOverfull { return .failed(.malformed) }
-        var hops = InlineArray<32, ByteRange>(repeating: .absent)
-        var count = 0
-        for field in 0..<fields.count {
-            var reader = ForwardedReader(fields[field])
-            while !reader.isAtEnd {
-                guard count < EdgeLimits.hopsMax, let hop = reader.element(bytes) else {
-                    return .failed(.malformed)
-                }
-                hops[count] = hop
-                count += 1
-            }
-        }
-        guard count > 0 else { return .failed(.malformed) }
-        for index in (0..<count).reversed() {
-            guard let address = Self.hop(bytes, hops[index].lowerBound, hops[index].upperBound)
-            else {
+        guard let nodes = Self.nodes(fields, bytes) else { return .failed(.malformed) }
+        for index in (0..<nodes.count).reversed() {
+            let node = nodes.ranges[index]
+            guard let address = Self.hop(bytes, node.lowerBound, node.upperBound) else {
                 return .failed(.malformed)
             }
-            if !isTrusted(address) { return .address(address) }
+            if !isTrusted(address) { return .address(address, hop: nodes.count - index) }
         }
         return .failed(.allTrusted)
     }
 
-    /// `CloudFront-Viewer-Address`: address, colon, port; IPv6 stands without brackets.
+    /// The nodes of a `Forwarded` chain in order.
+    struct Nodes {
+        fileprivate(set) var ranges = InlineArray<32, ByteRange>(repeating: .absent)
+        fileprivate(set) var count = 0
+    }
+
+    /// The `for` of each element; nil when the chain is malformed, empty or too long.
+    static func nodes(_ fields: FieldList, _ bytes: Span<UInt8>) -> Nodes? {
+        var nodes = Nodes()
+        for field in 0..<fields.count {
+            var reader = ForwardedReader(fields[field])
+            while !reader.isAtEnd {
+                guard nodes.count < EdgeLimits.hopsMax, let node = reader.element(bytes) else {
+                    return nil
+                }
+                nodes.ranges[nodes.count] = node
+                nodes.count += 1
+            }
+        }
+        return nodes.count > 0 ? nodes : nil
+    }
+
     private func viewerAddress(_ range: ByteRange, _ bytes: Span<UInt8>) -> Found {
         guard range.isPresent else { return .failed(.missing) }
+        guard let address = Self.viewer(range, bytes) else { return .failed(.malformed) }
+        return isTrusted(address) ? .failed(.allTrusted) : .address(address, hop: 1)
+    }
+
+    /// `CloudFront-Viewer-Address`: address, colon, port; IPv6 stands without brackets.
+    static func viewer(_ range: ByteRange, _ bytes: Span<UInt8>) -> IPAddress? {
         var colon = range.upperBound - 1
         while colon > range.lowerBound, bytes[colon] != 0x3A { colon -= 1 }
-        guard colon > range.lowerBound, Self.isPort(bytes, colon + 1, range.upperBound),
-            let address = IPAddress(parsing: bytes.extracting(range.lowerBound..<colon))
-        else { return .failed(.malformed) }
-        return isTrusted(address) ? .failed(.allTrusted) : .address(address)
+        guard colon > range.lowerBound, isPort(bytes, colon + 1, range.upperBound) else {
+            return nil
+        }
+        return IPAddress(parsing: bytes.extracting(range.lowerBound..<colon))
     }
 
     /// One hop: an address, an IPv4 address with a port, or a bracketed IPv6 address with or without one.
-    private static func hop(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> IPAddress? {
+    static func hop(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> IPAddress? {
         var start = start
         var end = end
         while start < end, bytes[start] == 0x20 || bytes[start] == 0x09 { start += 1 }

@@ -33,6 +33,9 @@ internal import TLS
     private var answerStart = 0
     private(set) var answerCount = 0
 
+    /// Bodies of answers that are not fixed, in the order of those answers.
+    var bodies: [[UInt8]] = []
+
     /// What the peer has not taken yet.
     var output: [UInt8] = []
     var outputStart = 0
@@ -84,6 +87,7 @@ internal import TLS
         inputEnd = 0
         answerStart = 0
         answerCount = 0
+        bodies.removeAll()
         output.removeAll(keepingCapacity: true)
         outputStart = 0
         isReadable = true
@@ -121,6 +125,7 @@ internal import TLS
         peer = Sensitive(IPAddress(ipv4: 0))
         announced = AnnouncedClient()
         generation &+= 1
+        bodies = []
         output = []
         outputStart = 0
     }

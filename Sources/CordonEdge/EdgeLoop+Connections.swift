@@ -323,10 +323,17 @@ extension EdgeLoop {
             else { preconditionFailure("an answer that this loop made") }
             counters.answers[Self.statusIndex[Int(next.answer)]] += 1
             hasNews = true
-            if answer == .metrics {
-                appendMetrics(persistence, headOnly: next.headOnly)
-            } else {
-                responses.append(answer, persistence, headOnly: next.headOnly, to: &output)
+            switch answer {
+            case .metrics:
+                publish()
+                appendMade(
+                    answer, persistence, type: MetricsText.contentType, Array(metrics().utf8),
+                    headOnly: next.headOnly)
+            case .whoami:
+                appendMade(
+                    answer, persistence, type: "application/json", connection.bodies.removeFirst(),
+                    headOnly: next.headOnly)
+            default: responses.append(answer, persistence, headOnly: next.headOnly, to: &output)
             }
         }
         if output.isEmpty { return true }
@@ -372,16 +379,15 @@ extension EdgeLoop {
         }
     }
 
-    private func appendMetrics(_ persistence: Persistence, headOnly: Bool) {
-        publish()
-        let body = metrics()
-        var head = Array(
-            ResponseTable.head(
-                .metrics, persistence, type: MetricsText.contentType, bodyCount: body.utf8.count
-            ).utf8)
-        let offset = ResponseTable.dateOffset(in: String(decoding: head, as: UTF8.self))
+    /// Appends an answer that was made for one request.
+    private func appendMade(
+        _ answer: Answer, _ persistence: Persistence, type: String, _ body: [UInt8], headOnly: Bool
+    ) {
+        let text = ResponseTable.head(answer, persistence, type: type, bodyCount: body.count)
+        var head = Array(text.utf8)
+        let offset = ResponseTable.dateOffset(in: text)
         for (index, unit) in HTTPDate.bytes(timestamp).enumerated() { head[offset + index] = unit }
         output += head
-        if !headOnly { output += Array(body.utf8) }
+        if !headOnly { output += body }
     }
 }

@@ -30,6 +30,9 @@ extension EdgeLoop {
             counters.events[EdgeEvent.hitHeads.rawValue] += 1
             return push(image, connection, persistence, headOnly: true)
         }
+        if route == .whoami {
+            return answerWhoami(connection, head, bytes, persistence)
+        }
         let answer: Answer =
             switch route {
             case .demo: .demo

@@ -8,7 +8,10 @@ enum Answer: UInt8, CaseIterable {
     case badRequest, requestTimeout, lengthRequired, contentTooLarge, uriTooLong, expectationFailed
     case tooManyRequests, headerFieldsTooLarge, notImplemented, versionNotSupported
     /// Not in the table: made when it is asked for.
-    case metrics
+    case metrics, whoami
+
+    /// Whether its bytes are known in advance.
+    var isFixed: Bool { self != .metrics && self != .whoami }
 
     init(refusing status: HTTPStatus) {
         self =
@@ -27,7 +30,7 @@ enum Answer: UInt8, CaseIterable {
 
     var status: HTTPStatus {
         switch self {
-        case .gif, .png, .healthy, .ready, .demo, .metrics: .ok
+        case .gif, .png, .healthy, .ready, .demo, .metrics, .whoami: .ok
         case .noContent: .noContent
         case .notReady, .unavailable: .serviceUnavailable
         case .notFound: .notFound
@@ -71,7 +74,7 @@ struct ResponseTable {
     private(set) var answerBytesMax = 0
 
     init() {
-        for answer in Answer.allCases where answer != .metrics {
+        for answer in Answer.allCases where answer.isFixed {
             for persistence in Persistence.allCases {
                 let (type, body) = Self.content(answer)
                 append(answer, persistence, type, body)

@@ -2,13 +2,14 @@ internal import HTTP
 
 /// A path that the collector knows.
 enum Route {
-    case gif, png, hit, health, ready, metrics, demo
+    case gif, png, hit, health, ready, metrics, demo, whoami
 
     init?(_ bytes: Span<UInt8>, _ path: ByteRange) {
         switch path.count {
         case 4 where Self.equals(bytes, path, "/hit"): self = .hit
         case 5 where Self.equals(bytes, path, "/demo"): self = .demo
         case 7 where Self.equals(bytes, path, "/readyz"): self = .ready
+        case 7 where Self.equals(bytes, path, "/whoami"): self = .whoami
         case 8 where Self.equals(bytes, path, "/1x1.png"): self = .png
         case 8 where Self.equals(bytes, path, "/healthz"): self = .health
         case 8 where Self.equals(bytes, path, "/metrics"): self = .metrics

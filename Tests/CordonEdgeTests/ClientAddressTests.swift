@@ -119,6 +119,39 @@ private struct Case: CustomTestStringConvertible, Sendable {
         #expect(text == item.address ?? "0.0.0.0")
     }
 
+    @Test(arguments: Case.forwardedFor + Case.forwarded + Case.others)
+    private func `a trace tells of the same hop`(_ item: Case) throws {
+        let bytes = Array(EdgeClient.request("/", item.headers).utf8)
+        var machine = ConnectionMachine(at: 0)
+        #expect(machine.step(bytes.span, at: 0) == .request)
+        let trace = try resolver(item.source).trace(
+            peer: try #require(IPAddress(item.peer)), statement: nil, head: machine.head,
+            bytes: bytes.span)
+        #expect(trace.provenance == item.provenance)
+        #expect(trace.chosen.flatMap { trace.hops[$0].address?.text } == item.address)
+        let chosen = trace.chosen ?? trace.hops.count
+        for (index, hop) in trace.hops.enumerated() where index < chosen {
+            #expect(hop.standing != .chosen)
+            if trace.chosen != nil { #expect(hop.standing == .trusted) }
+        }
+        for hop in trace.hops.dropFirst(chosen + 1) { #expect(hop.standing == .ignored) }
+    }
+
+    @Test func `a trace names each hop from the peer on`() throws {
+        let bytes = Array(
+            EdgeClient.request("/", ["X-Forwarded-For: 8.8.8.8, 46.4.1.2:80 ,10.0.0.9"]).utf8)
+        var machine = ConnectionMachine(at: 0)
+        #expect(machine.step(bytes.span, at: 0) == .request)
+        let trace = try resolver(.xForwardedFor).trace(
+            peer: try #require(IPAddress("10.1.2.3")), statement: nil, head: machine.head,
+            bytes: bytes.span)
+        #expect(
+            trace.hops.map { "\($0.source) \($0.text) \($0.standing)" } == [
+                "peer 10.1.2.3 trusted", "X-Forwarded-For 10.0.0.9 trusted",
+                "X-Forwarded-For 46.4.1.2:80 chosen", "X-Forwarded-For 8.8.8.8 ignored",
+            ])
+    }
+
     @Test func `no chain of bytes makes a resolver crash, and what it cannot read is unknown`()
         throws
     {
@@ -140,14 +173,20 @@ private struct Case: CustomTestStringConvertible, Sendable {
         }
     }
 
-    private func resolve(
-        _ source: RegionConfiguration.ClientAddressSource, peer: String, headers: [String]
-    ) throws -> (AddressProvenance, String) {
-        let resolver = ClientAddressResolver(
+    private func resolver(
+        _ source: RegionConfiguration.ClientAddressSource
+    ) throws -> ClientAddressResolver {
+        ClientAddressResolver(
             RegionConfiguration.Collector(
                 listen: .init(address: IPAddress(ipv4: 0), port: 0),
                 trustedProxies: [try #require(IPPrefix("10.0.0.0/8"))], clientAddress: source,
                 durability: .durable))
+    }
+
+    private func resolve(
+        _ source: RegionConfiguration.ClientAddressSource, peer: String, headers: [String]
+    ) throws -> (AddressProvenance, String) {
+        let resolver = try resolver(source)
         let bytes = Array(EdgeClient.request("/", headers).utf8)
         var machine = ConnectionMachine(at: 0)
         #expect(machine.step(bytes.span, at: 0) == .request)
