@@ -134,6 +134,11 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Bytes", "CordonModel"], path: "Tests/TestSupport",
             swiftSettings: strict),
+        .target(
+            name: "FuzzTargets",
+            dependencies: ["Bytes", "HTTP", "Consent", "CordonModel", "CordonEdge"],
+            path: "Tests/FuzzTargets", exclude: ["Fixtures"], swiftSettings: strict),
+        tests("FuzzTargets"),
         tests("Bytes"),
         tests("CordonModel"),
         tests("LinuxIO"),
@@ -202,3 +207,20 @@ for name in [
 // Keeps the searches of the lookup free of jumps, which nearly halves their time in fragmented IPv4 space.
 package.targets.first { $0.name == "GeoTables" }?.swiftSettings?.append(
     .unsafeFlags(["-Xllvm", "-x86-cmov-converter=false"], .when(configuration: .release)))
+
+// `scripts/fuzz` asks for this: a program that libFuzzer drives, and the code of the product watched for what runs.
+if Context.environment["CORDON_FUZZ"] != nil {
+    let watch = SwiftSetting.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])
+    for watched in package.targets
+    where ["Bytes", "HTTP", "Consent", "CordonModel", "CordonEdge", "FuzzTargets"]
+        .contains(watched.name)
+    {
+        watched.swiftSettings?.append(watch)
+    }
+    package.products.append(.executable(name: "fuzz", targets: ["Fuzz"]))
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
+            swiftSettings: strict + [watch],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+}
