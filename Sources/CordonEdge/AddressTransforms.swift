@@ -1,6 +1,7 @@
 internal import Bytes
 internal import CordonKeys
 internal import CordonModel
+internal import Crypto
 internal import GeoTables
 
 /// The place of an address.
@@ -30,18 +31,40 @@ struct VisitorPseudonym: SensitiveTransform {
     }
 }
 
-/// The start of the hash by which a hit is sampled (FNV-1a); it leaves this process in no form.
-struct SampleHash: SensitiveTransform {
-    func apply(_ value: IPAddress) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for shift in 0..<16 {
-            hash = Self.mix(hash, UInt8(truncatingIfNeeded: value.value >> UInt128(8 * shift)))
-        }
-        return hash
+/// Which visitors a policy with a rate below 1 keeps: a keyed digest of address and user agent against the rate.
+///
+/// The key is the region's own and lasts, so a visitor stays in or out over days, loops and restarts, and nobody without the key can
+/// tell which addresses are in. The digest leaves this process in no form.
+struct VisitorSample: Sendable {
+    let key: HMACKey
+
+    /// - Parameter root: a lasting key of the region; the sample's own is made from it.
+    init(root: HMACKey) { key = HMACKey(root.authenticate(Array("cordon sample 1".utf8)).bytes) }
+
+    /// Draws for an address, evenly over all 64-bit numbers.
+    func draw(userAgent: UnsafeBufferPointer<UInt8>) -> Draw {
+        unsafe Draw(key: key, userAgent: userAgent)
     }
 
-    static func mix(_ hash: UInt64, _ byte: UInt8) -> UInt64 {
-        // Wrapping is the algorithm.
-        (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
+    /// Whether a draw is among `perMillion` of a million.
+    static func keeps(_ draw: UInt64, perMillion: UInt32) -> Bool {
+        draw.multipliedFullWidth(by: 1_000_000).high < UInt64(perMillion)
+    }
+
+    @unsafe
+    struct Draw: SensitiveTransform {
+        let key: HMACKey
+        let userAgent: UnsafeBufferPointer<UInt8>
+
+        func apply(_ value: IPAddress) -> UInt64 {
+            var code = unsafe key.begin()
+            code.update(value.isIPv6 ? 6 : 4)
+            for shift in 0..<4 {
+                code.update(
+                    bigEndian: UInt32(truncatingIfNeeded: value.value >> UInt128(96 - 32 * shift)))
+            }
+            unsafe code.update(userAgent.span)
+            return UInt64(truncatingIfNeeded: code.finalize().leading128 >> 64)
+        }
     }
 }

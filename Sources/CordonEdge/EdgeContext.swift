@@ -33,6 +33,7 @@ package final class EdgeContext: Sendable {
         /// By field, period, and whether it is the day after ``EdgeContext/keyDay``.
         let pseudonyms: [PseudonymKey?]
         let subjectDigestKey: HMACKey
+        let sample: VisitorSample
 
         func key(_ field: PseudonymField, _ period: KeyPeriod, daysAhead: Int) -> PseudonymKey? {
             guard daysAhead == 0 || daysAhead == 1 else { return nil }
@@ -98,6 +99,8 @@ package final class EdgeContext: Sendable {
                 }
             }
         }
-        return Keyring(pseudonyms: pseudonyms, subjectDigestKey: keys.subjectDigestKey)
+        return Keyring(
+            pseudonyms: pseudonyms, subjectDigestKey: keys.subjectDigestKey,
+            sample: VisitorSample(root: keys.subjectDigestKey))
     }
 }

@@ -76,7 +76,8 @@ internal import HTTP
             if slot < 0 {
                 fate = .away
             } else if decision.samplingPerMillion < 1_000_000,
-                !isSampled(decision.samplingPerMillion, head, bytes, client)
+                !isSampled(
+                    decision.samplingPerMillion, context.keyrings[slot].sample, head, bytes, client)
             {
                 fate = .sampledOut
             }
@@ -85,17 +86,21 @@ internal import HTTP
             decision: decision, parts: parts, place: place, site: site, slot: slot, fate: fate)
     }
 
-    /// Whether the hit is among the sampled: the same for each hit of one address and user agent.
+    /// Whether the hit is among the sampled: the same for each hit of one address and user agent. When the address is not
+    /// known each hit is drawn alone; else all of one user agent would share a draw.
     private func isSampled(
-        _ perMillion: UInt32, _ head: RequestHead, _ bytes: Span<UInt8>,
+        _ perMillion: UInt32, _ sample: VisitorSample, _ head: RequestHead, _ bytes: Span<UInt8>,
         _ client: borrowing ClientAddress
     ) -> Bool {
-        var hash = client.address.inspect(with: SampleHash())
-        if head.userAgent.isPresent {
-            for index in head.userAgent.lowerBound..<head.userAgent.upperBound {
-                hash = SampleHash.mix(hash, bytes[index])
-            }
+        guard client.provenance.isKnown else {
+            return VisitorSample.keeps(random.word(), perMillion: perMillion)
         }
-        return (hash ^ hash >> 32) % 1_000_000 < UInt64(perMillion)
+        let range =
+            head.userAgent.isPresent ? head.userAgent.lowerBound..<head.userAgent.upperBound : 0..<0
+        // SAFETY: the buffer outlives the transform, which is used inside of its closure alone.
+        let draw = unsafe bytes.extracting(range).withUnsafeBufferPointer {
+            unsafe client.address.inspect(with: sample.draw(userAgent: $0))
+        }
+        return VisitorSample.keeps(draw, perMillion: perMillion)
     }
 }

@@ -21,7 +21,7 @@ struct IdentifierSource {
     }
 
     /// SplitMix64 with a random stream: wrapping is the algorithm.
-    private mutating func word() -> UInt64 {
+    mutating func word() -> UInt64 {
         state &+= stream
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9

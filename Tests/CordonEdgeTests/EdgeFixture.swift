@@ -29,6 +29,10 @@ final class EdgeFixture {
     static let indian = "49.36.1.2"
     static let german6 = "2a01:4f8:1:2::3"
 
+    /// The folder of this package.
+    static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+
     static func geoTable(at path: String) throws -> GeoTable {
         var builder = GeoTableBuilder()
         for (prefix, country) in [
@@ -47,8 +51,10 @@ final class EdgeFixture {
         return try GeoTable(mapping: path)
     }
 
+    /// - Parameter policies: texts in the place of shipped policy files, by file name.
     init(
-        loops: Int = 2, journalBytesMax: Int = 0, tls: TLSContext? = nil,
+        loops: Int = 2, journalBytesMax: Int = 0, policies: [String: String] = [:],
+        tls: TLSContext? = nil,
         handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax,
         configure: (inout RegionConfiguration.Collector) -> Void = { _ in },
         clock: @escaping @Sendable () -> Timestamp = {
@@ -56,9 +62,21 @@ final class EdgeFixture {
         }
     ) throws {
         directory = try TemporaryDirectory()
-        let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-            .path
+        var root = Self.repository
+        if !policies.isEmpty {
+            let copy = directory.file("project")
+            try FileManager.default.createDirectory(
+                atPath: copy, withIntermediateDirectories: true)
+            for folder in ["Policies", "Regions"] {
+                try FileManager.default.copyItem(
+                    atPath: root + "/" + folder, toPath: copy + "/" + folder)
+            }
+            for (name, text) in policies {
+                try text.write(
+                    toFile: "\(copy)/Policies/\(name)", atomically: false, encoding: .utf8)
+            }
+            root = copy
+        }
         let project = try ProjectConfiguration.load(ProjectLayout(root: root), now: today)
         ruleSet = project.ruleSet
         var regions = project.regions
@@ -187,6 +205,21 @@ final class EdgeClient: @unchecked Sendable {
     func get(_ target: String, _ headers: [String] = []) -> Answer? {
         send(Self.request(target, headers))
         return answer()
+    }
+
+    func post(_ target: String, _ type: String?, _ body: String, _ headers: [String] = [])
+        -> Answer?
+    {
+        send(Self.post(target, type, body, headers))
+        return answer()
+    }
+
+    static func post(_ target: String, _ type: String?, _ body: String, _ headers: [String] = [])
+        -> String
+    {
+        let content =
+            ["Content-Length: \(body.utf8.count)"] + (type.map { ["Content-Type: \($0)"] } ?? [])
+        return request(target, content + headers, method: "POST") + body
     }
 
     static func request(_ target: String, _ headers: [String] = [], method: String = "GET")
