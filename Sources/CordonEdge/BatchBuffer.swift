@@ -28,6 +28,8 @@ internal import Synchronization
     private(set) var context: EdgeContext?
     /// Number by which the answers that wait for it know it.
     private(set) var ticket: UInt32 = 0
+    /// Slots of the ids that its hits have claimed.
+    private(set) var claims: [UInt32] = []
     /// Connections that wait for it.
     private(set) var waiters: [UInt64] = []
     /// Why it is not in the journal; nil when it is. Valid once answered.
@@ -55,6 +57,7 @@ internal import Synchronization
         unsafe scratch = .allocate(capacity: 2 * HitBatch.textBytesMax)
         waiters.reserveCapacity(4096)
         policies.reserveCapacity(64)
+        claims.reserveCapacity(1024)
     }
 
     deinit {
@@ -75,6 +78,7 @@ internal import Synchronization
         openedAt = now
         self.generation = generation
         waiters.removeAll(keepingCapacity: true)
+        claims.removeAll(keepingCapacity: true)
         self.context = context
         self.ticket = ticket
         let tallyCount = context.policyNames.count * Tally.count
@@ -140,6 +144,8 @@ internal import Synchronization
         tallies[base + Tally.kept.rawValue] -= 1
         tallies[base + Tally.suppressed.rawValue] += 1
     }
+
+    func addClaim(_ slot: UInt32) { claims.append(slot) }
 
     func addWaiter(_ token: UInt64) {
         // Pipelined requests of one connection follow each other.

@@ -220,6 +220,7 @@ extension Collector {
         let limits = regions.map {
             AddressLimits($0.collector.limits, at: SystemClock.monotonicMilliseconds())
         }
+        let recentEvents = RecentEvents(at: SystemClock.monotonicMilliseconds())
         var loops: [EdgeLoop] = []
         for number in 0..<loopCount {
             loops.append(
@@ -227,9 +228,9 @@ extension Collector {
                     number: number, shared: shared[number], committers: committers,
                     isRelaxed: regions.map { $0.collector.durability == .relaxed },
                     resolvers: regions.map { ClientAddressResolver($0.collector) },
-                    limits: limits,
-                    listeners: listeners[number], context: context, logger: logger,
-                    clock: clock, handshakeMilliseconds: handshakeMilliseconds, metrics: metrics))
+                    limits: limits, listeners: listeners[number], context: context,
+                    recentEvents: recentEvents, logger: logger, clock: clock,
+                    handshakeMilliseconds: handshakeMilliseconds, metrics: metrics))
         }
         var committerThreads: [ThreadBox] = []
         let local = Set(regions.map(\.name))

@@ -13,18 +13,13 @@ enum DemoPage {
         which region the hit belongs to and what of it may be kept, and answers when it is on disk there.</p>
         <button data-consent="granted">I agree</button> <button data-consent="denied">I do not agree</button>
         <p id="said">No choice yet.</p>
-        <pre>&lt;img src="/pixel.gif?site=example.org&amp;event=view" alt=""&gt;</pre>
-        <noscript><img src="/pixel.gif?event=view" alt="" width="1" height="1"></noscript>
+        <pre>&lt;script async src="/cordon.js" data-site="example.org"&gt;&lt;/script&gt;
+        &lt;noscript&gt;&lt;img src="/pixel.gif?site=example.org" alt=""&gt;&lt;/noscript&gt;</pre>
+        <script async src="/cordon.js"></script>
+        <noscript><img src="/pixel.gif" alt="" width="1" height="1"></noscript>
         <script>
-        const send = (event, consent) => {
-          const query = new URLSearchParams({ event, url: location.href });
-          if (document.referrer) query.set("ref", document.referrer);
-          if (consent) query.set("consent", consent);
-          new Image().src = "/pixel.gif?" + query;
-        };
-        send("view");
         for (const button of document.querySelectorAll("button")) button.onclick = () => {
-          send("consent", button.dataset.consent);
+          cordon("consent", { consent: button.dataset.consent });
           document.getElementById("said").textContent = "Sent: " + button.dataset.consent + ".";
         };
         </script>

@@ -57,9 +57,12 @@ internal import TLS
         var answer: UInt8 = 0
         var persistence: UInt8 = 0
         var headOnly = false
-        /// The region whose batch it waits for; -1 when it may leave.
+        /// The region whose batch it waits for; -1 when it may leave, ``twin`` when it waits for an earlier hit.
         var slot: Int8 = -1
         var ticket: UInt32 = 0
+
+        /// In the place of a region.
+        static let twin = Int8.max
     }
 
     init(index: Int) { self.index = index }

@@ -6,7 +6,7 @@ internal import Telemetry
 package enum EdgeEvent: Int, CaseIterable, Sendable {
     case connectionsAccepted, connectionsRefused, acceptFailures, connectionsTimedOut
     case proxyHeadersMalformed, connectionsLimited, connectionsUncounted, requestsLimited
-    case requests, hitRequests, hitHeads
+    case requests, hitRequests, hitHeads, preflights, bodiesRefused
     case userAgentsClassified, userAgentsOverflowed, keysMissing, batchesFull
 }
 
@@ -188,6 +188,8 @@ extension EdgeEvent {
         case .requests: "cordon_edge_requests_total"
         case .hitRequests: "cordon_edge_hit_requests_total"
         case .hitHeads: "cordon_edge_hit_heads_total"
+        case .preflights: "cordon_edge_preflights_total"
+        case .bodiesRefused: "cordon_edge_bodies_refused_total"
         case .userAgentsClassified: "cordon_edge_user_agents_classified_total"
         case .userAgentsOverflowed: "cordon_edge_user_agents_overflowed_total"
         case .keysMissing: "cordon_edge_keys_missing_total"
@@ -208,8 +210,10 @@ extension EdgeEvent {
             "Connections whose address is not limited because the table of addresses had no room."
         case .requestsLimited: "Requests answered 429 because their address sends too many."
         case .requests: "Requests whose head was read."
-        case .hitRequests: "GET requests for the pixel."
+        case .hitRequests: "Hits: GET of the pixel and POST of an event."
         case .hitHeads: "HEAD requests for the pixel: answered, not counted as hits."
+        case .preflights: "OPTIONS requests for the hit's path: answered, not counted as hits."
+        case .bodiesRefused: "POST requests whose body could not be read: 400 or 415, no hits."
         case .userAgentsClassified: "User agents that were not in the cache."
         case .userAgentsOverflowed:
             "User agents left as `Other` because of the bound on classification."

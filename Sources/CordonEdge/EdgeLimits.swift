@@ -8,8 +8,9 @@ package enum EdgeLimits {
     package static let pipelineMax = 32
     /// A batch of one loop and region in bytes. While it is full, hits are answered 503.
     package static let batchBytesMax = 1 << 20
-    /// Room for the largest record: a head of 16 KiB in which each byte becomes a U+FFFD, names, and fixed fields.
-    static let recordBytesMax = 65_536
+    /// Room for the largest record: a head of 16 KiB and a body of 8 KiB in which each byte becomes a U+FFFD, names, and fixed
+    /// fields.
+    static let recordBytesMax = 98_304
     /// Query parameters of one record.
     static let parametersMax = 64
     /// How long `relaxed` gathers hits, in milliseconds; with the commit it stays below the promised 100.
@@ -26,6 +27,10 @@ package enum EdgeLimits {
     static let hopsMax = 32
     /// Longest `event`, in bytes.
     static let eventBytesMax = 64
+    /// Longest `id` of an event, in bytes; longer ones are not remembered. A UUID in text has 36.
+    static let eventIDBytesMax = 64
+    /// Hits of one loop that wait for the fate of an earlier hit with their id; beyond it they are answered 503.
+    static let twinsMax = 1024
     /// Longest run of digits that a page's path segment may keep; longer ones are taken for identifiers.
     static let pathDigitsMax = 8
     /// Connections that the system queues before they are accepted.

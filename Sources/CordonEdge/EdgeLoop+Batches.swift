@@ -91,6 +91,7 @@ extension EdgeLoop {
 
     private func account(_ batch: BatchBuffer, failed: Bool) {
         counters.hitsPending -= UInt64(batch.hits)
+        for slot in batch.claims { recentEvents.settle(slot: slot, isKept: !failed) }
         guard let origin = batch.context else {
             preconditionFailure("a batch with hits was opened")
         }
@@ -143,6 +144,7 @@ extension EdgeLoop {
         nextTick = now + 1000
         transform.userAgents.refill()
         renewLimitKeys()
+        recentEvents.renew(at: now)
         for connection in connections where connection.isOpen { expire(connection) }
     }
 
@@ -190,7 +192,7 @@ extension EdgeLoop {
         }
         guard connection.answerCount == 0, now >= connection.machine.deadline else { return }
         counters.events[EdgeEvent.connectionsTimedOut.rawValue] += 1
-        guard connection.machine.isReadingHead else { return close(connection) }
+        guard connection.machine.isReadingRequest else { return close(connection) }
         connection.machine.close()
         connection.wasRefused = true
         push(.requestTimeout, connection, .close)

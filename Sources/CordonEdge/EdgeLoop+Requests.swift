@@ -18,13 +18,25 @@ extension EdgeLoop {
             counters.events[EdgeEvent.requestsLimited.rawValue] += 1
             return push(.tooManyRequests, connection, persistence, headOnly: head.method == .head)
         }
-        let route = Route(bytes, head.path)
-        if head.method == .other {
-            let isKnown = route != nil || Route.isAsterisk(bytes, head.path)
-            return push(isKnown ? .methodNotAllowed : .notFound, connection, persistence)
-        }
         let headOnly = head.method == .head
-        guard let route else { return push(.notFound, connection, persistence, headOnly: headOnly) }
+        guard let route = Route(bytes, head.path) else {
+            let isKnown = Route.isAsterisk(bytes, head.path)
+            return push(
+                isKnown ? .methodNotAllowed : .notFound, connection, persistence, headOnly: headOnly
+            )
+        }
+        switch head.method {
+        case .get, .head: break
+        case .post where route == .hit:
+            return answerPost(connection, head, bytes, persistence)
+        case .options where route == .hit:
+            counters.events[EdgeEvent.preflights.rawValue] += 1
+            return push(.preflight, connection, persistence)
+        case .post, .options, .other:
+            return push(
+                route == .hit ? .methodNotAllowedForHit : .methodNotAllowed, connection, persistence
+            )
+        }
         if let image = route.image {
             if !headOnly { return answerHit(image, connection, head, bytes, persistence) }
             counters.events[EdgeEvent.hitHeads.rawValue] += 1
@@ -36,6 +48,7 @@ extension EdgeLoop {
         let answer: Answer =
             switch route {
             case .demo: .demo
+            case .script: .script
             case .metrics: .metrics
             case .ready: isReady ? .ready : .notReady
             default: .healthy
@@ -45,6 +58,30 @@ extension EdgeLoop {
 
     /// Ready: not draining, and the last commit of each region went well.
     private var isReady: Bool { drainDeadline == nil && !lanes.contains { $0.hasFailed } }
+
+    private func answerPost(
+        _ connection: EdgeConnection, _ head: RequestHead, _ bytes: Span<UInt8>,
+        _ persistence: Persistence
+    ) {
+        var head = head
+        let refusal = posted.take(&head, bytes)
+        if let refusal {
+            counters.events[EdgeEvent.bodiesRefused.rawValue] += 1
+            push(
+                refusal == .malformed ? .malformedBody : .unsupportedMediaType, connection,
+                persistence)
+        } else {
+            answerPosted(connection, head, persistence)
+        }
+        posted.wipe()
+    }
+
+    private func answerPosted(
+        _ connection: EdgeConnection, _ head: RequestHead, _ persistence: Persistence
+    ) {
+        let bytes = posted.bytes
+        answerHit(.noContent, connection, head, bytes.span, persistence)
+    }
 
     private func answerHit(
         _ image: Answer, _ connection: EdgeConnection, _ head: RequestHead, _ bytes: Span<UInt8>,
@@ -61,14 +98,33 @@ extension EdgeLoop {
             return push(image, connection, persistence)
         }
         let slot = decided.slot
+        let fields = transform.fields(decided, context.rules, bytes)
+        var claim: RecentEvents.Claim?
+        if fields.eventID != nil {
+            switch finding(decided, fields, bytes) {
+            case .new(let claimed): claim = claimed
+            case .unremembered, nil: break
+            case .known:
+                count(.duplicate, policy: policy)
+                return push(image, connection, persistence)
+            case .pending(let earlier):
+                if isRelaxed[slot], !lanes[slot].hasFailed {
+                    count(.duplicate, policy: policy)
+                    return push(image, connection, persistence)
+                }
+                return awaitTwin(earlier, image, connection, policy, persistence)
+            }
+        }
         let batch = openBatch(slot)
         guard batch.hasRoom else {
+            if let claim { recentEvents.settle(slot: claim.slot, isKept: false) }
             counters.events[EdgeEvent.batchesFull.rawValue] += 1
             count(.failed, policy: policy)
             return push(.unavailable, connection, persistence)
         }
+        if let claim { batch.addClaim(claim.slot) }
         let written = transform.write(
-            decided, head, bytes, client, context, suppression: lanes[slot].suppression,
+            decided, fields, head, bytes, client, context, suppression: lanes[slot].suppression,
             at: timestamp, into: batch)
         switch written.fate {
         case .counted: batch.add(.counted, policy: policy)
@@ -106,5 +162,67 @@ extension EdgeLoop {
             lanes[slot].isOpened = true
         }
         return lanes[slot].open
+    }
+}
+
+// Events that come more than once.
+extension EdgeLoop {
+    /// Whether the event came lately; nil when its id cannot be remembered.
+    private func finding(
+        _ decided: HitTransform.Decided, _ fields: HitTransform.QueryFields, _ bytes: Span<UInt8>
+    ) -> RecentEvents.Finding? {
+        if let keys = recentEvents.keys(ifNewerThan: eventKeys.version) { eventKeys = keys }
+        return transform.eventDigests(fields, decided, eventKeys, bytes)
+            .map { recentEvents.claim($0, at: now) }
+    }
+
+    /// Lets a hit wait until it is known whether the earlier one with its id is in the journal: only then it may be answered as
+    /// if it were.
+    private func awaitTwin(
+        _ earlier: RecentEvents.Claim, _ image: Answer, _ connection: EdgeConnection, _ policy: Int,
+        _ persistence: Persistence
+    ) {
+        guard twins.count < EdgeLimits.twinsMax else {
+            count(.failed, policy: policy)
+            return push(.unavailable, connection, persistence)
+        }
+        twinTicket &+= 1
+        twins.append(
+            Twin(
+                claim: earlier, connection: connection.token, ticket: twinTicket, policy: policy,
+                context: context))
+        counters.hitsPending += 1
+        push(
+            image, connection, persistence, slot: Int(EdgeConnection.PendingAnswer.twin),
+            ticket: twinTicket)
+    }
+
+    /// Answers the hits whose earlier ones have met their fate: as duplicates, or 503 as those.
+    func settleTwins() {
+        var index = 0
+        while index < twins.count {
+            guard let isKept = recentEvents.outcome(of: twins[index].claim) else {
+                index += 1
+                continue
+            }
+            hasNews = true
+            let twin = twins.remove(at: index)
+            let fate = isKept ? HitFate.duplicate : .failed
+            counters.hitsPending -= 1
+            if twin.context === context {
+                count(fate, policy: twin.policy)
+            } else {
+                var rule = RuleCounts(
+                    region: twin.context.policyRegions[twin.policy],
+                    policy: twin.context.policyNames[twin.policy],
+                    fates: Array(repeating: 0, count: HitFate.allCases.count))
+                rule.fates[fate.rawValue] = 1
+                pastRules.add(rule)
+            }
+            guard let connection = connection(twin.connection) else { continue }
+            connection.settle(
+                slot: EdgeConnection.PendingAnswer.twin, ticket: twin.ticket, failed: !isKept)
+            serve(connection)
+        }
     }
 }

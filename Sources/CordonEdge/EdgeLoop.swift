@@ -83,6 +83,7 @@ final class LoopShared: Sendable {
     let limits: [AddressLimits]
     var limitKeys: [(key: HMACKey, version: UInt64)]
     private let clock: @Sendable () -> Timestamp
+    let recentEvents: RecentEvents
     let metrics: @Sendable () -> String
     private let logger: Logger
 
@@ -101,6 +102,11 @@ final class LoopShared: Sendable {
     let handshakeMilliseconds: UInt64
     let transform: HitTransform
     var lanes: [Lane]
+    let posted = PostedForm()
+    var eventKeys: RecentEvents.Keys
+    var twins: [Twin] = []
+    /// Number by which the answer of the last twin is known.
+    var twinTicket: UInt32 = 0
     var responses = ResponseTable()
     var output: [UInt8] = []
 
@@ -148,6 +154,15 @@ final class LoopShared: Sendable {
         }
     }
 
+    /// A hit that waits for the fate of an earlier one with its site and id.
+    struct Twin {
+        var claim: RecentEvents.Claim
+        var connection: UInt64
+        var ticket: UInt32
+        var policy: Int
+        var context: EdgeContext
+    }
+
     private enum Token {
         static let wake: UInt64 = .max
         static let listeners: UInt64 = .max - 1024
@@ -156,7 +171,8 @@ final class LoopShared: Sendable {
     init(
         number: Int, shared: LoopShared, committers: [RegionCommitter], isRelaxed: [Bool],
         resolvers: [ClientAddressResolver], limits: [AddressLimits], listeners: [ListenerBox],
-        context: EdgeContext, logger: Logger, clock: @escaping @Sendable () -> Timestamp,
+        context: EdgeContext, recentEvents: RecentEvents, logger: Logger,
+        clock: @escaping @Sendable () -> Timestamp,
         handshakeMilliseconds: UInt64,
         metrics: @escaping @Sendable () -> String
     ) throws(NetworkError) {
@@ -176,6 +192,11 @@ final class LoopShared: Sendable {
         self.context = context
         tlsContexts = shared.tlsContexts.withLock { $0 }
         self.handshakeMilliseconds = handshakeMilliseconds
+        self.recentEvents = recentEvents
+        guard let eventKeys = recentEvents.keys(ifNewerThan: 0) else {
+            preconditionFailure("versions start at 1")
+        }
+        self.eventKeys = eventKeys
         self.logger = logger
         self.clock = clock
         self.metrics = metrics
@@ -206,6 +227,7 @@ final class LoopShared: Sendable {
             gather()
             if acceptIsDue { for index in listeners.indices { accept(index) } }
             takeAnswers()
+            settleTwins()
             takeContext()
             takeTLSContexts()
             if drainDeadline == nil, shared.isDraining.load(ordering: .acquiring) { beginDrain() }
@@ -267,7 +289,7 @@ final class LoopShared: Sendable {
     }
 
     private var isDone: Bool {
-        guard drainDeadline != nil, openCount == 0 else { return false }
+        guard drainDeadline != nil, openCount == 0, twins.isEmpty else { return false }
         return lanes.allSatisfy { $0.isEmpty }
     }
 
@@ -277,6 +299,8 @@ final class LoopShared: Sendable {
             if lanes[index].sealed != nil { return 0 }
             if !lanes[index].open.isEmpty, isDue(index) { return 0 }
         }
+        // Another loop may settle what they wait for, and does not know of them.
+        if !twins.isEmpty { return 1 }
         for index in lanes.indices where isRelaxed[index] && !lanes[index].open.isEmpty {
             return Int32(EdgeLimits.relaxedMilliseconds / 2)
         }

@@ -8,6 +8,8 @@ package enum HitFate: Int, CaseIterable, Sendable {
     /// Its home region is not on this node.
     case away
     case sampledOut
+    /// An earlier hit had its site and id, and is in the journal.
+    case duplicate
     /// The journal or a queue could not take it; answered 503.
     case failed
 
@@ -24,6 +26,7 @@ package enum HitFate: Int, CaseIterable, Sendable {
         case .refused: "refused"
         case .away: "away"
         case .sampledOut: "sampled-out"
+        case .duplicate: "duplicate"
         case .failed: "failed"
         }
     }

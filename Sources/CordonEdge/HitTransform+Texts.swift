@@ -6,20 +6,45 @@ internal import HTTP
 
 // The texts of a record, in its order.
 extension HitTransform {
-    /// `view` when there is none; `invalid` when it is empty, too long or has other characters than a name.
-    func writeEvent(_ range: Range<Int>?, _ bytes: Span<UInt8>, _ batch: BatchBuffer) {
-        guard let range else { return batch.appendText("view") }
+    /// `view` when there is none; `invalid` when it is empty, too long or has other characters than a name. What a browser
+    /// asked ahead of the person begins with `prefetch:` or `prerender:`, so that it is never taken for what it announces.
+    func writeEvent(
+        _ range: Range<Int>?, _ speculation: RequestHead.Speculation, _ bytes: Span<UInt8>,
+        _ batch: BatchBuffer
+    ) {
         text.removeAll(keepingCapacity: true)
-        var decoder = FormDecoder(range, form: .query)
-        while let byte = decoder.next(in: bytes) {
-            guard text.count < EdgeLimits.eventBytesMax, Self.isNameByte(byte) else {
-                return batch.appendText("invalid")
-            }
-            text.append(byte)
+        switch speculation {
+        case .none: break
+        case .prefetch: append("prefetch:")
+        case .prerender: append("prerender:")
         }
-        if text.isEmpty { return batch.appendText("invalid") }
+        if let range {
+            let start = text.count
+            if !takeEvent(range, bytes) {
+                text.removeLast(text.count - start)
+                append("invalid")
+            }
+        } else {
+            append("view")
+        }
         let text = self.text
         batch.appendText(text.span)
+    }
+
+    private func takeEvent(_ range: Range<Int>, _ bytes: Span<UInt8>) -> Bool {
+        var room = EdgeLimits.eventBytesMax
+        var decoder = FormDecoder(range, form: .query)
+        while let byte = decoder.next(in: bytes) {
+            guard room > 0, Self.isNameByte(byte) else { return false }
+            text.append(byte)
+            room -= 1
+        }
+        return room < EdgeLimits.eventBytesMax
+    }
+
+    private func append(_ word: StaticString) {
+        // SAFETY: `offset` is below the number of code units that the literal has.
+        for offset in 0..<word.utf8CodeUnitCount { text.append(unsafe word.utf8Start[offset]) }
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {

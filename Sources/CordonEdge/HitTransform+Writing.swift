@@ -4,6 +4,7 @@ internal import CordonJournal
 internal import CordonKeys
 internal import CordonModel
 internal import CordonPolicy
+internal import Crypto
 internal import HTTP
 
 // Writing the record.
@@ -16,15 +17,14 @@ extension HitTransform {
         var lacksKey: Bool
     }
 
-    /// Writes the record of a hit that is for the journal.
+    /// Writes the record of a hit that is for the journal, from the fields that ``fields(_:_:_:)`` found.
     func write(
-        _ decided: Decided, _ head: RequestHead, _ bytes: Span<UInt8>,
+        _ decided: Decided, _ fields: QueryFields, _ head: RequestHead, _ bytes: Span<UInt8>,
         _ client: consuming ClientAddress, _ context: EdgeContext, suppression: Suppression,
         at now: Timestamp, into batch: BatchBuffer
     ) -> Written {
         var decision = decided.decision
         let rules = context.rules
-        let fields = queryFields(decided.parts, decision, rules, bytes)
         let keyring = context.keyrings[decided.slot]
         let day = Day(now)
         let daysAhead = day - context.keyDay
@@ -77,7 +77,7 @@ extension HitTransform {
         batch.append(bigEndian: user?.value ?? 0)
         let site = site
         batch.appendText(site.span)
-        writeEvent(fields.event, bytes, batch)
+        writeEvent(fields.event, head.speculation, bytes, batch)
         writePage(fields.url, head, decision, rules, bytes, batch)
         writeReferrer(fields.referrer, decision, bytes, batch)
         writePrefix(client, decision, batch)
@@ -100,16 +100,18 @@ extension HitTransform {
         var url: Range<Int>?
         var user: Range<Int>?
         var referrer: Range<Int>?
+        /// The client's own id of the event.
+        var eventID: Range<Int>?
         /// Values of the allowed parameters, in the order of the decision's names.
         var allowed = InlineArray<64, ByteRange>(repeating: .absent)
         var allowedCount = 0
     }
 
-    private func queryFields(
-        _ parts: RequestParts, _ decision: Decision, _ rules: BoundRules, _ bytes: Span<UInt8>
-    ) -> QueryFields {
+    /// Finds the parameters that the record of a decided hit is made from.
+    func fields(_ decided: Decided, _ rules: BoundRules, _ bytes: Span<UInt8>) -> QueryFields {
         var found = QueryFields()
-        guard let query = parts.query.range else { return found }
+        guard let query = decided.parts.query.range else { return found }
+        let decision = decided.decision
         let allowed = decision.outcome == .keep ? decision.parameters.range : 0..<0
         var fields = FormFields(query, form: .query)
         while let field = fields.next(in: bytes) {
@@ -118,6 +120,7 @@ extension HitTransform {
             case 1: found.url = found.url ?? field.value
             case 2: found.user = found.user ?? field.value
             case 3: found.referrer = found.referrer ?? field.value
+            case 4: found.eventID = found.eventID ?? field.value
             default: break
             }
             for name in allowed.prefix(EdgeLimits.parametersMax) {
@@ -130,6 +133,35 @@ extension HitTransform {
             }
         }
         return found
+    }
+
+    /// Digests of the site and the client's own id of the event; nil when there is no id of 1 to
+    /// ``EdgeLimits/eventIDBytesMax`` bytes.
+    func eventDigests(
+        _ fields: QueryFields, _ decided: Decided, _ keys: RecentEvents.Keys, _ bytes: Span<UInt8>
+    ) -> RecentEvents.Digests? {
+        guard let range = fields.eventID else { return nil }
+        text.removeAll(keepingCapacity: true)
+        var decoder = FormDecoder(range, form: .query)
+        while let byte = decoder.next(in: bytes) {
+            guard text.count < EdgeLimits.eventIDBytesMax else { return nil }
+            text.append(byte)
+        }
+        guard !text.isEmpty else { return nil }
+        takeSite(decided.site, bytes)
+        return RecentEvents.Digests(
+            current: eventDigest(keys.current), previous: eventDigest(keys.previous))
+    }
+
+    private func eventDigest(_ key: HMACKey) -> UInt128 {
+        let site = self.site
+        let text = self.text
+        var code = key.begin()
+        code.update(site.span)
+        // No site has a NUL.
+        code.update(0)
+        code.update(text.span)
+        return code.finalize().leading128
     }
 
     private func takeSite(_ range: Range<Int>?, _ bytes: Span<UInt8>) {

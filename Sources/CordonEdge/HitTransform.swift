@@ -19,7 +19,7 @@ internal import HTTP
     /// Reads consent strings, and remembers them while the rules stay.
     private var consentReader: ConsentReader
     private let consentKey: (UInt64, UInt64)
-    let known = NameList(["event", "url", "userid", "ref"])
+    let known = NameList(["event", "url", "userid", "ref", "id"])
     let invalidSite = Array("invalid".utf8)
 
     init(userAgents: UserAgentCache) {
@@ -27,7 +27,7 @@ internal import HTTP
         random = IdentifierSource(seed: SecureRandom.uint64())
         consentKey = (SecureRandom.uint64(), SecureRandom.uint64())
         consentReader = ConsentReader(vendors: [], key: consentKey)
-        text.reserveCapacity(64)
+        text.reserveCapacity(128)
     }
 
     /// What the rules say of one request, and what is needed to carry it out.

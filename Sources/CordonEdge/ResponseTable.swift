@@ -5,6 +5,7 @@ internal import HTTP
 enum Answer: UInt8, CaseIterable {
     case gif, png, noContent, healthy, ready, notReady, demo, notFound, methodNotAllowed,
         unavailable
+    case script, preflight, methodNotAllowedForHit, malformedBody, unsupportedMediaType
     case badRequest, requestTimeout, lengthRequired, contentTooLarge, uriTooLong, expectationFailed
     case tooManyRequests, headerFieldsTooLarge, notImplemented, versionNotSupported
     /// Not in the table: made when it is asked for.
@@ -30,12 +31,13 @@ enum Answer: UInt8, CaseIterable {
 
     var status: HTTPStatus {
         switch self {
-        case .gif, .png, .healthy, .ready, .demo, .metrics, .whoami: .ok
-        case .noContent: .noContent
+        case .gif, .png, .healthy, .ready, .demo, .script, .metrics, .whoami: .ok
+        case .noContent, .preflight: .noContent
         case .notReady, .unavailable: .serviceUnavailable
         case .notFound: .notFound
-        case .methodNotAllowed: .methodNotAllowed
-        case .badRequest: .badRequest
+        case .methodNotAllowed, .methodNotAllowedForHit: .methodNotAllowed
+        case .badRequest, .malformedBody: .badRequest
+        case .unsupportedMediaType: .unsupportedMediaType
         case .requestTimeout: .requestTimeout
         case .lengthRequired: .lengthRequired
         case .contentTooLarge: .contentTooLarge
@@ -45,6 +47,19 @@ enum Answer: UInt8, CaseIterable {
         case .headerFieldsTooLarge: .headerFieldsTooLarge
         case .notImplemented: .notImplemented
         case .versionNotSupported: .versionNotSupported
+        }
+    }
+}
+
+extension Answer {
+    /// Whether a page of another origin may read it: what hits and the script are answered with. Without credentials, for
+    /// there is nothing in an answer that depends on who asks.
+    var isForPages: Bool {
+        switch self {
+        case .gif, .png, .noContent, .script, .preflight, .malformedBody, .unsupportedMediaType,
+            .contentTooLarge, .unavailable, .tooManyRequests:
+            true
+        default: false
         }
     }
 }
@@ -103,10 +118,20 @@ struct ResponseTable {
         var head = "HTTP/1.1 \(status.rawValue) \(status.reason)\r\nDate: \(HTTPDate.blank)\r\n"
         if let type { head += "Content-Type: \(type)\r\n" }
         if status != .noContent { head += "Content-Length: \(bodyCount)\r\n" }
-        head += "Cache-Control: no-store\r\n"
+        let cached = answer == .script ? "public, max-age=\(PageScript.secondsMax)" : "no-store"
+        head += "Cache-Control: \(cached)\r\n"
+        if answer.isForPages { head += "Access-Control-Allow-Origin: *\r\n" }
         switch answer {
         case .gif, .png, .noContent: head += "Cross-Origin-Resource-Policy: cross-origin\r\n"
+        case .script:
+            head += "Cross-Origin-Resource-Policy: cross-origin\r\n"
+            head += "X-Content-Type-Options: nosniff\r\n"
+        case .preflight:
+            head += "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
+            head += "Access-Control-Allow-Headers: Content-Type\r\n"
+            head += "Access-Control-Max-Age: 86400\r\n"
         case .methodNotAllowed: head += "Allow: GET, HEAD\r\n"
+        case .methodNotAllowedForHit: head += "Allow: GET, HEAD, OPTIONS, POST\r\n"
         case .unavailable, .notReady, .tooManyRequests:
             head += "Retry-After: \(EdgeLimits.retryAfterSeconds)\r\n"
         default: break
@@ -132,7 +157,20 @@ struct ResponseTable {
         switch answer {
         case .gif: ("image/gif", Pixel.gif)
         case .png: ("image/png", Pixel.png)
-        case .noContent: (nil, [])
+        case .noContent, .preflight: (nil, [])
+        case .script: ("text/javascript; charset=utf-8", Array(PageScript.text.utf8))
+        case .malformedBody:
+            (
+                "text/plain; charset=utf-8",
+                Array("expected one JSON object of strings, numbers and booleans\n".utf8)
+            )
+        case .unsupportedMediaType:
+            (
+                "text/plain; charset=utf-8",
+                Array(
+                    "expected application/x-www-form-urlencoded, text/plain or application/json in UTF-8\n"
+                        .utf8)
+            )
         case .demo: ("text/html; charset=utf-8", Array(DemoPage.html.utf8))
         case .healthy, .ready: ("text/plain; charset=utf-8", Array("ok\n".utf8))
         default: ("text/plain; charset=utf-8", Array((answer.status.reason + "\n").utf8))

@@ -2,7 +2,7 @@ internal import HTTP
 
 /// A path that the collector knows.
 enum Route {
-    case gif, png, hit, health, ready, metrics, demo, whoami
+    case gif, png, hit, script, health, ready, metrics, demo, whoami
 
     init?(_ bytes: Span<UInt8>, _ path: ByteRange) {
         switch path.count {
@@ -14,6 +14,7 @@ enum Route {
         case 8 where Self.equals(bytes, path, "/healthz"): self = .health
         case 8 where Self.equals(bytes, path, "/metrics"): self = .metrics
         case 10 where Self.equals(bytes, path, "/pixel.gif"): self = .gif
+        case 10 where Self.equals(bytes, path, "/cordon.js"): self = .script
         default: return nil
         }
     }

@@ -31,15 +31,15 @@ package struct ConnectionMachine: Sendable {
     /// When the present phase must have ended or moved on, in monotonic milliseconds.
     package private(set) var deadline: UInt64
 
-    private enum Phase: UInt8 { case idle, head, body, closed }
+    private enum Phase: UInt8 { case idle, head, post, body, closed }
 
     package init(at now: UInt64) { deadline = now + HTTPLimits.idleMillisecondsMax }
 
     /// No request has begun: closing now harms no one.
     package var isIdle: Bool { phase == .idle }
 
-    /// A request has begun and its head is not complete.
-    package var isReadingHead: Bool { phase == .head }
+    /// A request has begun and is not complete.
+    package var isReadingRequest: Bool { phase == .head || phase == .post }
 
     /// The conversation is over.
     package var isClosed: Bool { phase == .closed }
@@ -57,6 +57,7 @@ package struct ConnectionMachine: Sendable {
         switch phase {
         case .closed: return .closed
         case .body: return skipBody(input, at: now)
+        case .post: return readPost(input, at: now)
         case .idle:
             if input.isEmpty { return .needMore }
             if input[0] == 0x0D, emptyLines < HTTPLimits.emptyLinesMax {
@@ -73,6 +74,18 @@ package struct ConnectionMachine: Sendable {
             return readHead(input, at: now)
         case .head: return readHead(input, at: now)
         }
+    }
+
+    /// Waits for the whole body of a `POST`.
+    private mutating func readPost(_ input: Span<UInt8>, at now: UInt64) -> Step {
+        let left = head.byteCount - input.count
+        guard left <= 0 else {
+            deadline = HTTPLimits.bodyPace.deadline(
+                start: phaseStart, bytes: head.bodyByteCount - left)
+            return .needMore
+        }
+        if head.keepsAlive { becomeIdle(at: now) } else { phase = .closed }
+        return .request
     }
 
     private mutating func skipBody(_ input: Span<UInt8>, at now: UInt64) -> Step {
@@ -113,6 +126,14 @@ package struct ConnectionMachine: Sendable {
     private mutating func finishHead(_ input: Span<UInt8>, end: Int, at now: UInt64) -> Step {
         if let refusal = RequestParser.parse(input, end: end, into: &head) {
             return refuse(refusal)
+        }
+        if head.method == .post, head.bodyByteCount > 0 {
+            if head.bodyByteCount > HTTPLimits.postBytesMax { return refuse(.contentTooLarge) }
+            head.byteCount = end + head.bodyByteCount
+            head.body = ByteRange(end, head.byteCount)
+            phase = .post
+            phaseStart = now
+            return readPost(input, at: now)
         }
         bodyBytesLeft = head.bodyByteCount
         if !head.keepsAlive {

@@ -16,6 +16,9 @@ package enum HTTPLimits {
     package static let headerCountMax = 100
     /// Body that is read and thrown away, in bytes, so that the connection can go on. Larger is 413.
     package static let bodyBytesMax = 65_536
+    /// Body of a `POST`, in bytes, which is handed on with its head: two page addresses of 2,000 bytes, percent-encoded, and
+    /// some parameters. Larger is 413.
+    package static let postBytesMax = 8192
     /// Bytes of a method; the longest registered one has 17 (`UPDATEREDIRECTREF`).
     package static let methodBytesMax = 32
     /// `X-Forwarded-For` or `Forwarded` fields that are remembered; proxies add one each.
@@ -71,6 +74,7 @@ package enum HTTPStatus: UInt16, CaseIterable, Sendable {
     case lengthRequired = 411
     case contentTooLarge = 413
     case uriTooLong = 414
+    case unsupportedMediaType = 415
     case expectationFailed = 417
     case tooManyRequests = 429
     case headerFieldsTooLarge = 431
@@ -90,6 +94,7 @@ package enum HTTPStatus: UInt16, CaseIterable, Sendable {
         case .lengthRequired: "Length Required"
         case .contentTooLarge: "Content Too Large"
         case .uriTooLong: "URI Too Long"
+        case .unsupportedMediaType: "Unsupported Media Type"
         case .expectationFailed: "Expectation Failed"
         case .tooManyRequests: "Too Many Requests"
         case .headerFieldsTooLarge: "Request Header Fields Too Large"

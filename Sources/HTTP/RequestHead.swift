@@ -26,7 +26,11 @@ package struct ByteRange: Equatable, Sendable, BitwiseCopyable {
 
 /// The head of one request as ranges of its bytes, counted from its first byte.
 package struct RequestHead: Sendable, BitwiseCopyable {
-    package enum Method: UInt8, Sendable, BitwiseCopyable { case get, head, other }
+    package enum Method: UInt8, Sendable, BitwiseCopyable { case get, head, post, options, other }
+
+    /// Whether the browser asks ahead of the person (Fetch standard, `Sec-Purpose`; older browsers: `Purpose`,
+    /// `X-Purpose`, `X-Moz`).
+    package enum Speculation: UInt8, Sendable, BitwiseCopyable { case none, prefetch, prerender }
 
     package var method: Method = .other
     /// HTTP/1.0; otherwise HTTP/1.1.
@@ -46,13 +50,20 @@ package struct RequestHead: Sendable, BitwiseCopyable {
     /// `Cookie`, `Sec-GPC` or `DNT` came more than once; only the first of each has a range.
     package var repeatsConsentHeader = false
     package var viewerAddress = ByteRange.absent
+    /// Of zero bytes when it came more than once.
+    package var contentType = ByteRange.absent
+    /// `Content-Encoding` came.
+    package var hasContentCoding = false
+    package var speculation = Speculation.none
     /// Values of `X-Forwarded-For` in order of appearance.
     package var forwardedFor = FieldList()
     /// Values of `Forwarded` (RFC 7239) in order of appearance.
     package var forwarded = FieldList()
-    /// Bytes of the head with its empty line.
+    /// The body of a `POST` that has one, behind the head; that of another method is thrown away.
+    package var body = ByteRange.absent
+    /// Bytes of the head with its empty line, and of ``body``.
     package var byteCount = 0
-    /// Bytes of the body that follows.
+    /// Bytes of the body that follows the empty line.
     package var bodyByteCount = 0
 
     package init() {}

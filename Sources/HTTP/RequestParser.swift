@@ -126,6 +126,10 @@ extension RequestParser {
             head.method = .get
         } else if equals(bytes, ByteRange(0, methodEnd), "HEAD") {
             head.method = .head
+        } else if equals(bytes, ByteRange(0, methodEnd), "POST") {
+            head.method = .post
+        } else if equals(bytes, ByteRange(0, methodEnd), "OPTIONS") {
+            head.method = .options
         }
         return parseTarget(bytes, targetStart, targetEnd, &head, &targetHost)
     }
@@ -151,7 +155,7 @@ extension RequestParser {
     ) -> HTTPStatus? {
         var pathStart = start
         if bytes[start] != 0x2F {
-            if end - start == 1, bytes[start] == 0x2A, head.method == .other {
+            if end - start == 1, bytes[start] == 0x2A, head.method == .options {
                 head.path = ByteRange(start, end)
                 return nil
             }
@@ -259,15 +263,22 @@ extension RequestParser {
         case 4 where matches(bytes, name, "host"):
             fields.hostCount += 1
             head.host = value
+        case 5 where matches(bytes, name, "x-moz"): takePurpose(bytes, value, &head)
         case 6 where matches(bytes, name, "cookie"):
             keepFirst(value, &head.cookie, repeated: &head.repeatsConsentHeader)
         case 6 where matches(bytes, name, "expect"): fields.expects = true
         case 7 where matches(bytes, name, "referer"): keepFirst(value, &head.referer)
+        case 7 where matches(bytes, name, "purpose"): takePurpose(bytes, value, &head)
         case 7 where matches(bytes, name, "sec-gpc"):
             keepFirst(value, &head.globalPrivacyControl, repeated: &head.repeatsConsentHeader)
         case 9 where matches(bytes, name, "forwarded"): head.forwarded.append(value)
+        case 9 where matches(bytes, name, "x-purpose"): takePurpose(bytes, value, &head)
         case 10 where matches(bytes, name, "user-agent"): keepFirst(value, &head.userAgent)
         case 10 where matches(bytes, name, "connection"): takeConnection(bytes, value, &fields)
+        case 11 where matches(bytes, name, "sec-purpose"): takePurpose(bytes, value, &head)
+        case 12 where matches(bytes, name, "content-type"):
+            // Two of them cannot both be right, so the value is made one that names no type.
+            head.contentType = head.contentType.isPresent ? ByteRange(0, 0) : value
         case 14 where matches(bytes, name, "content-length"):
             fields.lengthCount += 1
             guard let length = contentLength(bytes, value) else { return .badRequest }
@@ -275,6 +286,7 @@ extension RequestParser {
         case 15 where matches(bytes, name, "accept-language"):
             keepFirst(value, &head.acceptLanguage)
         case 15 where matches(bytes, name, "x-forwarded-for"): head.forwardedFor.append(value)
+        case 16 where matches(bytes, name, "content-encoding"): head.hasContentCoding = true
         case 17 where matches(bytes, name, "transfer-encoding"):
             takeTransferCodings(bytes, value, &fields.transferCodings)
         case 25 where matches(bytes, name, "cloudfront-viewer-address"):
@@ -293,6 +305,32 @@ extension RequestParser {
         _ value: ByteRange, _ kept: inout ByteRange, repeated: inout Bool
     ) {
         if kept.isPresent { repeated = true } else { kept = value }
+    }
+
+    /// `prefetch` with parameters behind `;`, or `preview` as Safari says; a page that is drawn ahead says `prerender`.
+    private static func takePurpose(
+        _ bytes: Span<UInt8>, _ value: ByteRange, _ head: inout RequestHead
+    ) {
+        var start = value.lowerBound
+        var found = RequestHead.Speculation.none
+        while start < value.upperBound {
+            var end = start
+            while end < value.upperBound, bytes[end] != 0x3B { end += 1 }
+            var first = start
+            var last = end
+            while first < last, isBlank(bytes[first]) { first += 1 }
+            while last > first, isBlank(bytes[last - 1]) { last -= 1 }
+            let word = ByteRange(first, last)
+            if matches(bytes, word, "prerender") {
+                found = .prerender
+            } else if found == .none,
+                matches(bytes, word, "prefetch") || matches(bytes, word, "preview")
+            {
+                found = .prefetch
+            }
+            start = end + 1
+        }
+        if found.rawValue > head.speculation.rawValue { head.speculation = found }
     }
 
     private static func takeConnection(

@@ -34,10 +34,15 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         #expect(client.get("/readyz")?.status == 200)
         #expect(client.get("/demo")?.headers["content-type"] == "text/html; charset=utf-8")
         #expect(client.get("/nothing")?.status == 404)
-        client.send(EdgeClient.request("/pixel.gif", method: "POST"))
-        let refused = try #require(client.answer())
-        #expect(refused.status == 405)
-        #expect(refused.headers["allow"] == "GET, HEAD")
+        for (method, target, allowed) in [
+            ("POST", "/pixel.gif", "GET, HEAD"), ("OPTIONS", "/metrics", "GET, HEAD"),
+            ("PUT", "/hit", "GET, HEAD, OPTIONS, POST"), ("OPTIONS", "*", "GET, HEAD"),
+        ] {
+            client.send(EdgeClient.request(target, method: method))
+            let refused = try #require(client.answer())
+            #expect(refused.status == 405)
+            #expect(refused.headers["allow"] == allowed)
+        }
         client.send(EdgeClient.request("/pixel.gif", method: "HEAD"))
         let head = try #require(client.answer(headOnly: true))
         #expect(head.status == 200)

@@ -28,8 +28,10 @@ import Testing
             let decided = transform.decide(machine.head, bytes.span, client, context, at: now)
             guard decided.fate == nil else { continue }
             batch.open(context, ticket: 1, generation: 0, at: 0)
+            let fields = transform.fields(decided, context.rules, bytes.span)
             _ = transform.write(
-                decided, machine.head, bytes.span, client, context, suppression: Suppression(),
+                decided, fields, machine.head, bytes.span, client, context,
+                suppression: Suppression(),
                 at: now, into: batch)
             let content = Array(UnsafeBufferPointer(start: batch.bytes, count: batch.count))
             let decoded = try HitBatch(decoding: content)

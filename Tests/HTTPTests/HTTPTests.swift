@@ -118,7 +118,7 @@ extension OddRequest: CustomTestStringConvertible {
             .request(method: .get, path: "/a", host: "one.example:8080", keepsAlive: true),
             .request(method: .head, path: "/b", host: "two.example", keepsAlive: true),
             .request(method: .get, path: "", host: "three.example", keepsAlive: true),
-            .request(method: .other, path: "*", host: "[::1]", keepsAlive: true),
+            .request(method: .options, path: "*", host: "[::1]", keepsAlive: true),
             .request(method: .get, path: "/old", host: nil, keepsAlive: true),
             .request(method: .other, path: "/last", host: "x", keepsAlive: false),
             .closed,
@@ -130,6 +130,82 @@ extension OddRequest: CustomTestStringConvertible {
             let cuts = (0..<6).map { _ in Int.random(in: 0...text.utf8.count, using: &random) }
             #expect(run(text, cuts: cuts) == expected, "seed \(random.seed)")
         }
+    }
+
+    @Test func `a posted body comes with its head, whole, however it is cut`() {
+        let body = "a=GET / HTTP/1.1\r\nHost: x\r\n\r\n&b"
+        let text =
+            "POST /hit?q HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+            + "POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+            + "POST /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nzGET / HTTP/1.1\r\n"
+        var random = Generator()
+        for round in 0..<300 {
+            var bytes = Array(text.utf8)[...]
+            var machine = ConnectionMachine(at: 0)
+            var buffer: [UInt8] = []
+            var found: [String] = []
+            feeding: while true {
+                switch machine.step(buffer.span, at: 0) {
+                case .needMore:
+                    guard !bytes.isEmpty else { break feeding }
+                    let count =
+                        round == 0 ? 1 : Int.random(in: 1...min(40, bytes.count), using: &random)
+                    buffer += bytes.prefix(count)
+                    bytes = bytes.dropFirst(count)
+                case .request:
+                    let head = machine.head
+                    func part(_ range: ByteRange) -> String {
+                        range.isPresent
+                            ? String(
+                                decoding: buffer[range.lowerBound..<range.upperBound], as: UTF8.self
+                            ) : "-"
+                    }
+                    #expect(head.method == .post)
+                    found += [part(head.path), part(head.contentType), part(head.body)]
+                    buffer.removeFirst(head.byteCount)
+                default: break feeding
+                }
+            }
+            #expect(
+                found == ["/hit", "text/plain", body, "/empty", "-", "-", "/none", "-", "z"],
+                "seed \(random.seed)")
+            #expect(machine.isClosed)
+        }
+    }
+
+    @Test func `the largest posted body is read, and a slow one is cut off`() {
+        var machine = ConnectionMachine(at: 0)
+        let body = String(repeating: "a", count: HTTPLimits.postBytesMax)
+        let text = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        let bytes = Array(text.utf8)
+        #expect(machine.step(bytes.span.extracting(droppingLast: 1), at: 500) == .needMore)
+        #expect(machine.isReadingRequest)
+        #expect(
+            machine.deadline
+                == HTTPLimits.bodyPace.deadline(start: 500, bytes: HTTPLimits.postBytesMax - 1))
+        #expect(machine.step(bytes.span, at: 600) == .request)
+        #expect(machine.head.body.count == HTTPLimits.postBytesMax)
+        #expect(machine.head.byteCount == bytes.count)
+        #expect(machine.isIdle)
+    }
+
+    @Test(arguments: [
+        ("Sec-Purpose: prefetch", RequestHead.Speculation.prefetch),
+        ("Sec-Purpose: prefetch;prerender", .prerender),
+        ("sec-purpose: Prefetch ; Prerender", .prerender),
+        ("Sec-Purpose: prefetch;anonymous-client-ip", .prefetch), ("Purpose: prefetch", .prefetch),
+        ("X-Purpose: preview", .prefetch), ("X-Moz: prefetch", .prefetch),
+        ("Purpose: prefetch\r\nSec-Purpose: prefetch;prerender", .prerender),
+        ("Sec-Purpose: prefetch;prerender\r\nPurpose: prefetch", .prerender),
+        ("Sec-Purpose: none", .none), ("Sec-Purpose:", .none), ("X-Purpose: prefetched", .none),
+    ])
+    func `what is asked ahead of the person is known as such`(
+        _ header: String, _ expected: RequestHead.Speculation
+    ) {
+        var machine = ConnectionMachine(at: 0)
+        let bytes = Array("GET / HTTP/1.1\r\nHost: x\r\n\(header)\r\n\r\n".utf8)
+        #expect(machine.step(bytes.span, at: 0) == .request)
+        #expect(machine.head.speculation == expected)
     }
 
     @Test func `HTTP/1.0 closes unless it asks not to`() {

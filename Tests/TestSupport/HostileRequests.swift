@@ -105,6 +105,8 @@ package struct HostileRequest: Sendable {
         HostileRequest(
             "9112 3.2.3", "authority form of GET", "GET a:443 HTTP/1.1\r\n\(host)\r\n"),
         HostileRequest("9112 3.2.4", "asterisk form of GET", "GET * HTTP/1.1\r\n\(host)\r\n"),
+        HostileRequest(
+            "9112 3.2.4", "asterisk form of DELETE", "DELETE * HTTP/1.1\r\n\(host)\r\n"),
         HostileRequest("9112 3.2.4", "two asterisks", "OPTIONS ** HTTP/1.1\r\n\(host)\r\n"),
     ]
 
