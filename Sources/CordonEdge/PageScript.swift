@@ -4,7 +4,7 @@
 /// - It sets no cookie and no storage, and makes no identifier that outlives an event: the `id` is for the collector to know one
 ///   event that comes twice, and is new each time.
 /// - It waits until the page is shown (not prerendered, not in a hidden tab) and until the consent managers have spoken, or
-///   ``waitMillisecondsDefault``. A manager that has not spoken by then is sent as an empty string, which is an
+///   ``waitMillisecondsDefault``. A manager that has not spoken by then is sent as `?`, which is an
 ///   unreadable signal, not a missing one. When the page is left while it waits, it sends what it has.
 /// - A browser's Global Privacy Control makes every event one without consent, whatever the page says.
 /// - Ways to send, each when the one before is not there or failed: `sendBeacon`, `fetch` with `keepalive`, an image.
@@ -29,13 +29,13 @@ enum PageScript {
         fetch(b+"hit",{method:"POST",body:f,keepalive:true,mode:"no-cors",credentials:"include"}).catch(i)}catch(x){i()}},\
         flush=()=>{let r=q;q=0;r&&r.forEach(x=>send(x[0],x[1]))},\
         take=(r,ok)=>{if(ok&&r&&r.eventStatus!="cmpuishown"){c.gdpr=r.gdprApplies==null?null:+r.gdprApplies;\
-        c.gdpr_consent=r.tcString||(c.gdpr==0?null:"");t&&--l<1&&flush();t=0}},\
+        c.gdpr_consent=r.tcString||(c.gdpr==0?null:"?");t&&--l<1&&flush();t=0}},\
         seen=p=>{p=p&&p.pingData||p;if(p&&p.gppString&&p.signalStatus!="not ready"){c.gpp=p.gppString;\
         c.gpp_sid=(p.applicableSections||[]).join();g&&--l<1&&flush();g=0}},\
         show=()=>{if(on)return d.hidden&&flush();if(d.prerendering||d.hidden)return;on=1;\
         let x=t=w.__tcfapi,y=g=w.__gpp;l=!!t+!!g;\
-        if(x){c.gdpr_consent="";x(A,2,take);x("getTCData",2,take)}\
-        if(y){c.gpp="";y(A,seen);y("ping",seen)}\
+        if(x){c.gdpr_consent="?";x(A,2,take);x("getTCData",2,take)}\
+        if(y){c.gpp="?";y(A,seen);y("ping",seen)}\
         l?setTimeout(flush,+a.wait||1000):flush()};\
         w.cordon=(e,p)=>{q?q.push([e,p]):send(e,p)};\
         a.event!="none"&&q.push([a.event||"view"]);\

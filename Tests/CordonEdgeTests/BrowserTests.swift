@@ -165,7 +165,7 @@ struct `A page in a browser` {
             ])
         #expect(parameters("getter") == ["gdpr": "0"])
         #expect(parameters("asked")["gdpr_consent"] == "CPchosen")
-        #expect(parameters("silent") == ["gdpr_consent": "", "gpp": ""])
+        #expect(parameters("silent") == ["gdpr_consent": "?", "gpp": "?"])
         #expect(parameters("early") == ["value": "1"])
         #expect(parameters("late") == ["value": "2 €"])
         let consents = records.map { ($0.event, $0.consent) }

@@ -66,6 +66,20 @@ private let form = "application/x-www-form-urlencoded"
         #expect(records[0].parameters.map(\.value) == ["3", "1"])
     }
 
+    @Test func `a consent manager that has not spoken counts as a refusal`() throws {
+        let fixture = try EdgeFixture()
+        let client = try fixture.client()
+        for unread in ["gdpr_consent=%3F", "gpp=%3F"] {
+            _ = client.post("/hit", form, "consent=granted&\(unread)", [german])
+        }
+        let json = #"{"consent":"granted","gdpr_consent":"?"}"#
+        _ = client.post("/hit", "application/json", json, [german])
+        fixture.collector.drain()
+        let records = try fixture.records("eu-central")
+        #expect(records.map(\.consent) == [.invalid, .invalid, .invalid])
+        #expect(records.allSatisfy { $0.browser == nil })
+    }
+
     @Test
     func `a body that cannot be read is refused, counted and no hit, and the connection goes on`()
         throws
