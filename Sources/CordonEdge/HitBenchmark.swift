@@ -67,8 +67,10 @@ package struct HitBenchmark: Sendable {
         let batch = batches[decided.slot]
         if !batch.hasRoom { batch.open(context, ticket: 1, generation: 0, at: 0) }
         let start = batch.count
+        let fields = transform.fields(decided, context.rules, bytes)
         let written = transform.write(
-            decided, head, bytes, client, context, suppression: suppression, at: now, into: batch)
+            decided, fields, head, bytes, client, context, suppression: suppression, at: now,
+            into: batch)
         batch.add(written.fate == .counted ? .counted : .kept, policy: decided.decision.policy)
         batch.addWaiter(UInt64(start))
         return batch.count - start
