@@ -76,6 +76,10 @@ let package = Package(
             ["Bytes", "LinuxIO", "Crypto", "GeoTables", "YAML", "Consent", "CordonModel"]),
         target("CordonJournal", ["Bytes", "LinuxIO", "SQLite", "CordonModel"]),
         target("CordonAudit", ["Bytes", "LinuxIO", "Crypto", "Merkle", "CordonModel"]),
+        target(
+            "CordonProof",
+            ["Bytes", "Crypto", "Merkle", "GeoTables", "Consent", "CordonModel", "CordonPolicy"]),
+        target("CordonProofCheck", ["Bytes", "Crypto", "Merkle"]),
 
         // services
         target(
@@ -114,7 +118,7 @@ let package = Package(
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "SQLite", "Engine", "GeoTables",
                 "UserAgents", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
-                "CordonQuery", "CordonSubjects",
+                "CordonQuery", "CordonSubjects", "CordonProof", "Merkle",
             ]),
         target(
             "CordonCLI",
@@ -124,7 +128,8 @@ let package = Package(
                 "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery",
-                "CordonSubjects", "WorldTraffic", "CordonServer",
+                "CordonSubjects", "CordonProof", "CordonProofCheck", "Merkle", "WorldTraffic",
+                "CordonServer",
             ]),
         .executableTarget(
             name: "cordon", dependencies: ["CordonCLI"],
@@ -159,6 +164,7 @@ let package = Package(
         tests("CordonPolicy"),
         tests("CordonJournal"),
         tests("CordonAudit"),
+        tests("CordonProof", ["CordonProofCheck", "LinuxIO"]),
         // A layer over SQLite's files that fails on demand.
         .target(name: "FaultySQLite", dependencies: ["CSQLite"], path: "Tests/FaultySQLite"),
         tests("CordonEdge", ["AllocationCount", "FaultySQLite"]),

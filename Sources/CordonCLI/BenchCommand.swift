@@ -6,6 +6,7 @@ import CordonKeys
 import CordonLake
 import CordonModel
 import CordonPolicy
+import CordonProof
 import CordonQuery
 import CordonServer
 import Foundation
@@ -17,7 +18,7 @@ extension Command {
     static let bench = Command(
         ["bench"],
         summary:
-            "measure this machine: edge, hit, geo, consent, decision, journal, delivery, query",
+            "measure this machine: edge, hit, geo, consent, decision, proof, journal, delivery, query",
         usage: "[--quick] [PART]…",
         options: [
             Option(
@@ -46,7 +47,7 @@ extension Command {
 /// Runs the benchmarks of the targets on a project of its own, made in a temporary folder and removed.
 struct Bench {
     enum Part: String, CaseIterable {
-        case geo, consent, decision, hit, journal, edge, delivery, query
+        case geo, consent, decision, hit, proof, journal, edge, delivery, query
     }
 
     let isQuick: Bool
@@ -108,6 +109,7 @@ struct Bench {
             }
         case .decision: try measureDecision(layout)
         case .hit: try measureHit(layout, folder)
+        case .proof: try measureProof(layout, folder)
         case .journal: try measureJournal(folder)
         case .edge: try measureEdge(layout)
         case .delivery: try measureDelivery(folder)
@@ -166,6 +168,30 @@ struct Bench {
             context, collector: region.collector, requests: requests,
             hits: isQuick ? 1000 : 2_000_000
         ).nanosecondsPerHit
+    }
+
+    /// The world under the shipped policies, then how proving grows with ranges and with policies.
+    private func measureProof(_ layout: ProjectLayout, _ folder: String) throws -> [Measured] {
+        let project = try ProjectConfiguration.load(layout, now: CordonCLI.today)
+        let world = try GeoTable(mapping: layout.geoTablePath)
+        func row(_ what: String, _ project: ProjectConfiguration, _ table: GeoTable) -> Measured {
+            let result = ProofBenchmark.run(project, table: table)
+            let ranges = groupedDigits(result.ranges)
+            return (
+                "prove \(what): \(ranges) ranges, \(result.policies) policies",
+                result.milliseconds, "ms"
+            )
+        }
+        var rows = [row("the world", project, world)]
+        for count in isQuick ? [100] : [10_000, 100_000, 1_000_000] {
+            let path = folder + "/ranges-\(count).cgt"
+            try ProofBenchmark.writeTable(ranges: count, to: path)
+            rows.append(row("ranges", project, try GeoTable(mapping: path)))
+        }
+        for count in isQuick ? [3] : [10, 100, 1000] {
+            rows.append(row("policies", try ProofBenchmark.project(policies: count), world))
+        }
+        return rows
     }
 
     private func measureJournal(_ folder: String) throws -> [Measured] {

@@ -7,7 +7,7 @@ import TLS
 extension Command {
     static let check = Command(
         ["check"],
-        summary: "validate regions, policies, atlas and cases; lint",
+        summary: "validate regions, policies, atlas, invariants and cases; lint",
         example: "cordon check --project my-project"
     ) { arguments, console in
         let loaded: Result<CheckedProject, ConfigurationErrors>

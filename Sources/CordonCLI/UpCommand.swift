@@ -15,13 +15,16 @@ extension Command {
         Option(
             name: "loops", value: "N", help: "threads that serve connections (default: one a core)"),
         Option(
+            name: "require-proof", value: nil,
+            help: "refuse rules that var/proof/certificate does not cover, now and at each reload"),
+        Option(
             name: "log-level", value: "LEVEL", help: "error, warning, info or debug (default: info)"
         ),
     ]
 
     static let up = Command(
         ["up"], summary: "run every region in one process: collectors, delivery, upkeep",
-        usage: "[--free-ports] [--ready-file FILE] [--every SECONDS]",
+        usage: "[--require-proof] [--free-ports] [--ready-file FILE] [--every SECONDS]",
         options: runOptions + [
             Option(
                 name: "every", value: "SECONDS",
@@ -31,18 +34,21 @@ extension Command {
     ) { arguments, console in
         var options = Node.Options(loopCount: try loopCount(arguments))
         options.usesFreePorts = arguments.has("free-ports")
+        options.requiresProof = arguments.has("require-proof")
         options.deliverySeconds = try arguments.integer("every", in: 1...3600) ?? 10
         return try NodeRun(arguments, console).run(options)
     }
 
     static let collect = Command(
         ["collect"], summary: "run one region's collector and nothing else",
-        usage: "--region R [--free-ports] [--ready-file FILE]", options: runOptions + [.region],
+        usage: "--region R [--require-proof] [--free-ports] [--ready-file FILE]",
+        options: runOptions + [.region],
         example: "cordon collect --region eu-central"
     ) { arguments, console in
         var options = Node.Options(loopCount: try loopCount(arguments))
         options.regions = [try arguments.required("region")]
         options.usesFreePorts = arguments.has("free-ports")
+        options.requiresProof = arguments.has("require-proof")
         options.delivers = false
         return try NodeRun(arguments, console).run(options)
     }

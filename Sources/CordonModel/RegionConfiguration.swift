@@ -166,6 +166,8 @@ package struct ProjectLayout: Equatable, Sendable {
     package var geoTablePath: String { root + "/var/geo/places.cgt" }
     /// Folder of the sockets at which running nodes take orders.
     package var runDirectory: String { root + "/var/run" }
+    /// Where the proof certificate lies that a collector may be started with.
+    package var proofPath: String { root + "/var/proof/certificate" }
     /// `path` made absolute from the project's folder.
     package func absolute(_ path: String) -> String {
         path.hasPrefix("/") ? path : root + "/" + path

@@ -7,6 +7,8 @@ package struct ProjectConfiguration: Sendable {
     package let regions: [RegionConfiguration]
     package let ruleSet: RuleSet
     package let atlas: Atlas
+    /// What must be provable; without `Policies/invariants.yaml` the floors alone.
+    package let invariants: Invariants
     /// What is allowed and yet looks wrong, sorted by file and position.
     package let warnings: [ConfigurationProblem]
     /// The cases of `Policies/cases/`, sorted by file and position.
@@ -37,6 +39,9 @@ package struct ProjectConfiguration: Sendable {
         let policies = Self.policies(files, atlas, regionNames, problems)
         let policyNames = files.names(in: "Policies")
         let cases = Self.cases(files, regionNames, policyNames, problems)
+        let invariants = Self.invariants(
+            files, atlas, regionNames, policies, isWhole: policies.count == policyNames.count,
+            problems)
         PolicyChecks(problems: problems).check(policies, regions: regions)
         let warnings = problems.warnings.sorted()
         guard problems.errors.isEmpty else {
@@ -46,7 +51,8 @@ package struct ProjectConfiguration: Sendable {
             regions: regions.map(\.name), policies: policies,
             digest: CanonicalForm.digest(regions: regions, policies: policies))
         return ProjectConfiguration(
-            regions: regions, ruleSet: ruleSet, atlas: atlas, warnings: warnings, cases: cases)
+            regions: regions, ruleSet: ruleSet, atlas: atlas, invariants: invariants,
+            warnings: warnings, cases: cases)
     }
 
     private static func regions(
@@ -99,19 +105,25 @@ package struct ProjectConfiguration: Sendable {
         var policies: [CompiledPolicy] = []
         for path in files.yamlPaths(in: "Policies", problems: problems) {
             let name = ProjectFiles.name(of: path)
-            if name == "atlas" { continue }
-            if name == "invariants" {
-                problems.error(
-                    .init(file: path, line: 1, column: 1),
-                    "invariants are not supported by this version")
-                continue
-            }
+            if name == "atlas" || name == "invariants" { continue }
             guard let root = files.root(path, problems: problems),
                 let policy = reader.read(root, fileName: name)
             else { continue }
             policies.append(policy)
         }
         return policies.sorted { $0.name < $1.name }
+    }
+
+    private static func invariants(
+        _ files: ProjectFiles, _ atlas: Atlas, _ regions: [String], _ policies: [CompiledPolicy],
+        isWhole: Bool, _ problems: ProblemList
+    ) -> Invariants {
+        let path = "Policies/invariants.yaml"
+        guard let root = files.root(path, problems: problems) else { return .unstated }
+        let purposes = isWhole ? Set(policies.flatMap(\.consent.purposes)) : nil
+        return InvariantReader(
+            problems: problems, atlas: atlas, regions: regions, purposes: purposes
+        ).read(root)
     }
 
     private static func cases(

@@ -3,6 +3,7 @@ import CordonEdge
 import CordonKeys
 package import CordonModel
 import CordonPolicy
+import CordonProof
 import Crypto
 import Dispatch
 import GeoTables
@@ -28,6 +29,8 @@ package final class Node: Sendable {
         package var loopCount: Int
         /// How long hits wait in the journal before the next delivery begins, in seconds.
         package var deliverySeconds = 10
+        /// Whether nothing is decided by rules without a proof certificate that covers them.
+        package var requiresProof = false
 
         package init(loopCount: Int) { self.loopCount = loopCount }
     }
@@ -72,18 +75,31 @@ package final class Node: Sendable {
         let today = Day(clock.now())
         let configuration = try ProjectConfiguration.load(layout, now: today)
         let local = configuration.regions
-        listening = try Self.listening(local, options)
+        let listening = try Self.listening(local, options)
+        self.listening = listening
         configured = local
         let keys = try local.map {
             try RegionKeys(opening: $0.keysDirectory, region: $0.name)
         }
-        logs = try zip(local, keys).map { region, keys in
+        let logs = try zip(local, keys).map { region, keys in
             try AuditLog(
                 directory: region.auditDirectory, region: region.name, key: keys.signingKey)
         }
+        self.logs = logs
         let context = try EdgeContext(
             ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
             userAgents: UserAgentRules.loadInstalled(), keys: keys, today: today)
+        if options.requiresProof {
+            try Self.requireProof(
+                configuration, context, layout, keys.filter { listening.contains($0.region) },
+                tell: { kind, fields in
+                    for log in logs {
+                        _ = try log.append(
+                            AuditEntry(
+                                at: clock.now(), kind: kind, region: log.region, fields: fields))
+                    }
+                }, kind: "start.refused")
+        }
         tickets = TicketKeys(at: SystemClock.monotonicMilliseconds())
         let contexts = try Self.tlsContexts(local, listening, clock.now(), tickets, logger)
         collector = Collector(
@@ -215,6 +231,11 @@ package final class Node: Sendable {
             userAgents: collector.context.userAgents, keys: keys, today: today)
         let contexts = try Self.tlsContexts(
             configuration.regions, listening, clock.now(), tickets, logger)
+        if options.requiresProof {
+            try Self.requireProof(
+                configuration, context, layout, keys.filter { listening.contains($0.region) },
+                tell: tell, kind: "reload.refused")
+        }
         try tell(
             "rules.loaded",
             [
@@ -255,6 +276,26 @@ package final class Node: Sendable {
         for worker in workers.withLock({ $0 }) { worker.stop() }
         try tellLedger(includingOpenMinute: true)
         try tell("node.stopped", [:])
+    }
+
+    /// Refuses rules without a proof that covers them; the audit log has the refusal before anybody hears of it.
+    private static func requireProof(
+        _ configuration: ProjectConfiguration, _ context: EdgeContext, _ layout: ProjectLayout,
+        _ keys: [RegionKeys], tell: (String, [String: AuditEntry.Value]) throws -> Void,
+        kind: String
+    ) throws {
+        do {
+            try ProjectProof(layout: layout).require(
+                of: configuration, rules: context.rules, table: context.geoTable, keys: keys)
+        } catch let refusal as ProofRefusal {
+            try tell(
+                kind,
+                [
+                    "reason": .text(refusal.code), "rule_set": .text(configuration.ruleSet.digest),
+                    "geo_build": .text(context.geoTable.build),
+                ])
+            throw NodeError(text: refusal.description)
+        }
     }
 
     // MARK: Audit

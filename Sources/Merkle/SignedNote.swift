@@ -22,13 +22,20 @@ package struct SignedNote: Equatable, Sendable {
 
     /// Signs `text`, which ends in a line feed.
     package init(signing text: String, with signer: NoteSigner) {
+        self.init(signing: text, with: [signer])
+    }
+
+    /// Signs `text`, which ends in a line feed, with each of 1 to ``signatureCountMax`` keys.
+    package init(signing text: String, with signers: [NoteSigner]) {
         precondition(text.hasSuffix("\n"), "the text of a note ends in a line feed")
+        precondition(
+            (1...Self.signatureCountMax).contains(signers.count), "a note has 1 to 16 signatures")
         self.text = text
-        signatures = [
+        signatures = signers.map { signer in
             Signature(
                 name: signer.verifier.name, keyID: signer.verifier.keyID,
                 bytes: signer.key.sign(Array(text.utf8)))
-        ]
+        }
     }
 
     /// Reads a note without checking its signatures; nil when it is not one.

@@ -368,7 +368,7 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
                 "Policies/law.yml": "",
             ]) == [
                 "Policies/atlas.yaml:1:1: the file is missing",
-                "Policies/invariants.yaml:1:1: invariants are not supported by this version",
+                "Policies/invariants.yaml:1:1: expected a mapping, found a list",
                 "Policies/law.yml:1:1: the file is not read: its name must end in `.yaml`",
             ])
     }

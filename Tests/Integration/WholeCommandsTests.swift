@@ -36,7 +36,8 @@ import Testing
         }
         #expect(
             Set(figures.map(\.part)) == [
-                "geo", "consent", "decision", "journal", "edge", "delivery", "query",
+                "geo", "consent", "decision", "hit", "proof", "journal", "edge", "delivery",
+                "query",
             ])
         #expect(figures.allSatisfy { $0.value > 0 })
     }

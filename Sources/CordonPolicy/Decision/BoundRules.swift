@@ -312,4 +312,18 @@ package final class BoundRules: Sendable {
     package func decision(policy: Int, consent: ConsentOutcome) -> Decision {
         programs[policy].decision(consent)
     }
+
+    // MARK: what a proof asks
+
+    /// What requests amount to whose signals, taken together, say `reading` under the policy at `policy`.
+    package func consent(policy: Int, reading: SignalReading) -> ConsentOutcome {
+        outcome(programs[policy], reading, 0)
+    }
+
+    /// The purposes that the policy at `policy` knows, as bits.
+    package func purposes(policy: Int) -> UInt32 { programs[policy].purposes }
+
+    /// The sets of purposes that some field of the policy needs whole: of a granted set of purposes, nothing but
+    /// which of these lie in it reaches ``decision(policy:consent:)``.
+    package func needs(policy: Int) -> Set<UInt32> { programs[policy].needs.distinct }
 }

@@ -31,6 +31,13 @@ struct PolicyProgram: Sendable, BitwiseCopyable {
         var place: UInt32 = 0
         var language: UInt32 = 0
         var parameters: UInt32 = 0
+
+        /// The different sets among them that are not empty.
+        var distinct: Set<UInt32> {
+            Set([
+                ip, user, visitor, userAgent, page, referrer, place, language, parameters,
+            ]).subtracting([0])
+        }
     }
 
     /// What is kept under `consent`.

@@ -1,0 +1,121 @@
+import CordonKeys
+import CordonModel
+import CordonPolicy
+import CordonProof
+import CordonProofCheck
+import CordonServer
+import Foundation
+import GeoTables
+import LinuxIO
+import Merkle
+
+extension Command {
+    static let certificateVerify = Command(
+        ["certificate", "verify"],
+        summary:
+            "check a proof certificate with a second, independent sweep of both address spaces",
+        usage: "[--key VKEY]… [--decisions FILE] [--table TABLE] [FILE]",
+        options: [
+            Option(
+                name: "key", value: "VKEY",
+                help: "a key that must have signed, as var/REGION/audit/key.vkey has it "
+                    + "(default: the keys of the project's regions)", repeats: true),
+            Option(
+                name: "decisions", value: "FILE",
+                help: "the decisions that were certified (default: beside the certificate)"),
+            Option(
+                name: "table", value: "TABLE", help: "the geo table (default: the project's)"),
+        ],
+        example: "cordon certificate verify", arguments: 0...1
+    ) { arguments, console in
+        let layout = CordonCLI.project(arguments)
+        let path = arguments.free.first.map(absolute) ?? layout.proofPath
+        let decisions =
+            arguments.value("decisions").map(absolute) ?? ProjectProof.decisionsPath(of: path)
+        let table = arguments.value("table").map(absolute) ?? layout.geoTablePath
+        let given = try arguments.all("key").map { text in
+            guard let key = NoteVerifier(text) else {
+                throw UsageError(text: "`\(text)` is no key such as `name+0123abcd+base64`")
+            }
+            return key
+        }
+        let project = given.isEmpty ? try CordonCLI.configuration(arguments) : nil
+        let keys = try project.map { project in
+            ProjectProof.verifiers(
+                try project.regions.map {
+                    try RegionKeys(opening: $0.keysDirectory, region: $0.name)
+                })
+        }
+        let certificate = try File.read(path)
+        let check = CertificateCheck(
+            certificate: certificate, decisions: try File.read(decisions),
+            geoTable: try File.read(table), keys: keys ?? given)
+        let report: CertificateCheck.Report
+        do throws(CheckFailure) {
+            report = try check.run()
+        } catch {
+            throw CommandFailure(text: "refused: \(error)", exitCode: .foundProblem)
+        }
+        // Who has the project at hand wants to know whether the certificate is of its present rules as well.
+        var changed: [String] = []
+        if let project, let note = SignedNote(parsing: certificate),
+            let certified = ProofCertificate(note.text)
+        {
+            let table = try openGeoTable(table)
+            let rules = project.ruleSet.bound(to: table.places)
+            changed = ProofSubject(project, rules: rules, table: table)
+                .differences(from: certified.subject)
+        }
+        let answer = Answer(
+            report, signers: (keys ?? given).map(\.name),
+            isCurrent: project == nil ? nil : changed.isEmpty)
+        if arguments.wantsJSON {
+            try console.print(json: answer)
+        } else {
+            console.print(
+                "right: \(report.statements) statements over \(report.places) places, proved \(report.at)"
+            )
+            console.print("rule set   \(report.ruleSet)")
+            console.print("geo table  \(report.geoBuild)")
+            console.print("signed by  \(answer.signers.joined(separator: ", "))")
+            if !changed.isEmpty {
+                console.print(
+                    "stale: this project now has another \(changed.joined(separator: ", "))")
+            }
+        }
+        return changed.isEmpty ? .done : .foundProblem
+    }
+
+    private static func absolute(_ path: String) -> String {
+        URL(fileURLWithPath: path).standardizedFileURL.path
+    }
+
+    /// The JSON of `certificate verify`.
+    private struct Answer: Encodable {
+        let valid = true
+        let at: String
+        let ruleSet: String
+        let geoBuild: String
+        let signers: [String]
+        let statements: Int
+        let places: Int
+        /// Whether it is of the project's present rules; null without a project.
+        let current: Bool?
+
+        private enum CodingKeys: String, CodingKey {
+            case valid, at, signers, statements, places, current
+            case ruleSet = "rule_set"
+            case geoBuild = "geo_build"
+        }
+
+        init(_ report: CertificateCheck.Report, signers: [String], isCurrent: Bool?) {
+            at = report.at
+            ruleSet = report.ruleSet
+            geoBuild = report.geoBuild
+            self.signers = signers
+            statements = report.statements
+            places = report.places
+            current = isCurrent
+        }
+    }
+}
