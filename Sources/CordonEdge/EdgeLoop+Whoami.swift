@@ -21,7 +21,7 @@ extension EdgeLoop {
         }
         let client = resolver.resolve(
             peer: connection.peer, announced: connection.announced, head: head, bytes: bytes)
-        let decided = transform.decide(head, bytes, client, context)
+        let decided = transform.decide(head, bytes, client, context, at: timestamp)
         let place = context.geoTable.places[decided.place]
         let policy = decided.decision.policy
         let region = context.policyRegions[policy]
