@@ -206,7 +206,9 @@ extension IPAddress {
 
     private static func appendHexadecimal(_ number: Int, to bytes: inout [UInt8]) {
         var started = false
-        for shift in [12, 8, 4, 0] {
+        var shift = 16
+        while shift > 0 {
+            shift -= 4
             let digit = UInt8(number >> shift & 15)
             if digit != 0 || started || shift == 0 {
                 bytes.append(digit < 10 ? 0x30 + digit : 0x61 + digit - 10)

@@ -8,9 +8,7 @@ extension EdgeLoop {
     /// of other regions at the same time by their writer threads.
     func submitBatches() {
         var largest = -1
-        let isBusy = lanes.contains {
-            ($0.inFlight ?? $0.open).hits >= Self.hitsOfBusyRound
-        }
+        let isBusy = isBusy
         for slot in lanes.indices where lanes[slot].inFlight == nil {
             let batch: BatchBuffer
             if let sealed = lanes[slot].sealed {
@@ -42,9 +40,13 @@ extension EdgeLoop {
     /// a batch of few hits of another region waits for company: a sync costs the same for one hit as for a hundred.
     private static let hitsOfBusyRound = 64
     /// How long a batch of few hits waits while rounds are busy, in milliseconds.
-    private static let companyMilliseconds: UInt64 = 10
+    static let companyMilliseconds: UInt64 = 10
 
-    private func mayWait(_ slot: Int) -> Bool {
+    var isBusy: Bool {
+        lanes.contains { ($0.inFlight ?? $0.open).hits >= Self.hitsOfBusyRound }
+    }
+
+    func mayWait(_ slot: Int) -> Bool {
         lanes[slot].open.hits < Self.hitsOfBusyRound && drainDeadline == nil
             && now < lanes[slot].open.openedAt + Self.companyMilliseconds
     }

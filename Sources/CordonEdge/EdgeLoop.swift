@@ -295,12 +295,18 @@ final class LoopShared: Sendable {
 
     private var waitMilliseconds: Int32 {
         // A batch that answers have filled since the last look goes to its committer at once.
+        let isBusy = isBusy
+        var waitsForCompany = false
         for index in lanes.indices where lanes[index].inFlight == nil {
             if lanes[index].sealed != nil { return 0 }
-            if !lanes[index].open.isEmpty, isDue(index) { return 0 }
+            guard !lanes[index].open.isEmpty, isDue(index) else { continue }
+            guard isBusy, mayWait(index) else { return 0 }
+            waitsForCompany = true
         }
         // Another loop may settle what they wait for, and does not know of them.
         if !twins.isEmpty { return 1 }
+        // The batch that made the round a busy one wakes the loop when it is committed.
+        if waitsForCompany { return Int32(Self.companyMilliseconds) }
         for index in lanes.indices where isRelaxed[index] && !lanes[index].open.isEmpty {
             return Int32(EdgeLimits.relaxedMilliseconds / 2)
         }
