@@ -283,6 +283,42 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         #expect(fixture.log.lines.contains { $0.contains("commit failed") })
     }
 
+    @Test func `a batch that is full is 503 at once, counted, and loses nothing that was answered`()
+        throws
+    {
+        let fixture = try EdgeFixture(loops: 1)
+        let other = try Connection(path: fixture.region("eu-central").journalPath)
+        try other.execute("BEGIN IMMEDIATE")
+        let padding = String(repeating: "a", count: 1900)
+        let hit = EdgeClient.request(
+            "/hit?consent=granted&sku=\(padding)&value=\(padding)",
+            [forwarded(EdgeFixture.german)])
+        // 2.5 MB of records, more than the batch that is filled and the one that waits for the lock can hold.
+        let clients = try (0..<20).map { _ in try fixture.client() }
+        for client in clients { client.send(String(repeating: hit, count: 32)) }
+        let bystander = try fixture.client()
+        var attempts = 0
+        while fixture.collector.counters()[EdgeEvent.batchesFull] == 0, attempts < 10_000 {
+            #expect(bystander.get("/healthz")?.status == 200)
+            attempts += 1
+        }
+        try other.execute("ROLLBACK")
+        var kept = 0
+        for client in clients {
+            for _ in 0..<32 {
+                let answer = try #require(client.answer())
+                if answer.status == 204 { kept += 1 }
+                #expect(answer.status == 204 || answer.headers["retry-after"] == "1")
+            }
+        }
+        fixture.collector.drain()
+        let counters = fixture.collector.counters()
+        #expect(counters[EdgeEvent.batchesFull] > 0)
+        #expect(counters.total(.failed) == UInt64(640 - kept))
+        #expect(counters.received == 640)
+        #expect(try fixture.records("eu-central").count == kept)
+    }
+
     @Test func `a full disk is 503 and loses nothing that was answered`() throws {
         let fixture = try EdgeFixture(loops: 1, journalBytesMax: 12 * 16_384)
         let client = try fixture.client()
