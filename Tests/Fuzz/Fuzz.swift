@@ -3,12 +3,9 @@ import Glibc
 
 /// The target that `CORDON_FUZZ_TARGET` names; `scripts/fuzz` sets it.
 private let target: FuzzTarget = {
-    let names = FuzzTarget.all.map(\.name).joined(separator: ", ")
-    guard let value = unsafe getenv("CORDON_FUZZ_TARGET"),
-        let target = FuzzTarget.all.first(where: { unsafe $0.name == String(cString: value) })
-    else {
-        unsafe fputs("fuzz: CORDON_FUZZ_TARGET names none of \(names)\n", stderr)
-        exit(2)
+    let name = getenv("CORDON_FUZZ_TARGET").map { String(cString: $0) } ?? ""
+    guard let target = FuzzTarget.all.first(where: { $0.name == name }) else {
+        fatalError("CORDON_FUZZ_TARGET names none of \(FuzzTarget.all.map(\.name))")
     }
     return target
 }()
@@ -16,7 +13,7 @@ private let target: FuzzTarget = {
 /// Called by libFuzzer for each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    let input = unsafe Array(UnsafeBufferPointer(start: start, count: count))
+    let input = Array(UnsafeBufferPointer(start: start, count: count))
     if let fault = target.run(input) { fatalError("\(target.name): \(fault)") }
     return 0
 }
