@@ -1,6 +1,7 @@
 import Bytes
 import CordonJournal
 import CordonModel
+import CordonPolicy
 import HTTP
 import LinuxIO
 import TestSupport
@@ -45,6 +46,40 @@ import Testing
                 #expect(!text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F })
             }
             #expect(record.parameters.map(\.key) == record.parameters.map(\.key).sorted())
+        }
+    }
+
+    /// The string's choices: TCF purposes 8 and 9 alone, given on 2026-10-01 to a tool that named its vendors.
+    @Test func `a consent string decides what is kept, under any spelling of its parameter`() throws
+    {
+        let fixture = try EdgeFixture(loops: 1)
+        defer { fixture.collector.drain() }
+        let context = fixture.collector.context
+        let transform = HitTransform(userAgents: UserAgentCache(context.userAgents))
+        let resolver = ClientAddressResolver(fixture.region("eu-central").collector)
+        let text = "CQraFkAQraFkAAfABBENCWFgAIGAAAAAAAYgABMAAAAA.IABM"
+        let now = Timestamp(microseconds: 1_793_500_000_000_000)
+        func decide(_ query: String) throws -> (ConsentState, Int) {
+            let bytes = Array(
+                "GET /hit?\(query) HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: \(EdgeFixture.german)\r\n\r\n"
+                    .utf8)
+            var machine = ConnectionMachine(at: 0)
+            try #require(machine.step(bytes.span, at: 0) == .request)
+            let client = resolver.resolve(
+                peer: Sensitive(IPAddress(ipv4: 0x7F00_0001)), announced: AnnouncedClient(),
+                head: machine.head, bytes: bytes.span)
+            let decision = transform.decide(machine.head, bytes.span, client, context, at: now)
+                .decision
+            return (decision.consent.state, decision.consent.purposes.nonzeroBitCount)
+        }
+        for _ in 0..<2 {
+            #expect(try decide("gdpr_consent=\(text)") == (.granted, 1))
+            #expect(try decide("x=1&%67dpr_consent=\(text)&gdpr=1") == (.granted, 1))
+            #expect(try decide("gpp=DBABM~\(text)&gpp_sid=2") == (.granted, 1))
+            #expect(try decide("gpp=DBABM%7E\(text)") == (.granted, 1))
+            #expect(try decide("gdpr_consent=\(text.dropLast(5))") == (.invalid, 0))
+            #expect(try decide("gdpr_consent=\(text)&gcs=G100") == (.denied, 0))
+            #expect(try decide("gdpr_consent=&gpp=") == (.absent, 0))
         }
     }
 

@@ -25,33 +25,16 @@ package final class BoundRules: Sendable {
     private let meanings: [PurposeMeaning]
     /// Vendors that ``ConsentReader`` must watch for these rules.
     package let vendors: [UInt16]
-    private let sources: [SignalSource]
+    let sources: [SignalSource]
     /// Names of the parameters and cookies that ``sources`` read.
     private let sourceNames: NameList
     private let sites: SiteClasses
     /// The policy of each place (rows) and site class (columns).
     private let table: [UInt16]
 
-    /// Parameters and cookies whose names the frameworks fix.
-    private let knownNames = NameList(KnownName.allCases.map(\.text))
-
-    private enum KnownName: Int, CaseIterable {
-        case gdprConsent, gdpr, tcfCookie, gpp, gppSections, usPrivacy, usPrivacyCookie, gcs, gcd
-
-        var text: String {
-            switch self {
-            case .gdprConsent: "gdpr_consent"
-            case .gdpr: "gdpr"
-            case .tcfCookie: "euconsent-v2"
-            case .gpp: "gpp"
-            case .gppSections: "gpp_sid"
-            case .usPrivacy: "us_privacy"
-            case .usPrivacyCookie: "usprivacy"
-            case .gcs: "gcs"
-            case .gcd: "gcd"
-            }
-        }
-    }
+    /// Signals that are read from the frameworks' strings: bits like those of ``ConsentOutcome/signals``.
+    private let stringSignals: UInt32
+    let knownNames = NameList(KnownName.allCases.map(\.text))
 
     /// How one signal is read.
     enum SignalSource: Sendable, BitwiseCopyable {
@@ -79,6 +62,12 @@ package final class BoundRules: Sendable {
         self.meanings = meanings
         self.vendors = vendors
         self.sources = sources
+        stringSignals = sources.indices.reduce(0) { mask, signal in
+            switch sources[signal] {
+            case .tcf, .gpp, .usp, .gcm: mask | 1 << UInt32(signal)
+            case .gpc, .dnt, .parameter, .cookie: mask
+            }
+        }
         self.sourceNames = sourceNames
         self.sites = sites
         self.placeCount = placeCount
@@ -106,11 +95,12 @@ package final class BoundRules: Sendable {
         var combined: SignalReading = parts.repeatsConsentHeader ? .invalid : .silent
         var spoke: UInt32 = 0
         var rest = program.signals
+        // Most hits carry no string: one look over the names tells, instead of one for each name.
+        let present = rest & stringSignals == 0 ? 0 : presentNames(parts, bytes)
         while rest != 0 {
             let signal = rest.trailingZeroBitCount
             rest &= rest - 1
-            let reading = reading(
-                signal: signal, policy: policy, parts: parts, bytes: bytes, at: now, reader: reader)
+            let reading = reading(signal, policy, parts, bytes, now, reader, present)
             // Patterns here and below, because `==` of another module's enum calls through its witness table.
             if case .silent = reading { continue }
             spoke |= 1 << UInt32(signal)
@@ -148,12 +138,21 @@ package final class BoundRules: Sendable {
         signal: Int, policy: Int, parts: RequestParts, bytes: Span<UInt8>, at now: Timestamp,
         reader: ConsentReader
     ) -> SignalReading {
+        reading(signal, policy, parts, bytes, now, reader, presentNames(parts, bytes))
+    }
+
+    private func reading(
+        _ signal: Int, _ policy: Int, _ parts: RequestParts, _ bytes: Span<UInt8>,
+        _ now: Timestamp, _ reader: ConsentReader, _ present: UInt16
+    ) -> SignalReading {
         switch sources[signal] {
         case .gpc: return parts.secGPC.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
         case .dnt: return parts.dnt.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
         case .parameter(let name): return choices(name, parts.query, .query, bytes)
         case .cookie(let name): return choices(name, parts.cookie, .cookie, bytes)
-        default: return strings(signal, rules(policy, now), parts, bytes, reader)
+        case .tcf, .gpp, .usp, .gcm:
+            guard KnownName.names(of: sources[signal]) & present != 0 else { return .silent }
+            return strings(signal, rules(policy, now), parts, bytes, reader)
         }
     }
 
@@ -162,131 +161,6 @@ package final class BoundRules: Sendable {
         return StringRules(
             meanings: meanings[program.meaningsStart..<program.meaningsEnd],
             maxAgeDays: program.maxAgeDays, now: now.microseconds)
-    }
-
-    /// What the strings of a framework's signal say.
-    private func strings(
-        _ signal: Int, _ rules: StringRules, _ parts: RequestParts, _ bytes: Span<UInt8>,
-        _ reader: ConsentReader
-    ) -> SignalReading {
-        var rules = rules
-        switch sources[signal] {
-        case .gpc, .dnt, .parameter, .cookie: return .silent
-        case .tcf:
-            return flags(.gdpr, parts.query, .query, bytes)
-                .combined(
-                    with: strings(.gdprConsent, .tcf, parts.query, .query, bytes, rules, reader)
-                )
-                .combined(
-                    with: strings(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, rules, reader))
-        case .gpp:
-            rules.inForce = sections(parts.query, .query, bytes)
-            if case .invalid = rules.inForce { return .invalid }
-            return strings(.gpp, .gpp, parts.query, .query, bytes, rules, reader)
-        case .usp:
-            return strings(.usPrivacy, .usPrivacy, parts.query, .query, bytes, rules, reader)
-                .combined(
-                    with: strings(
-                        .usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, rules, reader))
-        case .gcm:
-            return strings(.gcs, .gcs, parts.query, .query, bytes, rules, reader)
-                .combined(with: strings(.gcd, .gcd, parts.query, .query, bytes, rules, reader))
-        }
-    }
-
-    /// Calls `body` with each string of a signal in one part of the request; empty values are none.
-    private func eachString(
-        _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
-        _ body: (Range<Int>) -> Void
-    ) {
-        guard let range = part.range else { return }
-        var fields = FormFields(range, form: form)
-        while let field = fields.next(in: bytes) {
-            guard !field.value.isEmpty, isNamed(field, name, form, bytes) else { continue }
-            body(field.value)
-        }
-    }
-
-    private func isNamed(
-        _ field: FormField, _ name: KnownName, _ form: FormFields.Form, _ bytes: Span<UInt8>
-    ) -> Bool {
-        switch form {
-        case .query:
-            knownNames.equals(name.rawValue, encoded: field.name, in: bytes, form: form)
-        case .cookie: knownNames.equals(name.rawValue, bytes, field.name)
-        }
-    }
-
-    private func strings(
-        _ name: KnownName, _ kind: ConsentReader.Kind, _ part: RequestParts.Part,
-        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ rules: StringRules, _ reader: ConsentReader
-    ) -> SignalReading {
-        var combined = SignalReading.silent
-        eachString(name, part, form, bytes) { range in
-            combined = combined.combined(
-                with: rules.reading(reader.extract(kind, bytes, range, form: form)))
-        }
-        return combined
-    }
-
-    /// `gdpr` says whether that law applies, which the place has decided already: it grants nothing and refuses nothing, but what
-    /// is neither 0 nor 1 (a macro that nobody filled in) casts doubt on the string beside it.
-    private func flags(
-        _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
-    ) -> SignalReading {
-        var combined = SignalReading.silent
-        eachString(name, part, form, bytes) { range in
-            let isFlag =
-                range.count == 1
-                && (bytes[range.lowerBound] == 0x30 || bytes[range.lowerBound] == 0x31)
-            if !isFlag { combined = .invalid }
-        }
-        return combined
-    }
-
-    private func sections(
-        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
-    ) -> SectionList.Reading {
-        var found = SectionList.Reading.absent
-        eachString(.gppSections, part, form, bytes) { range in
-            let reading = SectionList.read(bytes, range, form: form)
-            switch (found, reading) {
-            case (.absent, _): found = reading
-            case (.sections(let left), .sections(let right)) where left == right: break
-            default: found = .invalid
-            }
-        }
-        return found
-    }
-
-    /// The extracts of one signal's strings, for explanations.
-    func extracts(
-        signal: Int, parts: RequestParts, bytes: Span<UInt8>, reader: ConsentReader
-    ) -> [ConsentExtract] {
-        switch sources[signal] {
-        case .tcf:
-            extracts(.gdprConsent, .tcf, parts.query, .query, bytes, reader)
-                + extracts(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, reader)
-        case .gpp: extracts(.gpp, .gpp, parts.query, .query, bytes, reader)
-        case .usp:
-            extracts(.usPrivacy, .usPrivacy, parts.query, .query, bytes, reader)
-                + extracts(.usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, reader)
-        case .gcm:
-            extracts(.gcs, .gcs, parts.query, .query, bytes, reader)
-                + extracts(.gcd, .gcd, parts.query, .query, bytes, reader)
-        case .gpc, .dnt, .parameter, .cookie: []
-        }
-    }
-
-    private func extracts(
-        _ name: KnownName, _ kind: ConsentReader.Kind, _ part: RequestParts.Part,
-        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ reader: ConsentReader
-    ) -> [ConsentExtract] {
-        var extracts: [ConsentExtract] = []
-        eachString(name, part, form, bytes) { range in
-            extracts.append(reader.extract(kind, bytes, range, form: form))
-        }
-        return extracts
     }
 
     private func choices(

@@ -1,0 +1,186 @@
+internal import Consent
+internal import CordonModel
+
+/// Parameters and cookies whose names the frameworks fix.
+enum KnownName: Int, CaseIterable {
+    case gdprConsent, gdpr, tcfCookie, gpp, gppSections, usPrivacy, usPrivacyCookie, gcs, gcd
+
+    var text: String {
+        switch self {
+        case .gdprConsent: "gdpr_consent"
+        case .gdpr: "gdpr"
+        case .tcfCookie: "euconsent-v2"
+        case .gpp: "gpp"
+        case .gppSections: "gpp_sid"
+        case .usPrivacy: "us_privacy"
+        case .usPrivacyCookie: "usprivacy"
+        case .gcs: "gcs"
+        case .gcd: "gcd"
+        }
+    }
+
+    var bit: UInt16 { 1 << UInt16(rawValue) }
+
+    /// The names that a signal is read from, as bits.
+    static func names(of source: BoundRules.SignalSource) -> UInt16 {
+        switch source {
+        case .tcf: gdprConsent.bit | gdpr.bit | tcfCookie.bit
+        case .gpp: gpp.bit | gppSections.bit
+        case .usp: usPrivacy.bit | usPrivacyCookie.bit
+        case .gcm: gcs.bit | gcd.bit
+        case .gpc, .dnt, .parameter, .cookie: 0
+        }
+    }
+}
+
+// Consent strings of a request.
+extension BoundRules {
+    /// The names that stand in the query or the cookies, as bits.
+    func presentNames(_ parts: RequestParts, _ bytes: Span<UInt8>) -> UInt16 {
+        presentNames(parts.query, .query, bytes) | presentNames(parts.cookie, .cookie, bytes)
+    }
+
+    private func presentNames(
+        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
+    ) -> UInt16 {
+        guard let range = part.range else { return 0 }
+        var found: UInt16 = 0
+        var fields = FormFields(range, form: form)
+        while let field = fields.next(in: bytes) {
+            guard !field.name.isEmpty else { continue }
+            switch bytes[field.name.lowerBound] {
+            // How the names begin, or an escape that may stand for any letter.
+            case 0x65, 0x67, 0x75, 0x25:
+                for index in 0..<knownNames.count where isNamed(field, index, form, bytes) {
+                    found |= 1 << UInt16(index)
+                }
+            default: break
+            }
+        }
+        return found
+    }
+
+    /// What the strings of a framework's signal say.
+    func strings(
+        _ signal: Int, _ rules: StringRules, _ parts: RequestParts, _ bytes: Span<UInt8>,
+        _ reader: ConsentReader
+    ) -> SignalReading {
+        var rules = rules
+        switch sources[signal] {
+        case .gpc, .dnt, .parameter, .cookie: return .silent
+        case .tcf:
+            return flags(.gdpr, parts.query, .query, bytes)
+                .combined(
+                    with: strings(.gdprConsent, .tcf, parts.query, .query, bytes, rules, reader)
+                )
+                .combined(
+                    with: strings(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, rules, reader))
+        case .gpp:
+            rules.inForce = sections(parts.query, .query, bytes)
+            if case .invalid = rules.inForce { return .invalid }
+            return strings(.gpp, .gpp, parts.query, .query, bytes, rules, reader)
+        case .usp:
+            return strings(.usPrivacy, .usPrivacy, parts.query, .query, bytes, rules, reader)
+                .combined(
+                    with: strings(
+                        .usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, rules, reader))
+        case .gcm:
+            return strings(.gcs, .gcs, parts.query, .query, bytes, rules, reader)
+                .combined(with: strings(.gcd, .gcd, parts.query, .query, bytes, rules, reader))
+        }
+    }
+
+    /// Calls `body` with each string of a signal in one part of the request; empty values are none.
+    private func eachString(
+        _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
+        _ body: (Range<Int>) -> Void
+    ) {
+        guard let range = part.range else { return }
+        var fields = FormFields(range, form: form)
+        while let field = fields.next(in: bytes) {
+            guard !field.value.isEmpty, isNamed(field, name.rawValue, form, bytes) else { continue }
+            body(field.value)
+        }
+    }
+
+    private func isNamed(
+        _ field: FormField, _ name: Int, _ form: FormFields.Form, _ bytes: Span<UInt8>
+    ) -> Bool {
+        switch form {
+        case .query: knownNames.equals(name, encoded: field.name, in: bytes, form: form)
+        case .cookie: knownNames.equals(name, bytes, field.name)
+        }
+    }
+
+    private func strings(
+        _ name: KnownName, _ kind: ConsentReader.Kind, _ part: RequestParts.Part,
+        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ rules: StringRules, _ reader: ConsentReader
+    ) -> SignalReading {
+        var combined = SignalReading.silent
+        eachString(name, part, form, bytes) { range in
+            combined = combined.combined(
+                with: rules.reading(reader.extract(kind, bytes, range, form: form)))
+        }
+        return combined
+    }
+
+    /// `gdpr` says whether that law applies, which the place has decided already: it grants nothing and refuses nothing, but what
+    /// is neither 0 nor 1 (a macro that nobody filled in) casts doubt on the string beside it.
+    private func flags(
+        _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
+    ) -> SignalReading {
+        var combined = SignalReading.silent
+        eachString(name, part, form, bytes) { range in
+            let isFlag =
+                range.count == 1
+                && (bytes[range.lowerBound] == 0x30 || bytes[range.lowerBound] == 0x31)
+            if !isFlag { combined = .invalid }
+        }
+        return combined
+    }
+
+    private func sections(
+        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
+    ) -> SectionList.Reading {
+        var found = SectionList.Reading.absent
+        eachString(.gppSections, part, form, bytes) { range in
+            let reading = SectionList.read(bytes, range, form: form)
+            switch (found, reading) {
+            case (.absent, _): found = reading
+            case (.sections(let left), .sections(let right)) where left == right: break
+            default: found = .invalid
+            }
+        }
+        return found
+    }
+
+    /// The extracts of one signal's strings, for explanations.
+    func extracts(
+        signal: Int, parts: RequestParts, bytes: Span<UInt8>, reader: ConsentReader
+    ) -> [ConsentExtract] {
+        switch sources[signal] {
+        case .tcf:
+            extracts(.gdprConsent, .tcf, parts.query, .query, bytes, reader)
+                + extracts(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, reader)
+        case .gpp: extracts(.gpp, .gpp, parts.query, .query, bytes, reader)
+        case .usp:
+            extracts(.usPrivacy, .usPrivacy, parts.query, .query, bytes, reader)
+                + extracts(.usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, reader)
+        case .gcm:
+            extracts(.gcs, .gcs, parts.query, .query, bytes, reader)
+                + extracts(.gcd, .gcd, parts.query, .query, bytes, reader)
+        case .gpc, .dnt, .parameter, .cookie: []
+        }
+    }
+
+    private func extracts(
+        _ name: KnownName, _ kind: ConsentReader.Kind, _ part: RequestParts.Part,
+        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ reader: ConsentReader
+    ) -> [ConsentExtract] {
+        var extracts: [ConsentExtract] = []
+        eachString(name, part, form, bytes) { range in
+            extracts.append(reader.extract(kind, bytes, range, form: form))
+        }
+        return extracts
+    }
+}
