@@ -208,8 +208,7 @@ extension ConsentScanner {
     private mutating func fields(
         _ layout: SegmentLayout, _ extract: inout ConsentExtract
     ) throws(ConsentFault) {
-        for place in layout.fields.indices {
-            let field = layout.fields[place]
+        for field in layout.fields {
             switch field.kind {
             case .integer(let width):
                 let value = try reader.take(width)
@@ -219,11 +218,12 @@ extension ConsentScanner {
                     extract.optOuts |= OptOuts.globalPrivacyControl
                 }
             case .pairs(let count):
-                for _ in 0..<count {
-                    let value = try reader.take(2)
-                    guard value < 3 else { throw Fault(.badValue, field.name) }
-                    if value == 1 { extract.optOuts |= Self.optOut(field.meaning) }
-                }
+                // All values at once: `low` has the lower bit of each, `high` the upper one in its place.
+                let values = try reader.take(2 * count)
+                let low = values & 0x5555_5555
+                let high = values &>> 1 & 0x5555_5555
+                guard low & high == 0 else { throw Fault(.badValue, field.name) }
+                if low & ~high != 0 { extract.optOuts |= Self.optOut(field.meaning) }
             default: preconditionFailure("no such field in these sections")
             }
         }
