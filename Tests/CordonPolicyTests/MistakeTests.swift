@@ -261,7 +261,7 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "tls: { certificate: ../a.crt, key: a.key, client_ca: [b], minimum: 1.1, ciphers: x }",
             "Regions/north.yaml:5:92: expected a path without `..`, found `../a.crt`",
             "Regions/north.yaml:5:125: expected text, found a list",
-            "Regions/north.yaml:5:139: expected one of `1.2`, `1.3`, found `1.1`",
+            "Regions/north.yaml:5:139: expected one of `1.2`, `1.3`, found `1.1`, did you mean `1.2`?",
             "Regions/north.yaml:5:144: unknown key `ciphers`"),
         MistakeCase(
             region, "node: local",
