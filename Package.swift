@@ -46,6 +46,8 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(
             name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         // ground
         target("Bytes"),
@@ -60,9 +62,11 @@ let package = Package(
         target("GeoTables", ["CMaxMindDB", "Bytes", "LinuxIO", "Crypto"]),
         target("YAML", ["CYAML"]),
         target("UserAgents", ["CPCRE2", "Bytes", "LinuxIO"]),
+        target("Compression", ["CZlib", "CZstd"]),
 
         // formats
         target("HTTP", ["Bytes"]),
+        target("AccessLogs", ["Bytes", "Compression"]),
         target("Consent", ["Bytes"]),
         target("Merkle", ["Bytes", "Crypto"]),
         target("Avro", ["Bytes"]),
@@ -85,8 +89,8 @@ let package = Package(
         target(
             "CordonEdge",
             [
-                "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "GeoTables", "UserAgents", "HTTP",
-                "Consent",
+                "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Compression", "GeoTables",
+                "UserAgents", "HTTP", "Consent", "AccessLogs",
                 "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
             ]),
         target(
@@ -115,8 +119,8 @@ let package = Package(
         target(
             "CordonServer",
             [
-                "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "SQLite", "Engine", "GeoTables",
-                "UserAgents", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
+                "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "SQLite", "Engine",
+                "Compression", "GeoTables", "UserAgents", "AccessLogs", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery", "CordonSubjects", "CordonProof", "Merkle",
             ]),
@@ -124,7 +128,7 @@ let package = Package(
             "CordonCLI",
             [
                 "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine", "GeoTables",
-                "UserAgents", "HTTP", "Consent", "Iceberg", "CordonModel", "CordonKeys",
+                "UserAgents", "HTTP", "Consent", "AccessLogs", "Iceberg", "CordonModel", "CordonKeys",
                 "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery",
@@ -155,6 +159,8 @@ let package = Package(
         tests("GeoTables"),
         tests("YAML"),
         tests("UserAgents"),
+        tests("Compression"),
+        tests("AccessLogs"),
         tests("HTTP"),
         tests("Consent"),
         tests("Merkle"),

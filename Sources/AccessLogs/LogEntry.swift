@@ -1,0 +1,76 @@
+/// The request that one line tells of: ranges of ``LogReader/text``.
+package struct LogEntry: Sendable, BitwiseCopyable {
+    /// A run of bytes, or nothing.
+    package struct Text: Equatable, Sendable, BitwiseCopyable {
+        var start: Int32
+        var end: Int32
+
+        init(_ start: Int, _ end: Int) {
+            self.start = Int32(truncatingIfNeeded: start)
+            self.end = Int32(truncatingIfNeeded: end)
+        }
+
+        static var absent: Text { Text(-1, -1) }
+
+        package var range: Range<Int>? { start < 0 ? nil : Int(start)..<Int(end) }
+        var isPresent: Bool { start >= 0 }
+    }
+
+    /// In microseconds since 1970, UTC.
+    package var microseconds: Int64 = 0
+    package var isGet = false
+    package var address = Text.absent
+    package var path = Text.absent
+    package var query = Text.absent
+    package var host = Text.absent
+    package var referer = Text.absent
+    package var userAgent = Text.absent
+    package var acceptLanguage = Text.absent
+    package var cookie = Text.absent
+    package var globalPrivacyControl = Text.absent
+    package var doNotTrack = Text.absent
+    package var forwardedFor = Text.absent
+    /// Whether the line shows the request's cookies whole, so that an absent one was not sent.
+    package var showsCookies = false
+    /// Whether the line shows `Sec-GPC` and `DNT`, so that an absent one was not sent.
+    package var showsPreferences = false
+    /// `Cookie`, `Sec-GPC` or `DNT` stands more than once.
+    package var repeatsConsentHeader = false
+
+    init() {}
+
+    subscript(field: LogField) -> Text {
+        get {
+            switch field {
+            case .address: address
+            case .host: host
+            case .referer: referer
+            case .userAgent: userAgent
+            case .acceptLanguage: acceptLanguage
+            case .cookie: cookie
+            case .globalPrivacyControl: globalPrivacyControl
+            case .doNotTrack: doNotTrack
+            case .forwardedFor: forwardedFor
+            case .stem: path
+            case .query: query
+            default: .absent
+            }
+        }
+        set {
+            switch field {
+            case .address: address = newValue
+            case .host: host = newValue
+            case .referer: referer = newValue
+            case .userAgent: userAgent = newValue
+            case .acceptLanguage: acceptLanguage = newValue
+            case .cookie: cookie = newValue
+            case .globalPrivacyControl: globalPrivacyControl = newValue
+            case .doNotTrack: doNotTrack = newValue
+            case .forwardedFor: forwardedFor = newValue
+            case .stem: path = newValue
+            case .query: query = newValue
+            default: break
+            }
+        }
+    }
+}
