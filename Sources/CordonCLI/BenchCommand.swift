@@ -18,7 +18,8 @@ extension Command {
     static let bench = Command(
         ["bench"],
         summary:
-            "measure this machine: edge, hit, geo, consent, decision, proof, journal, delivery, query",
+            "measure this machine: edge, hit, geo, consent, decision, proof, journal, import, "
+            + "delivery, query",
         usage: "[--quick] [PART]…",
         options: [
             Option(
@@ -47,7 +48,7 @@ extension Command {
 /// Runs the benchmarks of the targets on a project of its own, made in a temporary folder and removed.
 struct Bench {
     enum Part: String, CaseIterable {
-        case geo, consent, decision, hit, proof, journal, edge, delivery, query
+        case geo, consent, decision, hit, proof, journal, edge, `import`, delivery, query
     }
 
     let isQuick: Bool
@@ -112,6 +113,7 @@ struct Bench {
         case .proof: try measureProof(layout, folder)
         case .journal: try measureJournal(folder)
         case .edge: try measureEdge(layout)
+        case .import: try measureImport(layout, folder)
         case .delivery: try measureDelivery(folder)
         case .query: try measureQuery(folder)
         }
@@ -227,6 +229,17 @@ struct Bench {
             ("hits answered, client on the same cores", result.perSecond, "hits/s"),
             ("32 pipelined hits, median", Double(result.groupMicrosecondsMedian), "µs"),
             ("32 pipelined hits, p99", Double(result.groupMicrosecondsP99), "µs"),
+        ]
+    }
+
+    private func measureImport(_ layout: ProjectLayout, _ folder: String) throws -> [Measured] {
+        let result = try ImportBenchmark.run(
+            lines: isQuick ? 2000 : 500_000, layout: layout, folder: folder)
+        let lines = Double(result.lines)
+        return [
+            ("real-time log of 40 columns to synced journals", lines / result.seconds, "lines/s"),
+            ("the same by time computed", lines / result.computedSeconds, "lines/s a core"),
+            ("size of the log", Double(result.bytes) / lines, "bytes/line"),
         ]
     }
 

@@ -5,6 +5,7 @@ enum CommandTable {
         .bench,
         .check,
         .deliver,
+        .importLogs,
         .query,
         .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,

@@ -75,6 +75,32 @@ package final class EdgeContext: Sendable {
         self.keyrings = keyrings
     }
 
+    /// The same for hits of `day`, with whatever keys of that day are still there: none is made.
+    func dated(_ day: Day) throws(KeysError) -> EdgeContext { try EdgeContext(self, day: day) }
+
+    private init(_ other: EdgeContext, day: Day) throws(KeysError) {
+        ruleSet = other.ruleSet
+        rules = other.rules
+        geoTable = other.geoTable
+        userAgents = other.userAgents
+        localRegions = other.localRegions
+        keys = other.keys
+        slots = other.slots
+        policyNames = other.policyNames
+        policyRegions = other.policyRegions
+        countries = other.countries
+        subdivisions = other.subdivisions
+        batchHeader = other.batchHeader
+        keyDay = day
+        var keyrings: [Keyring] = []
+        for regionKeys in other.keys {
+            keyrings.append(
+                try Self.keyring(
+                    regionKeys, ruleSet: other.ruleSet, today: day, days: 0...0, creating: false))
+        }
+        self.keyrings = keyrings
+    }
+
     /// The same with the keys of another day.
     package func renewed(today: Day) throws(KeysError) -> EdgeContext {
         try EdgeContext(
@@ -83,7 +109,8 @@ package final class EdgeContext: Sendable {
 
     /// Opens the keys that the region's policies use, and no others.
     private static func keyring(
-        _ keys: RegionKeys, ruleSet: RuleSet, today: Day
+        _ keys: RegionKeys, ruleSet: RuleSet, today: Day, days: ClosedRange<Int> = 0...1,
+        creating: Bool = true
     ) throws(KeysError) -> Keyring {
         let count = PseudonymField.allCases.count * KeyPeriod.allCases.count * 2
         var pseudonyms = [PseudonymKey?](repeating: nil, count: count)
@@ -93,9 +120,9 @@ package final class EdgeContext: Sendable {
             ]
             for (field, period) in used {
                 guard let period else { continue }
-                for ahead in 0...1 {
+                for ahead in days {
                     pseudonyms[Keyring.index(field, period, ahead)] =
-                        try keys.pseudonymKey(field, period, today + ahead, creating: true)
+                        try keys.pseudonymKey(field, period, today + ahead, creating: creating)
                 }
             }
         }

@@ -190,10 +190,11 @@ extension Journal {
     ///   - generation: that of the suppression list that the batches were filtered by.
     ///   - unkept: hits that keep nothing, for the ledger.
     ///   - minute: minutes since 1970 under which the ledger counts them; nil for now.
+    ///   - work: writes more in the same transaction.
     /// - Returns: the number of the last batch.
     package func append(
         _ batches: borrowing [PendingBatch], expecting generation: Int64,
-        unkept: [LedgerCount] = [], minute: Int64? = nil
+        unkept: [LedgerCount] = [], minute: Int64? = nil, alongside work: () throws -> Void = {}
     ) throws(JournalError) -> BatchNumber {
         let minute = minute ?? Self.minute
         do {
@@ -215,6 +216,7 @@ extension Journal {
             }
             let last = BatchNumber(connection.lastInsertRowID)
             try add(unkept, minute: minute)
+            try work()
             try commit.run()
             insert.clearBindings()
             return last

@@ -80,7 +80,7 @@ package struct FieldList: Sendable, BitwiseCopyable {
 
     package subscript(index: Int) -> ByteRange { ranges[index] }
 
-    mutating func append(_ range: ByteRange) {
+    package mutating func append(_ range: ByteRange) {
         guard count < HTTPLimits.forwardFieldsMax else {
             isOverfull = true
             return

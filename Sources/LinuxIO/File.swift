@@ -116,6 +116,13 @@ package struct File: ~Copyable, Sendable {
         return bytes
     }
 
+    /// Puts bytes from the descriptor's own position into `buffer` and says how many; 0 at the end.
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws(LinuxError) -> Int {
+        try systemCall(.read, path) {
+            unsafe Glibc.read(descriptor.rawValue, buffer.baseAddress, buffer.count)
+        }
+    }
+
     /// Writes all of `bytes`, at `offset` or, when that is nil, at the descriptor's own position.
     package func write(_ bytes: [UInt8], at offset: Int? = nil) throws(LinuxError) {
         var failure: LinuxError?

@@ -36,7 +36,8 @@ import Testing
         }
         #expect(
             Set(figures.map(\.part)) == [
-                "geo", "consent", "decision", "hit", "proof", "journal", "edge", "delivery",
+                "geo", "consent", "decision", "hit", "proof", "journal", "edge", "import",
+                "delivery",
                 "query",
             ])
         #expect(figures.allSatisfy { $0.value > 0 })

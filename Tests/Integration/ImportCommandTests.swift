@@ -1,0 +1,214 @@
+import CordonJournal
+import CordonModel
+import Foundation
+import TestSupport
+import Testing
+
+/// `cordon import` as a person runs it: files of every format, given again, cut, grown, and killed.
+@Suite(.serialized) struct `Importing with the program` {
+    private let directory: TemporaryDirectory
+    private let cordon: CordonProgram
+    private static let regions = ["ap-south", "eu-central", "us-east"]
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        cordon = CordonProgram(project: directory.file("project"))
+        try Self.run("cp", "-a", try Self.template.get().file("project"), cordon.project)
+    }
+
+    /// A project that each test copies: making one takes longer than most tests.
+    private static let template = Result {
+        let directory = try TemporaryDirectory()
+        let result = try CordonProgram(project: directory.file("project")).run("init")
+        try #require(result.exitCode == 0, "\(result.errorOutput)")
+        return directory
+    }
+
+    private static func run(_ words: String...) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = words
+        try process.run()
+        process.waitUntilExit()
+        try #require(process.terminationStatus == 0)
+    }
+
+    private static let addresses = ["46.4.10.20", "8.8.8.9", "49.36.1.2"]
+
+    /// A line of standard logs in version 2; each has an event of its own.
+    private func line(_ number: Int, at time: Double = Date().timeIntervalSince1970) -> String {
+        [
+            String(Int(time * 1000)), Self.addresses[number % 3], "GET", "pixel.example",
+            "/pixel.gif",
+            "Mozilla/5.0%20(X11;%20Linux%20x86_64;%20rv:132.0)%20Gecko/20100101%20Firefox/132.0",
+            "site=shop.example&event=e\(number)&consent=granted&userid=person77%40mail.example",
+            "-",
+        ].joined(separator: "\t")
+    }
+
+    private static let header =
+        "#Version: 1.0\n#Fields: timestamp(ms) c-ip cs-method x-host-header cs-uri-stem cs(User-Agent) "
+        + "cs-uri-query cs(Cookie)\n"
+
+    private func write(_ name: String, _ text: String) throws -> String {
+        let path = directory.file(name)
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
+    private func bring(_ words: String...) throws -> CordonProgram.Result {
+        try cordon.run(
+            ["import", "--unlogged-signals", "absent", "--format"] + words)
+    }
+
+    /// The events of all records in all journals.
+    private func events() throws -> [String] {
+        try Self.regions.flatMap { region in
+            let journal = try Journal(path: cordon.project + "/var/\(region)/journal.sqlite")
+            return try journal.read(after: .none, bytesMax: .max).flatMap {
+                try HitBatch(decoding: $0.bytes).records.map(\.event)
+            }
+        }
+    }
+
+    private func pack(_ path: String) throws -> String {
+        try Self.run("gzip", "-k", path)
+        return path + ".gz"
+    }
+
+    @Test func `a file is taken once, also under another name, and told to the audit log`() throws {
+        let text = Self.header + (0..<90).map { line($0) }.joined(separator: "\n")
+        let path = try write("one.log", text)
+        let first = try bring("cloudfront-standard", path)
+        #expect(first.exitCode == 0, "\(first.output) \(first.errorOutput)")
+        #expect(first.output.contains("92 lines"))
+        #expect(Set(try events()).count == 90)
+        let copy = try write("two.log", text)
+        let again = try bring("cloudfront-standard", copy, path)
+        #expect(again.exitCode == 0)
+        #expect(again.output.contains("imported before"))
+        #expect(try events().count == 90)
+        let log = try cordon.run("audit", "log", "--kind", "import.file", "--json")
+        #expect(log.output.contains("\"kept\":30"), "\(log.output)")
+        #expect(!log.output.contains("one.log"))
+        let ledger = try cordon.run("audit", "log", "--kind", "edge.ledger")
+        #expect(ledger.output.contains("kept=30"), "\(ledger.output)")
+        let verified = try cordon.run("audit", "verify")
+        #expect(verified.exitCode == 0, "\(verified.output)")
+    }
+
+    @Test func `a log that has grown is gone on with behind what was in`() throws {
+        let start = Self.header + (0..<60).map { line($0) + "\n" }.joined()
+        #expect(try bring("cloudfront-standard", write("a.log", start)).exitCode == 0)
+        let more = start + (60..<90).map { line($0) + "\n" }.joined()
+        let second = try bring("cloudfront-standard", write("a.log", more))
+        #expect(second.output.contains("30 lines, behind 62 that were in"), "\(second.output)")
+        #expect(try events().count == 90)
+        #expect(Set(try events()).count == 90)
+    }
+
+    @Test func `an archive that is cut gives the lines before, and the whole one the rest`() throws
+    {
+        let text = Self.header + (0..<1500).map { line($0) }.joined(separator: "\n")
+        let packed = try pack(write("b.log", text))
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: packed))
+        let cut = directory.file("cut.gz")
+        try bytes.prefix(bytes.count / 2).write(to: URL(fileURLWithPath: cut))
+        let first = try bring("cloudfront-standard", cut)
+        #expect(first.exitCode == 4)
+        #expect(first.errorOutput.contains("the file is cut"), "\(first.errorOutput)")
+        let count = try events().count
+        #expect(count > 100 && count < 1500)
+        let second = try bring("cloudfront-standard", packed)
+        #expect(second.exitCode == 0, "\(second.output) \(second.errorOutput)")
+        #expect(try events().count == 1500)
+        #expect(Set(try events()).count == 1500)
+    }
+
+    @Test func `a run that is killed at any moment is gone on with, each line once`() throws {
+        var random = Generator()
+        let text = Self.header + (0..<2000).map { line($0) }.joined(separator: "\n")
+        let path = try write("killed.log", text)
+        for _ in 0..<3 {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: CordonProgram.path)
+            process.arguments = [
+                "import", "--format", "cloudfront-standard", "--unlogged-signals", "absent",
+                "--batch", "100", "--project", cordon.project, path,
+            ]
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = FileHandle.nullDevice
+            let journal = try Journal(path: cordon.project + "/var/us-east/journal.sqlite")
+            let before = try journal.depth().hits
+            let wanted = before + Int.random(in: 30...200, using: &random)
+            try process.run()
+            while process.isRunning, try journal.depth().hits < wanted { usleep(500) }
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
+        let last = try bring("cloudfront-standard", path)
+        #expect(last.exitCode == 0, "\(last.output) \(last.errorOutput)")
+        let events = try events()
+        #expect(events.count == 2000, "seed \(random.seed)")
+        #expect(Set(events).count == 2000, "seed \(random.seed)")
+        let scan = try cordon.run(
+            "scan", "person77@mail.example", Self.addresses[0], "--path", cordon.project,
+            "--without", "ipv4-bytes", "--without", "ipv4-bytes-reversed", "--without",
+            "hex of ipv4-bytes")
+        #expect(scan.exitCode == 0, "\(scan.output)")
+    }
+
+    @Test func `other formats come in too, from standard input as well`() throws {
+        let time = ISO8601DateFormatter().string(from: Date())
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.timeZone = TimeZone(identifier: "UTC")
+        formatter.dateFormat = "dd/MMM/yyyy:HH:mm:ss +0000"
+        let combined =
+            #"46.4.10.20 - - [\#(formatter.string(from: Date()))] "GET /hit?event=c&consent=granted HTTP/1.1" 204 0 "-" "curl/8""#
+        let json =
+            #"{"time":"\#(time)","client_ip":"46.4.10.20","method":"GET","url":"/hit?event=j&consent=granted","headers":{}}"#
+        #expect(try bring("combined", write("c.log", combined)).exitCode == 0)
+        let standard = try cordon.run(["import", "--format", "ndjson", "-"], input: json + "\n")
+        #expect(standard.exitCode == 0, "\(standard.output) \(standard.errorOutput)")
+        #expect(standard.errorOutput.contains("cannot be gone on with"))
+        #expect(try events().sorted() == ["c", "j"])
+    }
+
+    @Test func `a Parquet file of standard logs is read row by row`() throws {
+        let path = directory.file("v2.parquet")
+        let millis = Int(Date().timeIntervalSince1970 * 1000)
+        try ParquetFile.write(
+            """
+            SELECT '\(millis)' AS "timestamp(ms)", '46.4.10.20' AS "c-ip", 'GET' AS "cs-method",
+                   '/hit' AS "cs-uri-stem", 'event=p' || i || '&consent=granted' AS "cs-uri-query",
+                   'curl/8' AS "cs(User-Agent)", '-' AS "cs(Cookie)"
+            FROM range(200) AS r(i)
+            """, to: path)
+        let first = try bring("cloudfront-standard", path)
+        #expect(first.exitCode == 0, "\(first.output) \(first.errorOutput)")
+        #expect(Set(try events()).count == 200)
+        #expect(try bring("cloudfront-standard", path).output.contains("imported before"))
+        let other = directory.file("other.parquet")
+        try ParquetFile.write("SELECT 1 AS a", to: other)
+        #expect(try bring("ndjson", other).exitCode == 4)
+    }
+
+    @Test func `mistakes are named, refused lines are counted by reason and never shown`() throws {
+        let text = Self.header + line(1) + "\nsecret-text-77\n" + line(2, at: 4_000_000_000) + "\n"
+        let result = try bring("cloudfront-standard", write("d.log", text))
+        #expect(result.exitCode == 1)
+        #expect(result.output.contains("wrong field count"))
+        #expect(result.output.contains("in the future"))
+        #expect(!(result.output + result.errorOutput).contains("secret-text-77"))
+        let json = try cordon.run(
+            ["import", "--json", "--format", "cloudfront-standard", directory.file("d.log")])
+        #expect(json.output.contains(#""state":"known""#), "\(json.output)")
+        #expect(try bring("cloudfront-real", "x").errorOutput.contains("did you mean"))
+        let unknown = try bring("cloudfront-realtime", "--fields", "timestamp,c-up", "x")
+        #expect(unknown.exitCode == 2)
+        #expect(unknown.errorOutput.contains("did you mean `c-ip`?"), "\(unknown.errorOutput)")
+        #expect(try bring("combined", directory.path).errorOutput.contains("no regular file"))
+        #expect(try bring("combined", directory.file("none")).exitCode == 4)
+    }
+}
