@@ -1,5 +1,6 @@
 import Foundation
 import TestSupport
+import Testing
 
 /// The built `cordon` program, run as a person runs it.
 struct CordonProgram: Sendable {
@@ -22,6 +23,30 @@ struct CordonProgram: Sendable {
 
     /// Folder of the project under test; passed as `--project`.
     let project: String
+
+    init(project: String) { self.project = project }
+
+    /// With a project of its own in `directory`, as `cordon init` makes it.
+    ///
+    /// It is made once and copied, because a debug build takes ten seconds to compile the world's addresses.
+    init(projectIn directory: TemporaryDirectory) throws {
+        project = directory.file("project")
+        try FileManager.default.copyItem(atPath: Self.template.get(), toPath: project)
+    }
+
+    private static let templatePath =
+        (TemporaryDirectory.remains ?? FileManager.default.temporaryDirectory.path)
+        + "/cordon-test-template-\(ProcessInfo.processInfo.processIdentifier)"
+
+    private static let template = Swift.Result {
+        if TemporaryDirectory.remains == nil {
+            // Nothing is left to be searched, so it goes with the run.
+            atexit { try? FileManager.default.removeItem(atPath: CordonProgram.templatePath) }
+        }
+        let made = try CordonProgram(project: templatePath).run("init")
+        try #require(made.exitCode == 0, "\(made.errorOutput)")
+        return templatePath
+    }
 
     /// Runs to the end.
     func run(_ words: String..., input: String? = nil) throws -> Result {

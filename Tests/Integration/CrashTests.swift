@@ -11,9 +11,7 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        cordon = CordonProgram(project: directory.file("project"))
-        let result = try cordon.run("init")
-        try #require(result.exitCode == 0, "\(result.errorOutput)")
+        cordon = try CordonProgram(projectIn: directory)
     }
 
     @Test func `every answered hit is read back exactly once after kill -9 at random moments`()

@@ -14,9 +14,7 @@ import WorldTraffic
 
     init() throws {
         directory = try TemporaryDirectory()
-        cordon = CordonProgram(project: directory.file("project"))
-        let result = try cordon.run("init")
-        try #require(result.exitCode == 0, "\(result.errorOutput)")
+        cordon = try CordonProgram(projectIn: directory)
     }
 
     @Test func `goes on where it stood, and nothing says erased before it is true`() async throws {

@@ -12,16 +12,7 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        cordon = CordonProgram(project: directory.file("project"))
-        try Self.run("cp", "-a", try Self.template.get().file("project"), cordon.project)
-    }
-
-    /// A project that each test copies: making one takes longer than most tests.
-    private static let template = Result {
-        let directory = try TemporaryDirectory()
-        let result = try CordonProgram(project: directory.file("project")).run("init")
-        try #require(result.exitCode == 0, "\(result.errorOutput)")
-        return directory
+        cordon = try CordonProgram(projectIn: directory)
     }
 
     private static func run(_ words: String...) throws {

@@ -9,9 +9,7 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        cordon = CordonProgram(project: directory.file("project"))
-        let result = try cordon.run("init")
-        try #require(result.exitCode == 0, "\(result.errorOutput)")
+        cordon = try CordonProgram(projectIn: directory)
     }
 
     private static let germanAddress = "193.99.144.80"
