@@ -40,6 +40,8 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSSL", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
+            name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
             name: "CMaxMindDB", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
@@ -66,6 +68,7 @@ let package = Package(
 
         // formats
         target("HTTP", ["Bytes"]),
+        target("HTTP2", ["CNGHTTP2", "HTTP"]),
         target("AccessLogs", ["Bytes", "Compression"]),
         target("Consent", ["Bytes"]),
         target("Merkle", ["Bytes", "Crypto"]),
@@ -90,7 +93,7 @@ let package = Package(
             "CordonEdge",
             [
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Compression", "GeoTables",
-                "UserAgents", "HTTP", "Consent", "AccessLogs",
+                "UserAgents", "HTTP", "HTTP2", "Consent", "AccessLogs",
                 "CordonModel", "CordonKeys", "CordonPolicy", "CordonJournal",
             ]),
         target(
@@ -162,6 +165,7 @@ let package = Package(
         tests("Compression"),
         tests("AccessLogs"),
         tests("HTTP"),
+        tests("HTTP2"),
         tests("Consent"),
         tests("Merkle"),
         tests("Avro"),

@@ -86,7 +86,8 @@ import Testing
 
     @Test func `the hot path imports no Foundation`() throws {
         let hot = [
-            "Bytes", "LinuxIO", "TLS", "HTTP", "Consent", "GeoTables", "CordonPolicy/Decision",
+            "Bytes", "LinuxIO", "TLS", "HTTP", "HTTP2", "Consent", "GeoTables",
+            "CordonPolicy/Decision",
             "CordonJournal", "CordonEdge",
         ]
         for folder in hot {
