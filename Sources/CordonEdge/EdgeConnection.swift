@@ -1,6 +1,7 @@
 internal import Bytes
 internal import CordonModel
 internal import HTTP
+internal import HTTP2
 internal import LinuxIO
 internal import TLS
 
@@ -31,7 +32,14 @@ internal import TLS
 
     private var answers = InlineArray<32, PendingAnswer>(repeating: PendingAnswer())
     private var answerStart = 0
-    private(set) var answerCount = 0
+    private var pipelineCount = 0
+
+    /// Nil while HTTP/1.1 is spoken.
+    private(set) var http2: HTTP2Session?
+    /// Answers of HTTP/2, which leave in any order.
+    private var streamAnswers: [(stream: Int32, answer: PendingAnswer)] = []
+    /// Whose answer ``popReady()`` gave last.
+    private(set) var answeredStream: Int32 = 0
 
     /// Bodies of answers that are not fixed, in the order of those answers.
     var bodies: [[UInt8]] = []
@@ -70,7 +78,13 @@ internal import TLS
     var isOpen: Bool { socket != nil }
     var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
     var hasOutput: Bool { outputStart < output.count }
-    var hasRoomForAnswer: Bool { answerCount < EdgeLimits.pipelineMax }
+    /// Requests without an answer.
+    var answerCount: Int { http2 == nil ? pipelineCount : streamAnswers.count }
+    var hasRoomForAnswer: Bool {
+        guard let http2 else { return pipelineCount < EdgeLimits.pipelineMax }
+        return streamAnswers.count < HTTP2Limits.streamsMax
+            && http2.answerBytes <= HTTP2Limits.answerBytesMax
+    }
 
     var isHandshaking: Bool { handshakeDeadline != 0 }
 
@@ -89,7 +103,7 @@ internal import TLS
         inputStart = 0
         inputEnd = 0
         answerStart = 0
-        answerCount = 0
+        pipelineCount = 0
         bodies.removeAll()
         output.removeAll(keepingCapacity: true)
         outputStart = 0
@@ -115,6 +129,7 @@ internal import TLS
             handshakeDeadline = 0
             // The client's idle time begins now.
             machine = ConnectionMachine(at: now)
+            if tls.application == .http2 { http2 = HTTP2Session(at: now) }
         }
         return progress
     }
@@ -124,6 +139,8 @@ internal import TLS
         tls?.finish()
         tls = nil
         handshakeDeadline = 0
+        http2 = nil
+        streamAnswers = []
         socket = nil
         peer = Sensitive(IPAddress(ipv4: 0))
         announced = AnnouncedClient()
@@ -135,22 +152,41 @@ internal import TLS
 
     func push(_ answer: PendingAnswer) {
         precondition(hasRoomForAnswer, "the loop looks for room before it reads a request")
-        answers[(answerStart + answerCount) % EdgeLimits.pipelineMax] = answer
-        answerCount += 1
+        if let http2 {
+            streamAnswers.append((http2.currentStream, answer))
+            return
+        }
+        answers[(answerStart + pipelineCount) % EdgeLimits.pipelineMax] = answer
+        pipelineCount += 1
     }
 
-    /// The first answer, if it may leave.
+    /// The first answer, if it may leave; with HTTP/2 the first that may.
     func popReady() -> PendingAnswer? {
-        guard answerCount > 0, answers[answerStart].slot < 0 else { return nil }
+        if http2 != nil {
+            guard let index = streamAnswers.firstIndex(where: { $0.answer.slot < 0 }) else {
+                return nil
+            }
+            let next = streamAnswers.remove(at: index)
+            answeredStream = next.stream
+            return next.answer
+        }
+        guard pipelineCount > 0, answers[answerStart].slot < 0 else { return nil }
         let answer = answers[answerStart]
         answerStart = (answerStart + 1) % EdgeLimits.pipelineMax
-        answerCount -= 1
+        pipelineCount -= 1
         return answer
     }
 
     /// The batch `ticket` of region `slot` is in the journal, or has failed.
     func settle(slot: Int8, ticket: UInt32, failed: Bool) {
-        for offset in 0..<answerCount {
+        for index in streamAnswers.indices
+        where streamAnswers[index].answer.slot == slot
+            && streamAnswers[index].answer.ticket == ticket
+        {
+            streamAnswers[index].answer.slot = -1
+            if failed { streamAnswers[index].answer.answer = Answer.unavailable.rawValue }
+        }
+        for offset in 0..<pipelineCount {
             let index = (answerStart + offset) % EdgeLimits.pipelineMax
             guard answers[index].slot == slot, answers[index].ticket == ticket else { continue }
             answers[index].slot = -1

@@ -4,6 +4,7 @@ internal import Telemetry
 
 /// Something that is counted beside the fates of hits.
 package enum EdgeEvent: Int, CaseIterable, Sendable {
+    case http2Connections, http2Ended
     case connectionsAccepted, connectionsRefused, acceptFailures, connectionsTimedOut
     case proxyHeadersMalformed, connectionsLimited, connectionsUncounted, requestsLimited
     case requests, hitRequests, hitHeads, preflights, bodiesRefused
@@ -177,6 +178,8 @@ extension EdgeCounters {
 extension EdgeEvent {
     var metric: String {
         switch self {
+        case .http2Connections: "cordon_edge_http2_connections_total"
+        case .http2Ended: "cordon_edge_http2_ended_total"
         case .connectionsAccepted: "cordon_edge_connections_accepted_total"
         case .connectionsRefused: "cordon_edge_connections_refused_total"
         case .acceptFailures: "cordon_edge_accept_failures_total"
@@ -199,6 +202,9 @@ extension EdgeEvent {
 
     var help: String {
         switch self {
+        case .http2Connections: "Connections that speak HTTP/2."
+        case .http2Ended:
+            "Connections of HTTP/2 that were ended for a flood, a slow request or a violation."
         case .connectionsAccepted: "Connections taken."
         case .connectionsRefused: "Connections closed at once because of the bound on them."
         case .acceptFailures: "Times that the system had no descriptor or memory for a connection."

@@ -19,6 +19,10 @@ package enum EdgeLimits {
     static let classificationsPerSecondMax = 10_000
     /// From the start of a connection to the end of its PROXY header, in milliseconds; proxies send it at once.
     static let proxyHeaderMillisecondsMax: UInt64 = 5_000
+    /// Bytes of frames that are read at once: one record of TLS.
+    static let plaintextBytesMax = 16_384
+    /// How long answers of HTTP/2 may wait for a client's windows to open, in milliseconds.
+    static let streamMillisecondsMax: UInt64 = 20_000
     /// From the first byte to the end of a TLS handshake, in milliseconds.
     package static let handshakeMillisecondsMax: UInt64 = 10_000
     /// How long a drain waits for requests that have begun and for slow readers, in milliseconds.

@@ -192,6 +192,7 @@ extension EdgeLoop {
             }
             return
         }
+        if let session = connection.http2 { return expireHTTP2(connection, session) }
         guard connection.answerCount == 0, now >= connection.machine.deadline else { return }
         counters.events[EdgeEvent.connectionsTimedOut.rawValue] += 1
         guard connection.machine.isReadingRequest else { return close(connection) }

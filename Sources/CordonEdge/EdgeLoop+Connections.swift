@@ -1,6 +1,7 @@
 internal import Bytes
 internal import CordonModel
 internal import HTTP
+internal import HTTP2
 internal import LinuxIO
 internal import TLS
 internal import Telemetry
@@ -118,6 +119,7 @@ extension EdgeLoop {
         if connection.lingersUntil != nil { return linger(connection) }
         if connection.proxyHeaderDeadline != nil, !readProxyHeader(connection) { return }
         if connection.isHandshaking, !shakeHands(connection) { return }
+        if let session = connection.http2 { return serveHTTP2(connection, session) }
         while true {
             if connection.hasOutput, !writePending(connection) { return }
             readRequests(connection)
@@ -173,6 +175,9 @@ extension EdgeLoop {
         switch connection.shakeHands(at: now) {
         case .done:
             count(connection.tls?.isResumed == true ? .resumed : .full)
+            if connection.http2 != nil {
+                counters.events[EdgeEvent.http2Connections.rawValue] += 1
+            }
             return true
         case .wouldBlock:
             // Nothing was asked, so nobody waits for an answer.
@@ -198,6 +203,7 @@ extension EdgeLoop {
     /// Nothing more can be done now: gives back memory, and closes what has ended.
     func rest(_ connection: EdgeConnection) {
         if connection.inputStart == connection.inputEnd { releaseInput(connection) }
+        if let session = connection.http2 { return restHTTP2(connection, session) }
         guard connection.answerCount == 0, !connection.hasOutput else { return }
         connection.machine.rest(at: now)
         let isFinished =
@@ -213,7 +219,7 @@ extension EdgeLoop {
         }
     }
 
-    private func startLingering(_ connection: EdgeConnection) {
+    func startLingering(_ connection: EdgeConnection) {
         connection.shutdownWriting()
         connection.lingersUntil = now + 1000
         linger(connection)
@@ -249,7 +255,7 @@ extension EdgeLoop {
     }
 
     /// Takes requests from the input, reading more when it is used up, while there is room for their answers.
-    private func readRequests(_ connection: EdgeConnection) {
+    func readRequests(_ connection: EdgeConnection) {
         while connection.hasRoomForAnswer, !connection.hasOutput {
             let start = connection.inputStart
             let count = connection.inputEnd - start
@@ -264,10 +270,17 @@ extension EdgeLoop {
             }
             switch step {
             case .needMore:
-                guard connection.isReadable, !connection.hasEnded, fill(connection) else { return }
+                let mayHaveMore =
+                    connection.http2 != nil || connection.isReadable && !connection.hasEnded
+                guard mayHaveMore, fill(connection) else { return }
             case .discard(let count): connection.inputStart += count
             case .request: connection.inputStart += connection.machine.head.byteCount
             case .refuse(let status):
+                if let session = connection.http2 {
+                    push(Answer(refusing: status), connection, .open)
+                    startNextRequest(connection, session)
+                    continue
+                }
                 connection.wasRefused = true
                 push(Answer(refusing: status), connection, .close)
                 return
@@ -288,6 +301,11 @@ extension EdgeLoop {
         let room = EdgeLimits.inputBytesMax - connection.inputEnd
         let buffer = unsafe UnsafeMutableRawBufferPointer(
             start: input + connection.inputEnd, count: room)
+        if let session = connection.http2 {
+            let count = unsafe readHTTP2(connection, session, into: buffer)
+            connection.inputEnd += count
+            return count > 0
+        }
         let result = unsafe connection.read(into: buffer)
         switch result {
         case .bytes(let count):
@@ -335,7 +353,12 @@ extension EdgeLoop {
                     headOnly: next.headOnly)
             default: responses.append(answer, persistence, headOnly: next.headOnly, to: &output)
             }
+            if let session = connection.http2 {
+                session.answer(output.span, stream: connection.answeredStream, at: now)
+                output.removeAll(keepingCapacity: true)
+            }
         }
+        connection.http2?.takeOutput(into: &output)
         if output.isEmpty { return true }
         let count = output.count
         let result = unsafe output.withUnsafeBytes { unsafe connection.write($0) }
@@ -360,7 +383,7 @@ extension EdgeLoop {
     }
 
     /// Writes what an earlier write left; false when the connection was closed or takes no more now.
-    private func writePending(_ connection: EdgeConnection) -> Bool {
+    func writePending(_ connection: EdgeConnection) -> Bool {
         let result = unsafe connection.output.withUnsafeBytes { bytes in
             unsafe connection.write(
                 UnsafeRawBufferPointer(rebasing: bytes[connection.outputStart...]))

@@ -109,6 +109,8 @@ final class LoopShared: Sendable {
     var twinTicket: UInt32 = 0
     var responses = ResponseTable()
     var output: [UInt8] = []
+    /// What was read for a session of HTTP/2; empty until there is one.
+    var plaintext: [UInt8] = []
 
     var counters = EdgeCounters()
     /// Fates of the present context's policies; folded into `counters` when they are published.

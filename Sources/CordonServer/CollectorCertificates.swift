@@ -54,8 +54,8 @@ package struct CollectorCertificates {
             warn(identity, settings, file)
             return try TLSContext(
                 identity, authorities: authorities,
-                minimum: settings.minimum == .tls13 ? .tls13 : .tls12, scope: region.name,
-                tickets: tickets)
+                minimum: settings.minimum == .tls13 ? .tls13 : .tls12,
+                applications: [.http2, .http1], scope: region.name, tickets: tickets)
         } catch {
             note(error, settings, file)
             return nil

@@ -25,7 +25,7 @@ import Testing
             TLSIdentity(
                 certificatePath: files.path(name + ".crt"), keyPath: files.path(name + ".key")),
             authorities: authorities.map { try TLSAuthorities(path: files.path($0 + ".crt")) },
-            minimum: minimum, scope: "test", tickets: tickets)
+            minimum: minimum, applications: [.http2, .http1], scope: "test", tickets: tickets)
     }
 
     /// Runs curl on `path`; returns status, version of HTTP and exit code.
