@@ -126,7 +126,7 @@ extension AddressLimits.Slot: CustomStringConvertible {
     public var description: String { "\(unsafeBitCast(self, to: UInt32.self))" }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `A collector that limits addresses` {
+@Suite struct `A collector that limits addresses` {
     private func fixture(
         connections: Int = 1000, requests: Int = 1000, trusting prefix: String = "192.0.2.0/24"
     ) throws -> EdgeFixture {

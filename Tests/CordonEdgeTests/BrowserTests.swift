@@ -7,7 +7,7 @@ import Testing
 
 /// The script and the image in a real Chromium. Skipped, and shown as such, where none is installed (`scripts/setup --tests` does).
 @Suite(
-    .serialized, .timeLimit(.minutes(3)),
+    .serialized,
     .enabled(if: Browser.path != nil, "no chromium: run scripts/setup --tests"))
 struct `A page in a browser` {
     /// Keeps what the script sends as parameters, so that the tests see it.

@@ -13,7 +13,7 @@ import Testing
 private func forwarded(_ address: String) -> String { "X-Forwarded-For: \(address)" }
 private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0 planted-agent-7391"
 
-@Suite(.timeLimit(.minutes(2))) struct `A collector` {
+@Suite struct `A collector` {
     @Test func `answers each path as stated`() throws {
         let fixture = try EdgeFixture()
         let client = try fixture.client()
@@ -453,7 +453,7 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `The edge's benchmark` {
+@Suite struct `The edge's benchmark` {
     @Test func `sends what it was asked to and counts the answers`() throws {
         let fixture = try EdgeFixture(loops: 1)
         let benchmark = EdgeBenchmark(

@@ -7,7 +7,7 @@ import Testing
 
 @testable import CordonEdge
 
-@Suite(.timeLimit(.minutes(2))) struct `A journal whose disk fails` {
+@Suite struct `A journal whose disk fails` {
     /// How the disk fails.
     struct Fault: CustomTestStringConvertible, Sendable {
         let kind: UInt32

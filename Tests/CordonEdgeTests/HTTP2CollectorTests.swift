@@ -7,7 +7,7 @@ import Testing
 @testable import CordonEdge
 
 /// A collector that offers HTTP/2, and clients that others wrote.
-@Suite(.timeLimit(.minutes(2))) struct `A collector with HTTP/2` {
+@Suite struct `A collector with HTTP/2` {
     private let files: TestCertificates
 
     init() throws {

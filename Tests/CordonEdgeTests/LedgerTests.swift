@@ -5,7 +5,7 @@ import Testing
 
 @testable import CordonEdge
 
-@Suite(.timeLimit(.minutes(2))) struct `The loss ledger` {
+@Suite struct `The loss ledger` {
     @Test func `the journals hold what the loops counted, by policy and fate`() throws {
         let fixture = try EdgeFixture()
         let client = try fixture.client()

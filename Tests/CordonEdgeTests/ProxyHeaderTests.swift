@@ -164,7 +164,7 @@ private struct Case: CustomTestStringConvertible, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct `A collector behind the PROXY protocol` {
+@Suite struct `A collector behind the PROXY protocol` {
     private func fixture(trusting prefix: String = "127.0.0.0/8") throws -> EdgeFixture {
         let trusted = try #require(IPPrefix(prefix))
         return try EdgeFixture(loops: 1) { collector in

@@ -10,7 +10,7 @@ import Testing
 
 @testable import CordonEdge
 
-@Suite(.timeLimit(.minutes(1))) struct `A region's committer` {
+@Suite struct `A region's committer` {
     private let directory: TemporaryDirectory
     private let path: String
     private let committer: RegionCommitter

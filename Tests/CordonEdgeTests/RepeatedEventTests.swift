@@ -8,7 +8,7 @@ import Testing
 
 private let german = "X-Forwarded-For: \(EdgeFixture.german)"
 
-@Suite(.timeLimit(.minutes(2))) struct `Events that come more than once` {
+@Suite struct `Events that come more than once` {
     @Test func `an event with an id is kept once, over all loops and methods`() throws {
         let fixture = try EdgeFixture(loops: 2)
         let clients = try (0..<6).map { _ in try fixture.client() }

@@ -9,7 +9,7 @@ import Testing
 private let german = "X-Forwarded-For: \(EdgeFixture.german)"
 private let form = "application/x-www-form-urlencoded"
 
-@Suite(.timeLimit(.minutes(2))) struct `Kinds of requests` {
+@Suite struct `Kinds of requests` {
     @Test func `a posted form, text or JSON object is a hit like a query`() throws {
         let fixture = try EdgeFixture()
         let client = try fixture.client()

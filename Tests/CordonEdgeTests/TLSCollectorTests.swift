@@ -9,7 +9,7 @@ import Testing
 @testable import CordonEdge
 
 /// A collector of regions with one certificate, and the clients that others wrote.
-@Suite(.timeLimit(.minutes(2))) struct `A collector with TLS` {
+@Suite struct `A collector with TLS` {
     private let files: TestCertificates
     private let tickets = TicketKeys(at: 0)
 

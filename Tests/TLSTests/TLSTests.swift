@@ -107,7 +107,7 @@ import Testing
 }
 
 /// The two ends of one connection in this process: the server is ours, the client the `openssl` program.
-@Suite(.timeLimit(.minutes(1))) struct `A ticket` {
+@Suite struct `A ticket` {
     private let files: TestCertificates
 
     init() throws {
