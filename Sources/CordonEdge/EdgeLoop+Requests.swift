@@ -57,7 +57,7 @@ extension EdgeLoop {
     }
 
     /// Ready: not draining, and the last commit of each region went well.
-    private var isReady: Bool { drainDeadline == nil && !lanes.contains { $0.hasFailed } }
+    private var isReady: Bool { drainDeadline == nil && committers.allSatisfy(\.isWell) }
 
     private func answerPost(
         _ connection: EdgeConnection, _ head: RequestHead, _ bytes: Span<UInt8>,

@@ -29,6 +29,8 @@ final class RegionCommitter: Sendable {
     private let isSlow = Atomic<Bool>(false)
     /// The write-ahead log is long enough to be folded into the file.
     private let needsCheckpoint = Atomic<Bool>(false)
+    /// Whether the last commit failed, whichever loop's batch it took. Relaxed: it orders nothing.
+    private let hasFailed = Atomic<Bool>(false)
 
     /// A commit that took longer makes the writer thread lead.
     private static let slowNanoseconds: UInt64 = 1_000_000
@@ -140,6 +142,9 @@ final class RegionCommitter: Sendable {
     }
 
     var counts: Tallies { tallies.withLock { $0 } }
+
+    /// Whether the last commit went well; so it is while there was none.
+    var isWell: Bool { !hasFailed.load(ordering: .relaxed) }
 
     /// How long hits that keep nothing wait for a place in the ledger, in milliseconds; a kill loses their count, never
     /// that of a hit in the journal.
@@ -290,6 +295,7 @@ final class RegionCommitter: Sendable {
             desk.logBytes += Journal.logBytes(
                 forBatches: desk.taken.count, bytes: Int(bytes))
         }
+        hasFailed.store(failure != nil, ordering: .relaxed)
         tallies.withLock { tallies in
             if let failure, let index = JournalError.Code.allCases.firstIndex(of: failure.code) {
                 tallies.failures[index] += 1
