@@ -58,14 +58,16 @@ struct CordonProgram: Sendable {
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments =
             words.first == "init" ? words + [project] : words + ["--project", project]
+        let scratch = try TemporaryDirectory()
         // The input holds what a person would type.
-        let scratch = try TemporaryDirectory(holdsRawValues: input != nil)
+        let typed = try TemporaryDirectory(holdsRawValues: true)
+        defer { withExtendedLifetime(typed) {} }
         // Files instead of pipes: nothing to drain while the child runs.
         process.standardOutput = try Self.writable(scratch.file("output"))
         process.standardError = try Self.writable(scratch.file("error"))
         if let input {
-            try input.write(toFile: scratch.file("input"), atomically: false, encoding: .utf8)
-            process.standardInput = FileHandle(forReadingAtPath: scratch.file("input"))
+            try input.write(toFile: typed.file("input"), atomically: false, encoding: .utf8)
+            process.standardInput = FileHandle(forReadingAtPath: typed.file("input"))
         } else {
             process.standardInput = FileHandle.nullDevice
         }

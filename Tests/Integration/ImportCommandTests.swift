@@ -7,12 +7,16 @@ import Testing
 /// `cordon import` as a person runs it: files of every format, given again, cut, grown, and killed.
 @Suite(.serialized) struct `Importing with the program` {
     private let directory: TemporaryDirectory
+    /// The logs to import, apart from the project: they hold what the project may not.
+    private let logs: TemporaryDirectory
     private let cordon: CordonProgram
     private static let regions = ["ap-south", "eu-central", "us-east"]
 
     init() throws {
         directory = try TemporaryDirectory()
+        logs = try TemporaryDirectory(holdsRawValues: true)
         cordon = try CordonProgram(projectIn: directory)
+        SentValues.note(Self.addresses + [Self.user, Self.userAgent])
     }
 
     private static func run(_ words: String...) throws {
@@ -25,14 +29,18 @@ import Testing
     }
 
     private static let addresses = ["46.4.10.20", "8.8.8.9", "49.36.1.2"]
+    private static let user = "person77@mail.example"
+    private static let userAgent =
+        "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 
     /// A line of standard logs in version 2; each has an event of its own.
     private func line(_ number: Int, at time: Double = Date().timeIntervalSince1970) -> String {
         [
             String(Int(time * 1000)), Self.addresses[number % 3], "GET", "pixel.example",
             "/pixel.gif",
-            "Mozilla/5.0%20(X11;%20Linux%20x86_64;%20rv:132.0)%20Gecko/20100101%20Firefox/132.0",
-            "site=shop.example&event=e\(number)&consent=granted&userid=person77%40mail.example",
+            Self.userAgent.replacing(" ", with: "%20"),
+            "site=shop.example&event=e\(number)&consent=granted&userid="
+                + Self.user.replacing("@", with: "%40"),
             "-",
         ].joined(separator: "\t")
     }
@@ -42,7 +50,7 @@ import Testing
         + "cs-uri-query cs(Cookie)\n"
 
     private func write(_ name: String, _ text: String) throws -> String {
-        let path = directory.file(name)
+        let path = logs.file(name)
         try Data(text.utf8).write(to: URL(fileURLWithPath: path))
         return path
     }
@@ -103,7 +111,7 @@ import Testing
         let text = Self.header + (0..<1500).map { line($0) }.joined(separator: "\n")
         let packed = try pack(write("b.log", text))
         let bytes = try Data(contentsOf: URL(fileURLWithPath: packed))
-        let cut = directory.file("cut.gz")
+        let cut = logs.file("cut.gz")
         try bytes.prefix(bytes.count / 2).write(to: URL(fileURLWithPath: cut))
         let first = try bring("cloudfront-standard", cut)
         #expect(first.exitCode == 4)
@@ -143,7 +151,7 @@ import Testing
         #expect(events.count == 2000, "seed \(random.seed)")
         #expect(Set(events).count == 2000, "seed \(random.seed)")
         let scan = try cordon.run(
-            "scan", "person77@mail.example", Self.addresses[0], "--path", cordon.project,
+            "scan", Self.user, Self.addresses[0], "--path", cordon.project,
             "--without", "ipv4-bytes", "--without", "ipv4-bytes-reversed", "--without",
             "hex of ipv4-bytes")
         #expect(scan.exitCode == 0, "\(scan.output)")
@@ -167,7 +175,7 @@ import Testing
     }
 
     @Test func `a Parquet file of standard logs is read row by row`() throws {
-        let path = directory.file("v2.parquet")
+        let path = logs.file("v2.parquet")
         let millis = Int(Date().timeIntervalSince1970 * 1000)
         try ParquetFile.write(
             """
@@ -180,7 +188,7 @@ import Testing
         #expect(first.exitCode == 0, "\(first.output) \(first.errorOutput)")
         #expect(Set(try events()).count == 200)
         #expect(try bring("cloudfront-standard", path).output.contains("imported before"))
-        let other = directory.file("other.parquet")
+        let other = logs.file("other.parquet")
         try ParquetFile.write("SELECT 1 AS a", to: other)
         #expect(try bring("ndjson", other).exitCode == 4)
     }
@@ -193,13 +201,13 @@ import Testing
         #expect(result.output.contains("in the future"))
         #expect(!(result.output + result.errorOutput).contains("secret-text-77"))
         let json = try cordon.run(
-            ["import", "--json", "--format", "cloudfront-standard", directory.file("d.log")])
+            ["import", "--json", "--format", "cloudfront-standard", logs.file("d.log")])
         #expect(json.output.contains(#""state":"known""#), "\(json.output)")
         #expect(try bring("cloudfront-real", "x").errorOutput.contains("did you mean"))
         let unknown = try bring("cloudfront-realtime", "--fields", "timestamp,c-up", "x")
         #expect(unknown.exitCode == 2)
         #expect(unknown.errorOutput.contains("did you mean `c-ip`?"), "\(unknown.errorOutput)")
-        #expect(try bring("combined", directory.path).errorOutput.contains("no regular file"))
-        #expect(try bring("combined", directory.file("none")).exitCode == 4)
+        #expect(try bring("combined", logs.path).errorOutput.contains("no regular file"))
+        #expect(try bring("combined", logs.file("none")).exitCode == 4)
     }
 }

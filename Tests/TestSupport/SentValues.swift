@@ -36,11 +36,16 @@ package enum SentValues {
         let lines = request.split(whereSeparator: \.isNewline)
         for line in lines.dropFirst() {
             guard let colon = line.firstIndex(of: ":") else { continue }
-            guard
-                ["x-forwarded-for", "cloudfront-viewer-address", "user-agent", "referer"]
-                    .contains(line[..<colon].lowercased())
-            else { continue }
-            note(line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces))
+            let value = line[line.index(after: colon)...]
+            switch line[..<colon].lowercased() {
+            case "user-agent", "referer": note(value.trimmingCharacters(in: .whitespaces))
+            case "x-forwarded-for", "cloudfront-viewer-address":
+                // A hop without a digit is a word of RFC 7239, such as `unknown`, and no address.
+                note(
+                    value.split(separator: ",").filter { $0.contains(where: \.isNumber) }
+                        .map { $0.trimmingCharacters(in: .whitespaces) })
+            default: break
+            }
         }
         guard let target = lines.first?.split(separator: " ").dropFirst().first else { return }
         let query = target.split(separator: "?", maxSplits: 1).dropFirst().first ?? ""

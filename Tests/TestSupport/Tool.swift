@@ -12,7 +12,8 @@ package enum Tool {
     package static func run(_ name: String, _ arguments: [String], input: String = "") throws
         -> Result
     {
-        let scratch = try TemporaryDirectory()
+        // Not Cordon's own output: the requests that a person's client would send stand there.
+        let scratch = try TemporaryDirectory(holdsRawValues: true)
         try input.write(toFile: scratch.file("input"), atomically: false, encoding: .utf8)
         try "".write(toFile: scratch.file("output"), atomically: false, encoding: .utf8)
         let process = Process()
