@@ -87,6 +87,12 @@ let package = Package(
             "CordonProof",
             ["Bytes", "Crypto", "Merkle", "GeoTables", "Consent", "CordonModel", "CordonPolicy"]),
         target("CordonProofCheck", ["Bytes", "Crypto", "Merkle"]),
+        target(
+            "CordonAuthoring",
+            [
+                "Bytes", "LinuxIO", "Crypto", "GeoTables", "YAML", "Consent", "CordonModel",
+                "CordonPolicy", "CordonProof",
+            ]),
 
         // services
         target(
@@ -125,7 +131,7 @@ let package = Package(
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "SQLite", "Engine",
                 "Compression", "GeoTables", "UserAgents", "AccessLogs", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
-                "CordonQuery", "CordonSubjects", "CordonProof", "Merkle",
+                "CordonQuery", "CordonSubjects", "CordonProof", "Merkle", "CordonAuthoring",
             ]),
         target(
             "CordonCLI",
@@ -135,7 +141,8 @@ let package = Package(
                 "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery",
-                "CordonSubjects", "CordonProof", "CordonProofCheck", "Merkle", "WorldTraffic",
+                "CordonSubjects", "CordonProof", "CordonProofCheck", "CordonAuthoring", "Merkle",
+                "WorldTraffic",
                 "CordonServer",
             ]),
         .executableTarget(
@@ -175,6 +182,7 @@ let package = Package(
         tests("CordonJournal"),
         tests("CordonAudit"),
         tests("CordonProof", ["CordonProofCheck", "LinuxIO"]),
+        tests("CordonAuthoring"),
         // A layer over SQLite's files that fails on demand.
         .target(name: "FaultySQLite", dependencies: ["CSQLite"], path: "Tests/FaultySQLite"),
         tests("CordonEdge", ["AllocationCount", "FaultySQLite"]),
