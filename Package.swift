@@ -93,6 +93,7 @@ let package = Package(
                 "Bytes", "LinuxIO", "Crypto", "GeoTables", "YAML", "Consent", "CordonModel",
                 "CordonPolicy", "CordonProof",
             ]),
+        target("CordonTokens", ["Bytes", "LinuxIO", "Crypto", "SQLite", "CordonModel"]),
 
         // services
         target(
@@ -132,6 +133,7 @@ let package = Package(
                 "Compression", "GeoTables", "UserAgents", "AccessLogs", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery", "CordonSubjects", "CordonProof", "Merkle", "CordonAuthoring",
+                "CordonTokens",
             ]),
         target(
             "CordonCLI",
@@ -143,7 +145,7 @@ let package = Package(
                 "CordonQuery",
                 "CordonSubjects", "CordonProof", "CordonProofCheck", "CordonAuthoring", "Merkle",
                 "WorldTraffic",
-                "CordonServer",
+                "CordonTokens", "CordonServer",
             ]),
         .executableTarget(
             name: "cordon", dependencies: ["CordonCLI"],
@@ -178,6 +180,7 @@ let package = Package(
         tests("Avro"),
         tests("Iceberg"),
         tests("CordonKeys"),
+        tests("CordonTokens"),
         tests("CordonPolicy"),
         tests("CordonJournal"),
         tests("CordonAudit"),

@@ -16,6 +16,7 @@ enum CommandTable {
         .consentDecode,
         .auditLog, .auditVerify, .auditBalance,
         .keysList,
+        .tokenIssue, .tokenList, .tokenRevoke,
         .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,
         .retentionPlan, .retentionApply,
     ]

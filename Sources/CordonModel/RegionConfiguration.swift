@@ -146,6 +146,8 @@ extension RegionConfiguration {
     package var journalPath: String { stateDirectory + "/journal.sqlite" }
     package var auditDirectory: String { stateDirectory + "/audit" }
     package var requestsPath: String { stateDirectory + "/requests.sqlite" }
+    /// Register of the access tokens.
+    package var tokensPath: String { stateDirectory + "/tokens.sqlite" }
     /// Locked (`flock`) by whoever writes the lake: delivery, retention, erasure.
     package var lakeLockPath: String { stateDirectory + "/lake.lock" }
     /// Folder of the one table: `metadata/` and `data/` lie in it.

@@ -1,0 +1,102 @@
+internal import Bytes
+package import CordonModel
+package import Crypto
+internal import LinuxIO
+
+/// Issues, checks, lists and revokes the tokens of one region.
+///
+/// Any number of threads and processes may use the same files; a token that one issued or revoked is so for all at once.
+package final class TokenAuthority: Sendable {
+    package let region: String
+    private let key: Ed25519PrivateKey
+    private let register: TokenRegister
+
+    /// Longest life of a token, in seconds: whoever leaves keeps it no longer than a year.
+    package static let lifeSecondsRange: ClosedRange<Int64> = 60...366 * 86_400
+
+    /// Opens the region's key and register, making either when it is missing.
+    ///
+    /// - Parameters:
+    ///   - keysDirectory: where `token-signing.key` lies, 32 bytes with mode 0600.
+    ///   - registerPath: the register's SQLite file.
+    package init(region: String, keysDirectory: String, registerPath: String) throws {
+        self.region = region
+        key = try Self.key(keysDirectory + "/token-signing.key")
+        register = try TokenRegister(path: registerPath)
+    }
+
+    /// The key that tokens can be verified with elsewhere.
+    package var publicKey: Ed25519PublicKey { key.publicKey }
+
+    private static func key(_ path: String) throws -> Ed25519PrivateKey {
+        if try !File.exists(path) {
+            var seed = SecureRandom.bytes(Ed25519PrivateKey.seedBytes)
+            defer { Secret.wipe(&seed) }
+            // Of two processes that try at the same time one wins, and both read its key below.
+            _ = try File.create(path, seed)
+        }
+        let file = try File(opening: path, [.read, .noFollow])
+        let permissions = try file.metadata().permissions
+        guard permissions & 0o077 == 0 else {
+            throw TokenError.exposedKey(path: path, permissions: permissions)
+        }
+        var seed = try file.readToEnd()
+        defer { Secret.wipe(&seed) }
+        guard let key = try? Ed25519PrivateKey(seed: seed) else {
+            throw TokenError.damagedKey(path: path)
+        }
+        return key
+    }
+
+    /// Issues a token.
+    ///
+    /// - Parameter audit: told before the token is valid; what it throws prevents it.
+    /// - Returns: the token's text, which is kept nowhere, and what the register says of it.
+    package func issue(
+        _ grant: TokenGrant, lifeSeconds: Int64, at now: Timestamp,
+        audit: @Sendable (IssuedToken) throws -> Void
+    ) throws -> (text: String, token: IssuedToken) {
+        try grant.require()
+        guard Self.lifeSecondsRange.contains(lifeSeconds) else {
+            throw TokenError.invalidGrant("a token lives from one minute to 366 days")
+        }
+        let second = now.microseconds / 1_000_000 * 1_000_000
+        let token = IssuedToken(
+            id: Bytes.hex(SecureRandom.bytes(16)), grant: grant,
+            issuedAt: Timestamp(microseconds: second),
+            expiresAt: Timestamp(microseconds: second + lifeSeconds * 1_000_000))
+        let text = WebToken(token: token, region: region).signed(by: key)
+        guard text.utf8.count <= WebToken.bytesMax else {
+            throw TokenError.invalidGrant("the token has too many purposes, places or namespaces")
+        }
+        try register.insert(token) { try audit(token) }
+        return (text, token)
+    }
+
+    /// What the bearer of `text` may do now.
+    ///
+    /// - Throws: ``TokenRefusal``, or what keeps the register from being read; both mean no.
+    package func check(_ text: String, at now: Timestamp) throws -> IssuedToken {
+        let claimed = try WebToken(text, region: region, key: key.publicKey).token
+        if now >= claimed.expiresAt { throw TokenRefusal.expired }
+        if now < claimed.issuedAt { throw TokenRefusal.notYetValid }
+        guard let known = try register.token(claimed.id) else { throw TokenRefusal.unknown }
+        guard known.grant == claimed.grant, known.expiresAt == claimed.expiresAt else {
+            throw TokenRefusal.unknown
+        }
+        guard known.revokedAt == nil else { throw TokenRefusal.revoked }
+        return known
+    }
+
+    /// Ends a token at once, in every process.
+    ///
+    /// - Parameter audit: told before it ends.
+    package func revoke(
+        _ id: String, at now: Timestamp, audit: @Sendable () throws -> Void
+    ) throws {
+        try register.revoke(id, at: now, before: audit)
+    }
+
+    /// Every token that was ever issued, oldest first.
+    package func tokens() throws -> [IssuedToken] { try register.tokens() }
+}

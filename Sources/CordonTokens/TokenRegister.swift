@@ -1,0 +1,108 @@
+internal import CordonModel
+internal import FoundationEssentials
+internal import SQLite
+internal import Synchronization
+
+/// The tokens that a region has issued, in one SQLite file; any thread and process may use it.
+///
+/// It holds grants and times, no token: who steals it can ask for nothing.
+final class TokenRegister: Sendable {
+    static let layoutVersion: Int64 = 1
+    private static let busyTimeoutMilliseconds: Int32 = 10_000
+
+    // Protected by the mutex: a connection serves one thread at a time.
+    private let connection: Mutex<Connection>
+
+    init(path: String) throws {
+        let opened = try Connection(
+            path: path, busyTimeoutMilliseconds: Self.busyTimeoutMilliseconds)
+        try opened.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+        try opened.transaction(.immediate) {
+            let version = try opened.integer("PRAGMA user_version") ?? 0
+            guard version <= Self.layoutVersion else {
+                throw TokenError.unsupportedVersion(version)
+            }
+            guard version < Self.layoutVersion else { return }
+            try opened.execute(
+                """
+                CREATE TABLE tokens (
+                    id TEXT PRIMARY KEY, subject TEXT NOT NULL, role TEXT NOT NULL,
+                    purposes TEXT NOT NULL, places TEXT NOT NULL, writes TEXT NOT NULL,
+                    issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT;
+                PRAGMA user_version = \(Self.layoutVersion)
+                """)
+        }
+        connection = Mutex(opened)
+    }
+
+    func insert(_ token: IssuedToken, before effect: @Sendable () throws -> Void) throws {
+        try connection.withLock { connection in
+            try connection.transaction(.immediate) {
+                let statement = try connection.prepare(
+                    """
+                    INSERT INTO tokens (id, subject, role, purposes, places, writes, issued_at, expires_at)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                    """)
+                try statement.bind(1, token.id)
+                try statement.bind(2, token.grant.subject)
+                try statement.bind(3, token.grant.role)
+                try statement.bind(4, token.grant.purposes.joined(separator: " "))
+                try statement.bind(5, token.grant.places.joined(separator: " "))
+                try statement.bind(6, token.grant.writes.joined(separator: " "))
+                try statement.bind(7, token.issuedAt.microseconds)
+                try statement.bind(8, token.expiresAt.microseconds)
+                try statement.run()
+                try effect()
+            }
+        }
+    }
+
+    /// Marks a token as revoked; the first time counts. Throws when it was never issued.
+    func revoke(_ id: String, at time: Timestamp, before effect: @Sendable () throws -> Void) throws
+    {
+        try connection.withLock { connection in
+            try connection.transaction(.immediate) {
+                let statement = try connection.prepare(
+                    "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1")
+                try statement.bind(1, id)
+                try statement.bind(2, time.microseconds)
+                try statement.run()
+                guard connection.changes == 1 else { throw TokenError.unknownToken(id: id) }
+                try effect()
+            }
+        }
+    }
+
+    func token(_ id: String) throws -> IssuedToken? { try tokens("WHERE id = ?", id).first }
+
+    /// All, oldest first.
+    func tokens() throws -> [IssuedToken] { try tokens("ORDER BY issued_at, id", nil) }
+
+    private func tokens(_ condition: String, _ id: String?) throws -> [IssuedToken] {
+        try connection.withLock { connection in
+            let statement = try connection.prepare(
+                """
+                SELECT id, subject, role, purposes, places, writes, issued_at, expires_at, revoked_at
+                FROM tokens \(condition)
+                """)
+            if let id { try statement.bind(1, id) }
+            var found: [IssuedToken] = []
+            while try statement.step() {
+                func words(_ column: Int) -> [String] {
+                    (statement.text(column) ?? "").split(separator: " ").map(String.init)
+                }
+                found.append(
+                    IssuedToken(
+                        id: statement.text(0) ?? "",
+                        grant: TokenGrant(
+                            subject: statement.text(1) ?? "", role: statement.text(2) ?? "",
+                            purposes: words(3), places: words(4), writes: words(5)),
+                        issuedAt: Timestamp(microseconds: statement.int64(6)),
+                        expiresAt: Timestamp(microseconds: statement.int64(7)),
+                        revokedAt: statement.isNull(8)
+                            ? nil : Timestamp(microseconds: statement.int64(8))))
+            }
+            return found
+        }
+    }
+}
