@@ -1,4 +1,6 @@
+internal import Bytes
 package import CordonModel
+internal import Crypto
 internal import YAML
 
 /// Dated groups of places, from `Policies/atlas.yaml`.
@@ -11,6 +13,8 @@ package struct Atlas: Equatable, Sendable {
         package var checked: Day
         /// All codes in the group, those of groups in it included.
         package var codes: Set<String>
+        /// Codes of the places whose data may go to the members without more.
+        package var adequateFor: Set<String> = []
         package var position: FilePosition
     }
 
@@ -80,6 +84,18 @@ struct AtlasReader {
     private struct Draft {
         var group: Atlas.Group
         var members: [(text: String, item: Item)]
+        var adequateFor: [(text: String, item: Item)]
+        var digest: Item?
+        var changes: [Change]
+        var checked: Item?
+    }
+
+    /// Who came into a group or left it on a day.
+    private struct Change {
+        var day: Day
+        var joins: [String]
+        var leaves: [String]
+        var position: FilePosition
     }
 
     func read(_ item: Item) -> Atlas {
@@ -96,10 +112,22 @@ struct AtlasReader {
             _ = codes(of: name, drafts, &resolved, &path)
         }
         lintTerritories(resolved, at: item.position)
+        for draft in drafts.values { lintChanges(draft, resolved[draft.group.name] ?? []) }
         return Atlas(
             groups: drafts.mapValues { draft in
                 var group = draft.group
                 group.codes = resolved[group.name] ?? []
+                for (text, item) in draft.adequateFor {
+                    if let codes = resolved[text] {
+                        group.adequateFor.formUnion(codes)
+                    } else if isPlace(text) {
+                        group.adequateFor.insert(text)
+                    } else {
+                        item.error(
+                            "unknown place `\(text)`: neither an ISO 3166 code nor a group"
+                                + Spelling.suggestion(text, among: drafts.keys))
+                    }
+                }
                 return group
             })
     }
@@ -115,17 +143,98 @@ struct AtlasReader {
                 position,
                 "expected a group's name of 2 to 40 letters, digits and hyphens, found `\(name)`")
         }
-        let section = Section(item, keys: ["title", "source", "checked", "members"])
+        let section = Section(
+            item,
+            keys: ["title", "source", "checked", "members", "adequate_for", "digest", "changes"])
         let title = section?.required("title")?.text()
         let source = section?.required("source")?.text()
         let checked = section?.required("checked").flatMap(day)
         let members = section?.required("members")?.texts()
-        if let members, members.isEmpty { problems.warn(position, "group `\(name)` has no member") }
+        if let members, members.isEmpty {
+            problems.warn(.emptyGroup, position, "group `\(name)` has no member")
+        }
+        let adequateFor = section?["adequate_for"]?.texts() ?? []
+        let changes = section?["changes"]?.list()?.compactMap(change) ?? []
         // What is missing was noted, and then nothing comes of this atlas but better messages.
         let group = Atlas.Group(
             name: name, title: title ?? "", source: source ?? "", checked: checked ?? today,
             codes: [], position: position)
-        return Draft(group: group, members: members ?? [])
+        return Draft(
+            group: group, members: members ?? [], adequateFor: adequateFor,
+            digest: section?["digest"], changes: changes, checked: section?["checked"])
+    }
+
+    private func change(_ item: Item) -> Change? {
+        guard let section = Section(item, keys: ["on", "joins", "leaves", "source"]) else {
+            return nil
+        }
+        _ = section.required("source")?.text()
+        let joins = section["joins"].map { $0.texts() ?? [] } ?? []
+        let leaves = section["leaves"].map { $0.texts() ?? [] } ?? []
+        if joins.isEmpty, leaves.isEmpty { item.error("expected `joins` or `leaves`") }
+        for (text, item) in joins + leaves where !isPlace(text) {
+            item.error("expected an ISO 3166 code, found `\(text)`")
+        }
+        guard let on = section.required("on") else { return nil }
+        guard let day = on.scalar.flatMap({ Day($0) }) else {
+            on.error("expected a day such as `2026-11-23`, found \(on.found)")
+            return nil
+        }
+        return Change(
+            day: day, joins: joins.map(\.text), leaves: leaves.map(\.text),
+            position: item.position)
+    }
+
+    /// What the digest of a group stands for: its codes, and the day on which they were checked.
+    private static func digest(_ codes: Set<String>, checked: String) -> String {
+        let text = checked + "\n" + codes.sorted().joined(separator: " ")
+        return String(Bytes.hex(SHA256.hash(Array(text.utf8))).prefix(digestLength))
+    }
+
+    /// Hexadecimal digits of a group's digest: 48 bits find every slip, and nobody has a reason to forge one.
+    private static let digestLength = 12
+
+    /// Members that are not those of the day of the check, and dated changes that nobody carried out.
+    private func lintChanges(_ draft: Draft, _ codes: Set<String>) {
+        guard let checked = draft.checked?.scalar else { return }
+        let name = draft.group.name
+        if let item = draft.digest, let found = item.text() {
+            let digest = Self.digest(codes, checked: checked)
+            if found != digest {
+                problems.warn(
+                    .changedGroup, item.position,
+                    "group `\(name)` is not as it was checked on \(checked): hold its members against the source, "
+                        + "set `checked` to that day, and then `digest` to what this line proposes, now `\(digest)`"
+                )
+            }
+        }
+        var latest: [String: (change: Change, joins: Bool)] = [:]
+        for change in draft.changes.sorted(by: { $0.day < $1.day }) {
+            guard change.day <= today else { continue }
+            if change.day > draft.group.checked {
+                problems.warn(
+                    .changedGroup, change.position,
+                    "group `\(name)` changed after it was last checked on \(checked): hold its members against the "
+                        + "source and set `checked`")
+            }
+            for code in change.joins { latest[code] = (change, true) }
+            for code in change.leaves { latest[code] = (change, false) }
+        }
+        for (code, (change, joins)) in latest where codes.contains(code) != joins {
+            problems.warn(
+                .changedGroup, change.position,
+                joins
+                    ? "`\(code)` joined group `\(name)` and is not among its members"
+                    : "`\(code)` left group `\(name)` and is still among its members")
+        }
+        for change in draft.changes where change.day > today {
+            for code in change.joins where codes.contains(code) {
+                problems.warn(
+                    .changedGroup, change.position,
+                    "`\(code)` is among the members of group `\(name)` before the day on which it joins"
+                )
+            }
+        }
     }
 
     private static func isNameUnit(_ unit: UInt8) -> Bool {
@@ -139,9 +248,10 @@ struct AtlasReader {
             return nil
         }
         if today - day > Self.checkedDaysMax {
-            problems.warn(item.position, "last checked on \(text), more than a year ago")
+            problems.warn(
+                .uncheckedGroup, item.position, "last checked on \(text), more than a year ago")
         }
-        if day > today { problems.warn(item.position, "\(text) is still to come") }
+        if day > today { problems.warn(.uncheckedGroup, item.position, "\(text) is still to come") }
         return day
     }
 
@@ -187,7 +297,7 @@ struct AtlasReader {
         let twice = codes.intersection(more).sorted()
         if !twice.isEmpty {
             let list = twice.map { "`\($0)`" }.joined(separator: ", ")
-            problems.warn(member.item.position, "\(list) is in the group already")
+            problems.warn(.repeatedMember, member.item.position, "\(list) is in the group already")
         }
         codes.formUnion(more)
     }
@@ -205,7 +315,7 @@ struct AtlasReader {
         for (country, territories) in PlaceCode.territories where grouped.contains(country) {
             for territory in territories where !grouped.contains(territory) {
                 problems.warn(
-                    position,
+                    .ungroupedTerritory, position,
                     "`\(territory)` is in no group, though `\(country)`, which it belongs to, is")
             }
         }

@@ -140,6 +140,9 @@ package struct CompiledPolicy: Equatable, Sendable {
         package var optOuts = Self.optOutsDefault
         /// Signals of Google's consent mode, sorted; all must be granted.
         package var mode: [String] = []
+        /// How long what is kept for the purpose serves it, in days; nil when nothing is stated. It decides nothing: `cordon check`
+        /// holds ages against it.
+        package var lastsDays: Int?
 
         package init() {}
 

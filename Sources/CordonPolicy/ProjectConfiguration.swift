@@ -11,27 +11,31 @@ package struct ProjectConfiguration: Sendable {
     package let invariants: Invariants
     /// What is allowed and yet looks wrong, sorted by file and position.
     package let warnings: [ConfigurationProblem]
+    /// Warnings that `Policies/accepted.yaml` lets stand.
+    package let accepted: [AcceptedFinding]
     /// The cases of `Policies/cases/`, sorted by file and position.
     package let cases: [PolicyCase]
 
     /// Reads the files of `layout`; any mistake in any of them fails it, with all mistakes of all files.
+    /// - Parameter linting: whether rules that look wrong when seen together are looked for, which takes longer.
     package static func load(
-        _ layout: ProjectLayout, now: Day
+        _ layout: ProjectLayout, now: Day, linting: Bool = false
     ) throws(ConfigurationErrors) -> ProjectConfiguration {
         let problems = ProblemList()
         let files = ProjectFiles(reading: layout, problems: problems)
-        return try load(files, layout: layout, now: now, problems: problems)
+        return try load(files, layout: layout, now: now, linting: linting, problems: problems)
     }
 
     /// Checks `files` as if they were those of `layout`.
     package static func load(
-        _ files: ProjectFiles, layout: ProjectLayout, now: Day
+        _ files: ProjectFiles, layout: ProjectLayout, now: Day, linting: Bool = false
     ) throws(ConfigurationErrors) -> ProjectConfiguration {
-        try load(files, layout: layout, now: now, problems: ProblemList())
+        try load(files, layout: layout, now: now, linting: linting, problems: ProblemList())
     }
 
     private static func load(
-        _ files: ProjectFiles, layout: ProjectLayout, now: Day, problems: ProblemList
+        _ files: ProjectFiles, layout: ProjectLayout, now: Day, linting: Bool,
+        problems: ProblemList
     ) throws(ConfigurationErrors) -> ProjectConfiguration {
         let regions = Self.regions(files, layout, problems)
         let atlas = Self.atlas(files, now, problems)
@@ -43,16 +47,28 @@ package struct ProjectConfiguration: Sendable {
             files, atlas, regionNames, policies, isWhole: policies.count == policyNames.count,
             problems)
         PolicyChecks(problems: problems).check(policies, regions: regions)
-        let warnings = problems.warnings.sorted()
+        let reader = AcceptanceReader(problems: problems, today: now)
+        let acceptances =
+            files.root("Policies/accepted.yaml", problems: problems).map(reader.read) ?? []
         guard problems.errors.isEmpty else {
+            let (warnings, _) = reader.apply(
+                acceptances, to: problems.warnings.sorted(), isComplete: false)
             throw ConfigurationErrors(problems: problems.errors.sorted(), warnings: warnings)
         }
         let ruleSet = RuleSet(
             regions: regions.map(\.name), policies: policies,
             digest: CanonicalForm.digest(regions: regions, policies: policies))
+        if linting {
+            PolicyLints(
+                problems: problems, ruleSet: ruleSet, regions: regions, atlas: atlas,
+                limits: invariants.limits
+            ).lint()
+        }
+        let (warnings, accepted) = reader.apply(
+            acceptances, to: problems.warnings.sorted(), isComplete: linting)
         return ProjectConfiguration(
             regions: regions, ruleSet: ruleSet, atlas: atlas, invariants: invariants,
-            warnings: warnings, cases: cases)
+            warnings: warnings, accepted: accepted, cases: cases)
     }
 
     private static func regions(
@@ -105,7 +121,7 @@ package struct ProjectConfiguration: Sendable {
         var policies: [CompiledPolicy] = []
         for path in files.yamlPaths(in: "Policies", problems: problems) {
             let name = ProjectFiles.name(of: path)
-            if name == "atlas" || name == "invariants" { continue }
+            if Self.notPolicies.contains(name) { continue }
             guard let root = files.root(path, problems: problems),
                 let policy = reader.read(root, fileName: name)
             else { continue }
@@ -113,6 +129,9 @@ package struct ProjectConfiguration: Sendable {
         }
         return policies.sorted { $0.name < $1.name }
     }
+
+    /// Names of files in `Policies/` that hold no policy.
+    fileprivate static let notPolicies: Set = ["accepted", "atlas", "invariants"]
 
     private static func invariants(
         _ files: ProjectFiles, _ atlas: Atlas, _ regions: [String], _ policies: [CompiledPolicy],
@@ -145,7 +164,7 @@ extension ProjectFiles {
     /// Names of the files in `folder`, those that cannot be read included: what another file may refer to.
     func names(in folder: String) -> [String] {
         paths(in: folder).filter { $0.hasSuffix(".yaml") }.map(Self.name)
-            .filter { $0 != "atlas" && $0 != "invariants" }
+            .filter { !ProjectConfiguration.notPolicies.contains($0) }
     }
 
     /// The files in `folder`; a name that ends in another way would be passed over in silence, so it is a mistake.

@@ -81,6 +81,21 @@ package final class RuleSet: Sendable {
 
     /// The policy of each site class at one place.
     private func row(of place: RulePlace) -> [UInt16] {
+        deciders(of: place).map { UInt16($0.policy) }
+    }
+
+    /// What decides one site class at a place.
+    struct Decider: Hashable {
+        /// Index of the policy.
+        var policy: Int
+        /// How closely its claim names the place.
+        var level: CompiledPolicy.Level
+        /// Which of its sites names the class.
+        var site: SitePattern
+    }
+
+    /// What decides each site class at one place.
+    func deciders(of place: RulePlace) -> [Decider] {
         // Policies whose claim covers the place, by the level of their closest claim.
         var levels: [CompiledPolicy.Level: [Int]] = [:]
         for (index, policy) in policies.enumerated() {
@@ -92,8 +107,8 @@ package final class RuleSet: Sendable {
         return (0..<sites.count).map { siteClass in
             // The place decides before the site does.
             for level in order {
-                if let policy = closest(levels[level] ?? [], siteClass: siteClass) {
-                    return UInt16(policy)
+                if let (policy, site) = closest(levels[level] ?? [], siteClass: siteClass) {
+                    return Decider(policy: policy, level: level, site: site)
                 }
             }
             preconditionFailure("some policy claims `world` for every site")
@@ -101,7 +116,9 @@ package final class RuleSet: Sendable {
     }
 
     /// Of `candidates` the one whose site pattern names the class most closely.
-    private func closest(_ candidates: [Int], siteClass: Int) -> Int? {
+    private func closest(
+        _ candidates: [Int], siteClass: Int
+    ) -> (policy: Int, pattern: SitePattern)? {
         let host: SitePattern? = siteClass == 0 ? nil : sites.patterns[siteClass - 1]
         var best: (policy: Int, pattern: SitePattern)?
         for policy in candidates {
@@ -111,7 +128,7 @@ package final class RuleSet: Sendable {
                 }
             }
         }
-        return best?.policy
+        return best
     }
 }
 

@@ -2,10 +2,13 @@
 package struct ConfigurationProblem: Error, Hashable, Comparable, Sendable {
     package let position: FilePosition
     package let text: String
+    /// What kind of doubt a warning is, by which it can be accepted; nil for mistakes.
+    package let finding: Finding?
 
-    package init(position: FilePosition, text: String) {
+    package init(position: FilePosition, text: String, finding: Finding? = nil) {
         self.position = position
         self.text = text
+        self.finding = finding
     }
 
     /// `file:line:column: text`.
@@ -44,7 +47,7 @@ final class ProblemList {
         errors.insert(.init(position: position, text: text))
     }
 
-    func warn(_ position: FilePosition, _ text: String) {
-        warnings.insert(.init(position: position, text: text))
+    func warn(_ finding: Finding, _ position: FilePosition, _ text: String) {
+        warnings.insert(.init(position: position, text: text, finding: finding))
     }
 }

@@ -2,7 +2,7 @@ internal import Consent
 
 /// Reads what a purpose stands for in consent strings: `{ tcf: [8, 10], vendor: 123, basis: consent, … }`.
 struct MeaningReader {
-    static let keys = ["tcf", "special_features", "basis", "vendor", "opt_outs", "gcm"]
+    static let keys = ["tcf", "special_features", "basis", "vendor", "opt_outs", "gcm", "lasts"]
 
     /// Purposes of the TCF that policy version 4 and later know (TCF 2.2 added the eleventh).
     private static let purposes = 1...11
@@ -42,6 +42,8 @@ struct MeaningReader {
         meaning.holder = holder
         meaning.optOuts = optOuts
         meaning.mode = mode
+        meaning.lastsDays = section["lasts"].flatMap { $0.days() }
+        if section["lasts"] != nil, meaning.lastsDays == nil { return nil }
         return meaning
     }
 

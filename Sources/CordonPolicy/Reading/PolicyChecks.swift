@@ -14,6 +14,7 @@ struct PolicyChecks {
         let used = Set(policies.compactMap(\.route.region))
         for region in regions where !used.contains(region.name) {
             problems.warn(
+                .unusedRegion,
                 FilePosition(file: "Regions/\(region.name).yaml", line: 1, column: 1),
                 "no policy keeps hits in region `\(region.name)`")
         }

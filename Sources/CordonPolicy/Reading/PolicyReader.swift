@@ -250,16 +250,19 @@ extension PolicyReader {
         let knowsMode = meanings.values.contains { !$0.mode.isEmpty }
         if signals.contains(.tcf), !knowsTCF {
             problems.warn(
+                .unheardSignal,
                 item.position,
                 "signal `tcf` says nothing: no purpose names the TCF purposes it stands for with `tcf`"
             )
         }
         if knowsTCF, !readsTCF {
             problems.warn(
+                .unheardSignal,
                 item.position, "`tcf` of a purpose means nothing without the signal `tcf` or `gpp`")
         }
         if signals.contains(.gcm) != knowsMode {
             problems.warn(
+                .unheardSignal,
                 item.position,
                 knowsMode
                     ? "`gcm` of a purpose means nothing without the signal `gcm`"
@@ -268,6 +271,7 @@ extension PolicyReader {
         }
         if let maxAge, !readsTCF {
             problems.warn(
+                .unheardSignal,
                 maxAge.position, "`max_age` means nothing without the signal `tcf` or `gpp`")
         }
     }
@@ -303,7 +307,9 @@ extension PolicyReader {
                         "`\(entry.key)` would outlive its hit, which is kept for \(hits)d")
                 }
                 if let fields, !fields.kept.contains(field) {
-                    problems.warn(entry.keyPosition, "`\(entry.key)` is not kept, so it has no age")
+                    problems.warn(
+                        .ageOfUnkeptField, entry.keyPosition,
+                        "`\(entry.key)` is not kept, so it has no age")
                 }
             }
         }
