@@ -28,7 +28,7 @@ final class ProofFixture: Sendable {
     static let places = [
         "DE", "FR", "NO", "IS", "RE", "GB", "GG", "CH", "JP", "BR", "IN", "CN", "HK", "US", "PR",
         "CA",
-        "ZA", "US-CA", "US-TX", "CA-QC",
+        "ZA", "KR", "US-CA", "US-TX", "CA-QC",
     ]
 
     private init() {
