@@ -11,7 +11,7 @@ enum CommandTable {
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,
         .scan,
         .doctorAddress, .doctor,
-        .policyExplain, .policyTest, .policyProve, .policyFormat,
+        .policyExplain, .policyTest, .policyProve, .policyReference, .policyFormat,
         .certificateVerify,
         .consentDecode,
         .auditLog, .auditVerify, .auditBalance,

@@ -165,7 +165,7 @@ struct AtlasReader {
     }
 
     private func change(_ item: Item) -> Change? {
-        guard let section = Section(item, keys: ["on", "joins", "leaves", "source"]) else {
+        guard let section = Section(item, keys: ["date", "joins", "leaves", "source"]) else {
             return nil
         }
         _ = section.required("source")?.text()
@@ -175,7 +175,7 @@ struct AtlasReader {
         for (text, item) in joins + leaves where !isPlace(text) {
             item.error("expected an ISO 3166 code, found `\(text)`")
         }
-        guard let on = section.required("on") else { return nil }
+        guard let on = section.required("date") else { return nil }
         guard let day = on.scalar.flatMap({ Day($0) }) else {
             on.error("expected a day such as `2026-11-23`, found \(on.found)")
             return nil

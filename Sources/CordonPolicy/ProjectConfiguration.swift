@@ -33,7 +33,7 @@ package struct ProjectConfiguration: Sendable {
         try load(files, layout: layout, now: now, linting: linting, problems: ProblemList())
     }
 
-    private static func load(
+    static func load(
         _ files: ProjectFiles, layout: ProjectLayout, now: Day, linting: Bool,
         problems: ProblemList
     ) throws(ConfigurationErrors) -> ProjectConfiguration {

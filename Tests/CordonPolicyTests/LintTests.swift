@@ -190,14 +190,14 @@ struct LintCase: CustomTestStringConvertible, Sendable {
     }
 
     @Test func `a change that came after the check, and one that nobody carried out`() throws {
-        let late = try findings("    changes: [{ on: 2026-03-01, joins: [EE], source: a }]\n")
+        let late = try findings("    changes: [{ date: 2026-03-01, joins: [EE], source: a }]\n")
         #expect(
             late == [
                 "Policies/atlas.yaml:7:15: group `Nordic` changed after it was last checked on 2026-01-01: hold its members against the source and set `checked` [changed-group]"
             ])
         #expect(
             try findings(
-                "    changes: [{ on: 2025-03-01, joins: [FI], leaves: [SE], source: a }]\n")
+                "    changes: [{ date: 2025-03-01, joins: [FI], leaves: [SE], source: a }]\n")
                 == [
                     "Policies/atlas.yaml:7:15: `FI` joined group `Nordic` and is not among its members [changed-group]",
                     "Policies/atlas.yaml:7:15: `SE` left group `Nordic` and is still among its members [changed-group]",
@@ -205,25 +205,26 @@ struct LintCase: CustomTestStringConvertible, Sendable {
     }
 
     @Test func `a change to come is silent until its day`() throws {
-        let line = "    changes: [{ on: 2026-12-01, joins: [FI], source: a }]\n"
+        let line = "    changes: [{ date: 2026-12-01, joins: [FI], source: a }]\n"
         #expect(try findings(line) == [])
         #expect(try findings(line, today: Day("2026-12-01")!).count == 2)
         #expect(
-            try findings("    changes: [{ on: 2026-12-01, joins: [SE], source: a }]\n").count == 1)
+            try findings("    changes: [{ date: 2026-12-01, joins: [SE], source: a }]\n").count == 1
+        )
     }
 
     @Test func `a change without a source, a day or a place is a mistake`() {
         let atlas = SampleProject.atlas.replacing(
             "    members: [SE, IS, EE]\n",
             with:
-                "    members: [SE, IS, EE]\n    changes: [{ on: soon, joins: [Nordic] }, { on: 2026-01-01, source: a }]\n"
+                "    members: [SE, IS, EE]\n    changes: [{ date: soon, joins: [Nordic] }, { date: 2026-01-01, source: a }]\n"
         )
         #expect(
             SampleProject.mistakes(["Policies/atlas.yaml": atlas]) == [
                 "Policies/atlas.yaml:7:15: key `source` is missing",
-                "Policies/atlas.yaml:7:21: expected a day such as `2026-11-23`, found `soon`",
-                "Policies/atlas.yaml:7:35: expected an ISO 3166 code, found `Nordic`",
-                "Policies/atlas.yaml:7:46: expected `joins` or `leaves`",
+                "Policies/atlas.yaml:7:23: expected a day such as `2026-11-23`, found `soon`",
+                "Policies/atlas.yaml:7:37: expected an ISO 3166 code, found `Nordic`",
+                "Policies/atlas.yaml:7:48: expected `joins` or `leaves`",
             ])
     }
 }

@@ -85,7 +85,7 @@ let repository: ProjectLayout = {
         let text = try String(contentsOfFile: repository.atlasPath, encoding: .utf8)
         for state in signal.union(places("us-opt-out-states")) {
             let entry = try Regex(
-                "on: 20[0-9]{2}-[0-9]{2}-[0-9]{2}, joins: \\[\(state)\\], source: \".{8}")
+                "date: 20[0-9]{2}-[0-9]{2}-[0-9]{2}, joins: \\[\(state)\\], source: \".{8}")
             #expect(text.contains(entry), "\(state)")
         }
     }

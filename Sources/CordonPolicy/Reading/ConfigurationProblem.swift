@@ -42,6 +42,10 @@ package struct ConfigurationErrors: Error, CustomStringConvertible, Sendable {
 final class ProblemList {
     private(set) var errors: Set<ConfigurationProblem> = []
     private(set) var warnings: Set<ConfigurationProblem> = []
+    /// The keys of every mapping that was read, by which a test finds what the schema does not know.
+    private(set) var mappings: Set<Set<String>> = []
+
+    func noteMapping(_ keys: [String]) { mappings.insert(Set(keys)) }
 
     func error(_ position: FilePosition, _ text: String) {
         errors.insert(.init(position: position, text: text))

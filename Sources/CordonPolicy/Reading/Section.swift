@@ -146,6 +146,7 @@ struct Section {
             return nil
         }
         self.item = item
+        item.problems.noteMapping(keys)
         var values: [String: Item] = [:]
         for entry in entries {
             let position = FilePosition(

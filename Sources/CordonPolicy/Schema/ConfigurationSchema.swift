@@ -1,0 +1,556 @@
+internal import Consent
+internal import CordonModel
+
+/// Every key of every configuration file with its values, default and unit: what the reference page and the JSON Schemas for
+/// editors are made from.
+///
+/// The readers do not read by it, for their messages know more than a schema can say; a test holds every set of keys that a
+/// reader knows against those that stand here.
+package enum ConfigurationSchema {
+    package static let files = [region, policy, atlas, invariants, cases, accepted]
+
+    static let name = "^[a-z][a-z0-9-]{0,39}$"
+    static let parameterName = "^[A-Za-z0-9._-]{1,64}$"
+    static let site = "^[a-z0-9.*-]+$"
+    static let path = "^[^/].*[^/]$|^[^/]$|^/.*[^/]$"
+
+    private static let places = SchemaShape.list(.text(form: nil), least: 1)
+    private static let sites = SchemaShape.list(.text(form: site), least: 1)
+    private static let needs = SchemaKey(
+        "needs", .anyOf([.text(form: name), .list(.text(form: name), least: 1)]),
+        "purpose or purposes that must all be granted for the field to be kept")
+    private static func addressBits(
+        _ ipv4: ClosedRange<Int>, _ ipv6: ClosedRange<Int>, required: Bool
+    ) -> SchemaShape {
+        .mapping(
+            SchemaMapping([
+                SchemaKey(
+                    "ipv4", .integer(ipv4), required: required, "leading bits of an IPv4 address"),
+                SchemaKey(
+                    "ipv6", .integer(ipv6), required: required, "leading bits of an IPv6 address"),
+            ]))
+    }
+
+    private static let limits = Invariants.Limits.floor
+
+    // MARK: Regions
+
+    static let region = SchemaFile(
+        name: "region", path: "Regions/NAME.yaml", title: "Region",
+        shape: .mapping(
+            SchemaMapping([
+                SchemaKey(
+                    "region", .text(form: name), required: true, "name, that of the file too"),
+                SchemaKey("title", .text(form: nil), required: true, "words for people"),
+                SchemaKey(
+                    "jurisdiction", .text(form: "^[A-Z]{2}$"), required: true,
+                    "ISO 3166-1 code of the country in which the machines stand"),
+                SchemaKey("node", .word(["local"]), fallback: "local", "where the region runs"),
+                SchemaKey("collector", .mapping(collector), required: true, "how hits come in"),
+                SchemaKey(
+                    "lake",
+                    .mapping(
+                        SchemaMapping([
+                            SchemaKey(
+                                "location", .text(form: "^file:.+$"), required: true,
+                                "`file:PATH`, relative to the project")
+                        ])), fallback: "file:var/NAME/lake", "where data files lie"),
+                SchemaKey(
+                    "catalog",
+                    .mapping(
+                        SchemaMapping([
+                            SchemaKey(
+                                "store", .text(form: "^sqlite:.+$"), required: true,
+                                "`sqlite:PATH`, relative to the project")
+                        ])), fallback: "sqlite:var/NAME/catalog.sqlite",
+                    "where the table's pointer stands"),
+                SchemaKey(
+                    "engine",
+                    .mapping(
+                        SchemaMapping([
+                            SchemaKey("driver", .word(["duckdb"]), required: true, "the engine")
+                        ])), fallback: "duckdb", "what reads and writes data files"),
+                SchemaKey(
+                    "keys",
+                    .mapping(
+                        SchemaMapping([
+                            SchemaKey(
+                                "directory", .text(form: nil), required: true,
+                                "a path, relative to the project")
+                        ])), fallback: "var/NAME/keys", "where keys lie"),
+            ])))
+
+    private static let collector = SchemaMapping([
+        SchemaKey(
+            "listen", .text(form: "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$"), required: true,
+            "address and port, such as `127.0.0.1:8401` or `[::1]:8401`; port 0 takes a free one"),
+        SchemaKey(
+            "trusted_proxies", .list(.text(form: "^[0-9a-fA-F.:]+/[0-9]{1,3}$"), least: 0),
+            fallback: "none", "prefixes of peers that may speak for a client"),
+        SchemaKey(
+            "client_address",
+            .word(RegionConfiguration.ClientAddressSource.allCases.map(\.rawValue)),
+            fallback: "peer",
+            "who says what the client's address is; all but `peer` need `trusted_proxies`"),
+        SchemaKey(
+            "durability", .word(RegionConfiguration.Durability.allCases.map(\.rawValue)),
+            fallback: "durable",
+            "`durable` answers after the sync, `relaxed` before it and syncs within 50 ms"),
+        SchemaKey(
+            "limits",
+            .mapping(
+                SchemaMapping([
+                    SchemaKey(
+                        "connections_per_address",
+                        .integer(RegionConfiguration.AddressLimits.connectionsRange),
+                        fallback:
+                            "\(RegionConfiguration.AddressLimits().connectionsPerAddress)",
+                        "connections of one peer address at a time"),
+                    SchemaKey(
+                        "requests_per_second_per_address",
+                        .integer(RegionConfiguration.AddressLimits.requestsPerSecondRange),
+                        fallback:
+                            "\(RegionConfiguration.AddressLimits().requestsPerSecondPerAddress)",
+                        "requests a second of one peer address"),
+                ])), "what one peer address may do, unless it is a trusted proxy"),
+        SchemaKey(
+            "tls",
+            .mapping(
+                SchemaMapping([
+                    SchemaKey(
+                        "certificate", .text(form: nil), required: true,
+                        "PEM file: the server's certificate, then its intermediates"),
+                    SchemaKey(
+                        "key", .text(form: nil), required: true,
+                        "PEM file: its key without a passphrase"),
+                    SchemaKey(
+                        "client_ca", .text(form: nil), fallback: "none is asked for",
+                        "PEM file: authorities whose certificates clients must show"),
+                    SchemaKey(
+                        "minimum",
+                        .word(RegionConfiguration.TLS.MinimumVersion.allCases.map(\.rawValue)),
+                        fallback: "1.2", "oldest version of TLS that is spoken"),
+                ])), fallback: "plain HTTP", "TLS of the listener"),
+    ])
+
+    // MARK: Policies
+
+    static let policy = SchemaFile(
+        name: "policy", path: "Policies/NAME.yaml", title: "Policy",
+        shape: .mapping(
+            SchemaMapping(
+                [
+                    SchemaKey(
+                        "policy", .text(form: name), required: true, "name, that of the file too"),
+                    SchemaKey("title", .text(form: nil), required: true, "words for people"),
+                    SchemaKey(
+                        "source", .text(form: nil), required: true,
+                        "the law or decision that it carries out"),
+                    SchemaKey(
+                        "applies_to", .mapping(scope), required: true, "whose hits it decides"),
+                    SchemaKey(
+                        "route", .anyOf([.word(["refuse"]), .mapping(route)]), required: true,
+                        "the home region, or `refuse`, with which nothing is kept and `consent`, `fields`, `retention`, "
+                            + "`sampling`, `access` and `transfer` must not stand"),
+                    SchemaKey(
+                        "consent", .mapping(consent),
+                        "what counts as consent, and what a refusal does"),
+                    SchemaKey(
+                        "fields", .mapping(fields),
+                        "how each field is kept; one without a rule is dropped"),
+                    SchemaKey("retention", .mapping(retention), "for how long"),
+                    SchemaKey(
+                        "sampling", .number(above: 0, upTo: 100), fallback: "100",
+                        "percentage of hits that are kept, with up to four decimals"),
+                    SchemaKey(
+                        "access", .list(.mapping(access), least: 0), fallback: "nobody",
+                        "who may see what, for which purpose and from where"),
+                    SchemaKey(
+                        "transfer", .list(.mapping(transfer), least: 0), fallback: "nowhere",
+                        "to where aggregates may leave"),
+                ],
+                unless: .init(
+                    key: "route", word: "refuse", required: ["consent", "fields", "retention"],
+                    barred: ["consent", "fields", "retention", "sampling", "access", "transfer"]))))
+
+    private static let scope = SchemaMapping([
+        SchemaKey(
+            "places", places, required: true,
+            "ISO 3166-1 codes, ISO 3166-2 codes, groups of the atlas, or `world`"),
+        SchemaKey(
+            "sites", sites, fallback: "[\"*\"]",
+            "host names, `*.example.org` for any below, `*` for all; in lowercase"),
+    ])
+
+    private static let route = SchemaMapping([
+        SchemaKey("region", .text(form: name), required: true, "the home region"),
+        SchemaKey(
+            "away", .word(["refuse"]), required: true,
+            "what becomes of a hit when that region is not on this node"),
+    ])
+
+    private static let signal =
+        "^(gpc|dnt|tcf|gpp|usp|gcm|(param|cookie):[A-Za-z0-9._-]{1,64})$"
+
+    private static let consent = SchemaMapping([
+        SchemaKey(
+            "signals", .list(.text(form: signal), least: 1), required: true,
+            "`gpc`, `dnt`, `tcf`, `gpp`, `usp`, `gcm`, `param:NAME`, `cookie:NAME`"),
+        SchemaKey(
+            "when_absent", .word(["granted", "denied"]), required: true,
+            "what silence counts as: `denied` where the law is opt-in, `granted` where it is opt-out"
+        ),
+        SchemaKey(
+            "purposes",
+            .dictionary(name: "PURPOSE", form: name, .anyOf([.nothing, .mapping(meaning)])),
+            required: true,
+            "the purposes, each with what it stands for in consent strings or with nothing"),
+        SchemaKey(
+            "denied", .word(CompiledPolicy.ConsentRule.Denied.allCases.map(\.rawValue)),
+            required: true,
+            "what becomes of a hit without consent: `count` keeps time, site, event and country, `drop` nothing, "
+                + "`keep` the fields that need no purpose"),
+        SchemaKey(
+            "max_age", .days, fallback: "any age",
+            "a TC string whose last update is older refuses every purpose"),
+    ])
+
+    private static let meaning = SchemaMapping([
+        SchemaKey(
+            "tcf", .list(.integer(1...11), least: 1), "TCF purposes, all of which must be granted"),
+        SchemaKey(
+            "special_features", .list(.integer(1...2), least: 1),
+            "TCF special features, all of which must be opted in to"),
+        SchemaKey(
+            "basis", .word(CompiledPolicy.Meaning.Basis.allCases.map(\.rawValue)),
+            fallback: "consent", "legal basis asked for; needs `tcf`"),
+        SchemaKey(
+            "vendor", .anyOf([.integer(1...65_535), .word(["publisher"])]), fallback: "none",
+            "id of the Global Vendor List on whose behalf the string is read, or `publisher`; needs `tcf`"
+        ),
+        SchemaKey(
+            "opt_outs", .list(.word(OptOuts.names), least: 0),
+            fallback: "[" + CompiledPolicy.Meaning.optOutsDefault.joined(separator: ", ") + "]",
+            "opt-outs of United States law that end the purpose"),
+        SchemaKey(
+            "gcm", .list(.word(ModeSignals.names), least: 1),
+            "signals of Google's consent mode, all of which must be granted"),
+        SchemaKey(
+            "lasts", .days,
+            "how long what is kept for the purpose serves it; decides nothing, `check` holds ages against it"
+        ),
+    ])
+
+    private static func kept(
+        _ words: [String], _ more: [SchemaKey] = []
+    ) -> SchemaShape {
+        .anyOf([
+            .word(words + ["drop"]),
+            .mapping(
+                SchemaMapping(
+                    [
+                        SchemaKey("keep", .word(words), required: true, "how much of it is kept"),
+                        needs,
+                    ]
+                        + more)),
+        ])
+    }
+
+    private static let pseudonym = SchemaShape.anyOf([
+        .word(["drop"]),
+        .mapping(
+            SchemaMapping([
+                SchemaKey(
+                    "pseudonym", .word(KeyPeriod.allCases.map(\.text)), required: true,
+                    "for how long one key makes its pseudonyms"),
+                SchemaKey("needs", needs.shape, required: true, needs.text),
+            ])),
+    ])
+
+    private static let fields = SchemaMapping([
+        SchemaKey(
+            "ip",
+            .anyOf([
+                .word(["drop"]),
+                .mapping(
+                    SchemaMapping([
+                        SchemaKey(
+                            "truncate",
+                            addressBits(1...limits.ipv4Bits, 1...limits.ipv6Bits, required: true),
+                            required: true, "how much of the address is kept"),
+                        needs,
+                    ])),
+            ]), fallback: "drop", "the address, truncated"),
+        SchemaKey("user", pseudonym, fallback: "drop", "a pseudonym of `userid`"),
+        SchemaKey(
+            "visitor", pseudonym, fallback: "drop", "a pseudonym of address, user agent and site"),
+        SchemaKey(
+            "user_agent", kept(["family"]), fallback: "drop",
+            "families of browser, system and device"),
+        SchemaKey(
+            "page",
+            kept(
+                ["path", "host"],
+                [
+                    SchemaKey(
+                        "params", .list(.text(form: parameterName), least: 0), fallback: "none",
+                        "parameters of the page's address that stay; not with `host`")
+                ]), fallback: "drop", "the page's host, with its path or without"),
+        SchemaKey("referrer", kept(["host"]), fallback: "drop", "the referrer's host"),
+        SchemaKey("place", kept(["subdivision", "country"]), fallback: "drop", "the place"),
+        SchemaKey(
+            "language", kept(["primary"]), fallback: "drop", "the first language's primary tag"),
+        SchemaKey(
+            "params",
+            .anyOf([
+                .word(["drop"]),
+                .mapping(
+                    SchemaMapping([
+                        SchemaKey(
+                            "allow", .list(.text(form: parameterName), least: 0), required: true,
+                            "parameters of the hit that are kept as they come; at most 64"), needs,
+                    ])),
+            ]), fallback: "drop", "parameters of the hit"),
+    ])
+
+    private static let ages = SchemaShape.dictionary(
+        name: "FIELD",
+        form: "^(" + FieldName.allCases.map(\.rawValue).joined(separator: "|") + ")$",
+        .days)
+
+    private static let retention = SchemaMapping([
+        SchemaKey("hits", .days, required: true, "how long a hit is kept, from its own day"),
+        SchemaKey("fields", ages, fallback: "as the hit", "fields that go before their hit does"),
+    ])
+
+    private static let minGroup = SchemaShape.integer(2...1_000_000)
+
+    private static let access = SchemaMapping([
+        SchemaKey("role", .text(form: name), required: true, "who asks"),
+        SchemaKey(
+            "purposes", .list(.text(form: name), least: 1), required: true,
+            "purposes of the policy's consent, and `data-subject-request`"),
+        SchemaKey("from", places, required: true, "from where they may ask"),
+        SchemaKey(
+            "see", .word(AccessRule.Sight.allCases.map(\.rawValue)), required: true,
+            "rows, or aggregates alone"),
+        SchemaKey(
+            "min_group", minGroup,
+            "least number of people in a group; required with `aggregates`, barred with `rows`"
+        ),
+        SchemaKey(
+            "hide",
+            .list(
+                .word(["hit_id", "key_epoch"] + FieldName.allCases.flatMap(\.columns)), least: 0),
+            fallback: "none", "columns that read as null"),
+    ])
+
+    private static let transfer = SchemaMapping([
+        SchemaKey("to", places, required: true, "to where"),
+        SchemaKey("see", .word(["aggregates"]), required: true, "rows do not cross a border"),
+        SchemaKey("min_group", minGroup, required: true, "least number of people in a group"),
+    ])
+
+    // MARK: Atlas, invariants, cases, acceptances
+
+    private static let codes = SchemaShape.list(
+        .text(form: "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"), least: 1)
+
+    static let atlas = SchemaFile(
+        name: "atlas", path: "Policies/atlas.yaml", title: "Atlas",
+        shape: .mapping(
+            SchemaMapping([
+                SchemaKey(
+                    "groups",
+                    .dictionary(
+                        name: "GROUP", form: "^[A-Za-z0-9-]{2,40}$",
+                        .mapping(
+                            SchemaMapping([
+                                SchemaKey(
+                                    "title", .text(form: nil), required: true, "words for people"),
+                                SchemaKey(
+                                    "source", .text(form: nil), required: true,
+                                    "the legal text or decision"),
+                                SchemaKey(
+                                    "checked", .day, required: true,
+                                    "when the members were last held against it"),
+                                SchemaKey(
+                                    "members", .list(.text(form: nil), least: 0), required: true,
+                                    "ISO 3166 codes and other groups"),
+                                SchemaKey(
+                                    "adequate_for", .list(.text(form: nil), least: 0),
+                                    "places or groups whose data may go to the members without more"
+                                ),
+                                SchemaKey(
+                                    "digest", .text(form: "^[0-9a-f]{12}$"),
+                                    "stands for the members as they were on the day of the check"),
+                                SchemaKey(
+                                    "changes",
+                                    .list(
+                                        .mapping(
+                                            SchemaMapping([
+                                                SchemaKey(
+                                                    "date", .day, required: true, "from which day"),
+                                                SchemaKey("joins", codes, "who comes"),
+                                                SchemaKey("leaves", codes, "who goes"),
+                                                SchemaKey(
+                                                    "source", .text(form: nil), required: true,
+                                                    "the legal text or decision"),
+                                            ])), least: 0), "dated comings and goings"),
+                            ]))), required: true, "groups of places by name")
+            ])))
+
+    static let invariants = SchemaFile(
+        name: "invariants", path: "Policies/invariants.yaml", title: "Invariants",
+        shape: .mapping(
+            SchemaMapping([
+                SchemaKey(
+                    "limits",
+                    .mapping(
+                        SchemaMapping([
+                            SchemaKey(
+                                "ipv4", .integer(1...limits.ipv4Bits),
+                                fallback: "\(limits.ipv4Bits)", "most bits of an IPv4 address"),
+                            SchemaKey(
+                                "ipv6", .integer(1...limits.ipv6Bits),
+                                fallback: "\(limits.ipv6Bits)", "most bits of an IPv6 address"),
+                            SchemaKey(
+                                "retention", .days, fallback: "\(limits.retentionDays)d",
+                                "longest retention of a hit"),
+                        ])), "bounds of every policy"),
+                SchemaKey(
+                    "invariants", .list(.mapping(invariant), least: 0), fallback: "none",
+                    "what must be provable; at most 100"),
+            ])))
+
+    private static let invariant = SchemaMapping([
+        SchemaKey("name", .text(form: nil), required: true, "one line of at most 80 bytes"),
+        SchemaKey("source", .text(form: nil), "what asks for it"),
+        SchemaKey(
+            "for",
+            .mapping(
+                SchemaMapping([
+                    SchemaKey("places", places, "codes, groups, `world`, `unknown`"),
+                    SchemaKey("sites", sites, "as in `applies_to`"),
+                    SchemaKey(
+                        "consent", .list(.word(ConsentState.allCases.map(\.text)), least: 1),
+                        "states of consent"),
+                    SchemaKey(
+                        "lacking", .list(.text(form: name), least: 1),
+                        "where none of these purposes is granted; at most 8"),
+                ])), fallback: "everywhere", "where it is to hold"),
+        SchemaKey(
+            "region_in", .list(.text(form: nil), least: 1),
+            "the home region, or where its jurisdiction lies"),
+        SchemaKey(
+            "never_keep", .list(.word(FieldName.allCases.flatMap(\.columns)), least: 1),
+            "columns that stay empty"),
+        SchemaKey("outcome_in", .list(.word(outcomes), least: 1), "the outcome"),
+        SchemaKey("retention_max", .days, "longest retention of a hit"),
+        SchemaKey("fields_max", ages, "longest age of a field that is kept"),
+        SchemaKey(
+            "truncate_at_least", addressBits(0...32, 0...128, required: false),
+            "most bits of an address"),
+        SchemaKey(
+            "pseudonym_max", .word(KeyPeriod.allCases.map(\.text)),
+            "longest life of a pseudonym's key"
+        ),
+        SchemaKey(
+            "hears", .list(.text(form: signal), least: 1), "signals that the policy listens to"),
+    ])
+
+    private static let outcomes = [Decision.Outcome.keep, .count, .drop, .refuse].map(\.text)
+
+    static let cases = SchemaFile(
+        name: "cases", path: "Policies/cases/NAME.yaml", title: "Cases",
+        shape: .list(
+            .mapping(
+                SchemaMapping([
+                    SchemaKey("note", .text(form: nil), required: true, "what it shows"),
+                    SchemaKey(
+                        "given",
+                        .mapping(
+                            SchemaMapping(
+                                [
+                                    SchemaKey(
+                                        "place",
+                                        .text(form: "^(unknown|[A-Z]{2}(-[A-Z0-9]{1,3})?)$"),
+                                        "a code, or `unknown`; either this or `address`"),
+                                    SchemaKey(
+                                        "address", .text(form: "^[0-9a-fA-F.:]+$"),
+                                        "looked up in the project's geo table"),
+                                    SchemaKey(
+                                        "method", .text(form: nil), fallback: "GET", "the method"),
+                                    SchemaKey("site", .text(form: nil), "the parameter `site`"),
+                                    SchemaKey(
+                                        "headers",
+                                        .dictionary(name: "HEADER", form: "^[!-~]+$", .scalar),
+                                        fallback: "none", "header lines by name"),
+                                    SchemaKey(
+                                        "url", .text(form: nil),
+                                        fallback: "https://pixel.example/pixel.gif",
+                                        "the whole address"),
+                                    SchemaKey(
+                                        "date", .day, fallback: "today", "the day of the hit"),
+                                ], oneOf: ["place", "address"])), required: true, "the hit"),
+                    SchemaKey(
+                        "expect",
+                        .mapping(
+                            SchemaMapping([
+                                SchemaKey("outcome", .word(outcomes), "the outcome"),
+                                SchemaKey(
+                                    "region", .text(form: name), "the home region, or `none`"),
+                                SchemaKey("policy", .text(form: name), "who decides"),
+                                SchemaKey(
+                                    "consent", .word(ConsentState.allCases.map(\.text)),
+                                    "the state of consent"),
+                                SchemaKey(
+                                    "purposes", .list(.text(form: nil), least: 0),
+                                    "purposes that are granted"),
+                                SchemaKey(
+                                    "signals", .list(.text(form: nil), least: 0),
+                                    "signals that spoke"
+                                ),
+                                SchemaKey(
+                                    "fields",
+                                    .dictionary(
+                                        name: "FIELD",
+                                        form: "^("
+                                            + FieldName.allCases.map(\.rawValue).joined(
+                                                separator: "|") + ")$", .text(form: nil)),
+                                    "what `policy explain` says of a field"),
+                                SchemaKey(
+                                    "retain_days", .integer(0...Item.daysMax), "days of retention"),
+                                SchemaKey(
+                                    "sample_rate", .number(above: nil, upTo: 1),
+                                    "share that is kept"),
+                            ])), required: true,
+                        "what must come of it; what is left out is not looked at"),
+                ])), least: 0))
+
+    static let accepted = SchemaFile(
+        name: "accepted", path: "Policies/accepted.yaml", title: "Accepted findings",
+        shape: .mapping(
+            SchemaMapping([
+                SchemaKey(
+                    "accepted",
+                    .list(
+                        .mapping(
+                            SchemaMapping([
+                                SchemaKey(
+                                    "finding", .word(Finding.allCases.map(\.rawValue)),
+                                    required: true, "the word in brackets"),
+                                SchemaKey(
+                                    "file", .text(form: nil), required: true,
+                                    "the file of the finding"),
+                                SchemaKey(
+                                    "about", .text(form: nil), fallback: "any",
+                                    "a name in the finding's backticks"),
+                                SchemaKey(
+                                    "reason", .text(form: nil), required: true, "why it may stand"),
+                                SchemaKey(
+                                    "until", .day, fallback: "for good",
+                                    "the last day on which it is accepted"),
+                            ])), least: 0), required: true, "findings to let stand")
+            ])))
+}
