@@ -205,9 +205,9 @@ let package = Package(
             name: "Integration",
             dependencies: [
                 "TestSupport", "Bytes", "Engine", "CordonModel", "CordonKeys", "CordonJournal",
-                "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO",
+                "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "CordonAudit", "Crypto",
             ],
-            path: "Tests/Integration",
+            path: "Tests/Integration", exclude: ["Fixtures"],
             swiftSettings: strict),
     ]
 )

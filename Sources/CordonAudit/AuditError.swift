@@ -13,6 +13,8 @@ package enum AuditError: Error, Equatable, Sendable, CustomStringConvertible {
     case damaged(path: String, expected: String)
     case entryTooLarge(bytes: Int, bytesMax: Int)
     case otherRegion(expected: String, found: String)
+    /// An entry was asked for that the log does not have.
+    case noEntry(index: Int, size: Int)
 
     package var description: String {
         switch self {
@@ -31,6 +33,10 @@ package enum AuditError: Error, Equatable, Sendable, CustomStringConvertible {
             "audit log: an entry of \(bytes) bytes, at most \(bytesMax) fit"
         case .otherRegion(let expected, let found):
             "audit log: an entry of region `\(found)`, expected `\(expected)`"
+        case .noEntry(let index, let size):
+            size == 0
+                ? "audit log: no entry \(index), the log is empty"
+                : "audit log: no entry \(index), the log has 0 to \(size - 1)"
         }
     }
 }

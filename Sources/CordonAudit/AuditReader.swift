@@ -41,23 +41,43 @@ package struct AuditReader: Sendable {
         package var kind: String?
         /// The role of who asked.
         package var role: String?
+        /// The beginning of a subject's keyed digest, in lowercase hexadecimal.
+        package var subject: String?
+        /// A request's keyed digest.
+        package var request: String?
+        /// SHA-256 of a certificate's statement.
+        package var certificate: String?
         package var since: Timestamp?
         /// Not included.
         package var until: Timestamp?
 
         package init(
-            kind: String? = nil, role: String? = nil, since: Timestamp? = nil,
-            until: Timestamp? = nil
+            kind: String? = nil, role: String? = nil, subject: String? = nil,
+            request: String? = nil, certificate: String? = nil,
+            since: Timestamp? = nil, until: Timestamp? = nil
         ) {
             self.kind = kind
             self.role = role
+            self.subject = subject
+            self.request = request
+            self.certificate = certificate
             self.since = since
             self.until = until
         }
 
         func matches(_ entry: AuditEntry) -> Bool {
             (kind == nil || entry.kind == kind) && (role == nil || entry.principal?.role == role)
+                && (subject == nil || isAbout(entry))
+                && (request.map { entry.fields["request"] == .text($0) } ?? true)
+                && (certificate.map { entry.fields["certificate"] == .text($0) } ?? true)
                 && since.map { entry.at >= $0 } ?? true && until.map { entry.at < $0 } ?? true
+        }
+
+        private func isAbout(_ entry: AuditEntry) -> Bool {
+            guard case .text(let digest) = entry.fields["subject"], let subject else {
+                return false
+            }
+            return digest.hasPrefix(subject)
         }
     }
 

@@ -1,5 +1,8 @@
+import Bytes
 import CordonAudit
+import CordonKeys
 import CordonModel
+import CordonPolicy
 
 extension Command {
     private static let limitDefault = 50
@@ -8,13 +11,26 @@ extension Command {
     static let auditLog = Command(
         ["audit", "log"],
         summary: "the last entries of the audit logs",
-        usage: "[--region REGION]… [--kind KIND] [--principal ROLE] [--since DAY] [--until DAY]",
+        usage:
+            "[--region REGION]… [--kind KIND] [--principal ROLE] [--subject DIGEST] [--request ID] "
+            + "[--since TIME] [--until TIME]",
         options: [
             .regions,
             .init(name: "kind", value: "KIND", help: "only entries of this kind, such as query"),
             .init(name: "principal", value: "ROLE", help: "only what this role asked for"),
-            .init(name: "since", value: "DAY", help: "from this day on (YYYY-MM-DD, UTC)"),
-            .init(name: "until", value: "DAY", help: "up to and with this day"),
+            .init(
+                name: "subject", value: "DIGEST",
+                help:
+                    "only entries about this person: the region's keyed digest or its first digits, at least "
+                    + "\(subjectDigitsMin)"),
+            .init(
+                name: "request", value: "ID",
+                help: "only entries about this request, by the id that `cordon subject` printed"),
+            .init(
+                name: "since", value: "TIME",
+                help: "from this day or time on (YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ, UTC)"),
+            .init(
+                name: "until", value: "TIME", help: "up to and with this day, or before this time"),
             .init(
                 name: "limit", value: "N",
                 help: "at most so many entries a region (default \(limitDefault))"),
@@ -22,13 +38,20 @@ extension Command {
         example: "cordon audit log --region eu-central --kind query --limit 10"
     ) { arguments, console in
         var filter = AuditReader.Filter(
-            kind: arguments.value("kind"), role: arguments.value("principal"))
-        filter.since = try day("since", arguments)?.start
-        filter.until = try day("until", arguments).map { ($0 + 1).start }
+            kind: arguments.value("kind"), role: arguments.value("principal"),
+            subject: try subject(arguments))
+        filter.since = try time("since", arguments)?.start
+        filter.until = try time("until", arguments)?.end
         let limit = try arguments.integer("limit", in: 1...limitMax) ?? limitDefault
         var found: [AuditReader.Stored] = []
         for region in try CordonCLI.regions(arguments) {
             let reader = try CordonCLI.auditReader(region)
+            // Each region knows the request by another digest.
+            if let id = arguments.value("request") {
+                filter.request = try RegionKeys(
+                    opening: region.keysDirectory, region: region.name
+                ).requestDigest(id)
+            }
             found += try reader.entries(matching: filter, limit: limit)
         }
         found.sort {
@@ -42,12 +65,45 @@ extension Command {
         return .done
     }
 
-    private static func day(_ name: String, _ arguments: Arguments) throws(UsageError) -> Day? {
-        guard let text = arguments.value(name) else { return nil }
-        guard let day = Day(text) else {
-            throw UsageError(text: "option `--\(name)` takes a day as YYYY-MM-DD, found `\(text)`")
+    /// Fewer digits than this fit too many people by chance.
+    private static let subjectDigitsMin = 8
+
+    private static func subject(_ arguments: Arguments) throws(UsageError) -> String? {
+        guard let text = arguments.value("subject")?.lowercased() else { return nil }
+        guard (subjectDigitsMin...64).contains(text.utf8.count),
+            text.utf8.allSatisfy({ Bytes.hexDigit($0) != nil })
+        else {
+            throw UsageError(
+                text:
+                    "option `--subject` takes \(subjectDigitsMin) to 64 hexadecimal digits, as entries have them"
+            )
         }
-        return day
+        return text
+    }
+
+    /// A day or a moment: where it begins, and where what it names has ended.
+    private static func time(
+        _ name: String, _ arguments: Arguments
+    ) throws(UsageError) -> (start: Timestamp, end: Timestamp)? {
+        guard let text = arguments.value(name) else { return nil }
+        if let day = Day(text) { return (day.start, (day + 1).start) }
+        guard let moment = moment(text) else {
+            throw UsageError(
+                text:
+                    "option `--\(name)` takes a day as YYYY-MM-DD or a time as YYYY-MM-DDTHH:MM:SSZ, "
+                    + "found `\(text)`")
+        }
+        return (moment, moment)
+    }
+
+    /// Reads `YYYY-MM-DDTHH:MM:SSZ`.
+    private static func moment(_ text: String) -> Timestamp? {
+        guard let match = text.wholeMatch(of: #/([0-9-]{10})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z/#),
+            let day = Day(match.1), let hour = Int64(match.2), let minute = Int64(match.3),
+            let second = Int64(match.4), hour < 24, minute < 60, second < 60
+        else { return nil }
+        let seconds = (hour * 60 + minute) * 60 + second
+        return Timestamp(microseconds: day.start.microseconds + seconds * 1_000_000)
     }
 
     private static func print(_ found: [AuditReader.Stored], _ console: Console) {

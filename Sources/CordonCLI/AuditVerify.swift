@@ -3,17 +3,24 @@ import CordonKeys
 import CordonModel
 import CordonPolicy
 import Crypto
+import LinuxIO
+import Merkle
 
 extension Command {
     static let auditVerify = Command(
         ["audit", "verify"],
         summary: "recompute the audit logs from their entries and check their signatures",
-        usage: "[--region REGION]… [--key VKEY]",
+        usage: "[--region REGION]… [--key VKEY] [--earlier CHECKPOINT]…",
         options: [
             .regions,
             .init(
                 name: "key", value: "VKEY",
                 help: "check against this verifier key and not the region's own keys"),
+            .init(
+                name: "earlier", value: "CHECKPOINT",
+                help:
+                    "a file with a checkpoint of before (`cordon audit checkpoint`): the log must continue it",
+                repeats: true),
         ],
         example: "cordon audit verify --region eu-central"
     ) { arguments, console in
@@ -29,24 +36,66 @@ extension Command {
             }
             return reader
         }
+        let earlier = try Self.earlier(arguments, readers)
         var isSound = true
         for reader in readers {
             let found = try reader.verify()
-            isSound = isSound && found.isSound
+            let kept = earlier.filter { $0.region == reader.region }
+            let breaks =
+                found.isCheckpointValid
+                ? try kept.compactMap { try Self.breach($0, in: reader) } : []
+            isSound = isSound && found.isSound && breaks.isEmpty
             if arguments.wantsJSON {
-                try console.print(json: AuditReport(found))
+                try console.print(json: AuditReport(found, breaks, earlier: kept.count))
             } else {
-                print(found, console)
+                print(found, breaks, earlier: kept.count, console)
             }
         }
         return isSound ? .done : .foundProblem
     }
 
-    private static func print(_ found: AuditVerification, _ console: Console) {
+    /// A checkpoint that somebody kept.
+    private struct Kept {
+        let region: String
+        let path: String
+        let bytes: [UInt8]
+    }
+
+    private static func earlier(
+        _ arguments: Arguments, _ readers: [AuditReader]
+    ) throws -> [Kept] {
+        try arguments.all("earlier").map { path in
+            let bytes = try File.read(path)
+            let note = SignedNote(parsing: bytes)
+            let origin = note.flatMap { Checkpoint($0.text) }?.origin
+            guard let reader = readers.first(where: { $0.region + "/audit" == origin }) else {
+                throw UsageError(text: "`\(path)` is no checkpoint of these regions' logs")
+            }
+            return Kept(region: reader.region, path: path, bytes: bytes)
+        }
+    }
+
+    /// In what the log does not continue a checkpoint; nil when it does.
+    private static func breach(_ kept: Kept, in reader: AuditReader) throws -> String? {
+        switch try reader.continuation(from: kept.bytes) {
+        case .continues: nil
+        case .foreign: "`\(kept.path)` is not signed by the region's key"
+        case .wentBack(let then, let now):
+            "`\(kept.path)` has \(then) entries, the log has \(now): it went back"
+        case .rewritten(let then):
+            "`\(kept.path)`: the first \(then) entries are others than were signed"
+        }
+    }
+
+    private static func print(
+        _ found: AuditVerification, _ breaks: [String], earlier: Int, _ console: Console
+    ) {
         let entries = "\(found.size) \(found.size == 1 ? "entry" : "entries")"
         let root = found.root.isEmpty ? "no root" : "root \(found.root)"
         console.print(
-            "\(found.region): \(found.isSound ? "sound" : "NOT SOUND"), \(entries), \(root)")
+            "\(found.region): \(found.isSound && breaks.isEmpty ? "sound" : "NOT SOUND"), \(entries), \(root)"
+                + (earlier == 0 ? "" : ", held against \(earlier) earlier checkpoint(s)"))
+        for text in breaks { console.print("  rewritten: \(text)") }
         if !found.isCheckpointValid {
             console.print("  the checkpoint is missing or not signed by the region's key")
         }
@@ -70,13 +119,19 @@ private struct AuditReport: Encodable {
     let changed: [String]
     let inserted: [String]
     let unpublished: [String]
+    /// How many checkpoints of before the log was held against, and which it does not continue.
+    let earlier: Int
+    let rewritten: [String]
 
     private enum CodingKeys: String, CodingKey {
         case region, size, root, consistent, missing, changed, inserted, unpublished
+        case earlier, rewritten
         case checkpointOK = "checkpoint_ok"
     }
 
-    init(_ found: AuditVerification) {
+    init(_ found: AuditVerification, _ breaks: [String], earlier: Int) {
+        self.earlier = earlier
+        rewritten = breaks
         region = found.region
         size = found.size
         root = found.root

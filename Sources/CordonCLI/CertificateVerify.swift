@@ -1,3 +1,4 @@
+import CordonAudit
 import CordonKeys
 import CordonModel
 import CordonPolicy
@@ -13,8 +14,8 @@ extension Command {
     static let certificateVerify = Command(
         ["certificate", "verify"],
         summary:
-            "check a proof certificate with a second, independent sweep of both address spaces",
-        usage: "[--key VKEY]… [--decisions FILE] [--table TABLE] [FILE]",
+            "check an erasure certificate, or a proof certificate with a second sweep of all addresses",
+        usage: "[--key VKEY]… [--decisions FILE] [--table TABLE] [--checkpoint FILE] [FILE]",
         options: [
             Option(
                 name: "key", value: "VKEY",
@@ -25,20 +26,26 @@ extension Command {
                 help: "the decisions that were certified (default: beside the certificate)"),
             Option(
                 name: "table", value: "TABLE", help: "the geo table (default: the project's)"),
+            Option(
+                name: "checkpoint", value: "FILE",
+                help: "of an erasure: a checkpoint of the log that you have by another way"),
         ],
         example: "cordon certificate verify", arguments: 0...1
     ) { arguments, console in
         let layout = CordonCLI.project(arguments)
         let path = arguments.free.first.map(absolute) ?? layout.proofPath
+        let bytes = try File.read(path)
+        // A proof certificate begins with its heading, an erasure's is an object.
+        if bytes.first == UInt8(ascii: "{") {
+            return try verifyErasure(bytes, arguments, console)
+        }
+        guard !arguments.has("checkpoint") else {
+            throw UsageError(text: "`--checkpoint` is for erasure certificates, `\(path)` is none")
+        }
         let decisions =
             arguments.value("decisions").map(absolute) ?? ProjectProof.decisionsPath(of: path)
         let table = arguments.value("table").map(absolute) ?? layout.geoTablePath
-        let given = try arguments.all("key").map { text in
-            guard let key = NoteVerifier(text) else {
-                throw UsageError(text: "`\(text)` is no key such as `name+0123abcd+base64`")
-            }
-            return key
-        }
+        let given = try givenKeys(arguments)
         let project = given.isEmpty ? try CordonCLI.configuration(arguments) : nil
         let keys = try project.map { project in
             ProjectProof.verifiers(
@@ -46,7 +53,7 @@ extension Command {
                     try RegionKeys(opening: $0.keysDirectory, region: $0.name)
                 })
         }
-        let certificate = try File.read(path)
+        let certificate = bytes
         let check = CertificateCheck(
             certificate: certificate, decisions: try File.read(decisions),
             geoTable: try File.read(table), keys: keys ?? given)
@@ -84,6 +91,94 @@ extension Command {
             }
         }
         return changed.isEmpty ? .done : .foundProblem
+    }
+
+    private static func givenKeys(_ arguments: Arguments) throws -> [NoteVerifier] {
+        try arguments.all("key").map { text in
+            guard let key = NoteVerifier(text) else {
+                throw UsageError(text: "`\(text)` is no key such as `name+0123abcd+base64`")
+            }
+            return key
+        }
+    }
+
+    private static func verifyErasure(
+        _ bytes: [UInt8], _ arguments: Arguments, _ console: Console
+    ) throws -> ExitCode {
+        for name in ["decisions", "table"] where arguments.has(name) {
+            throw UsageError(text: "`--\(name)` is for proof certificates, this is of an erasure")
+        }
+        var keys = try givenKeys(arguments)
+        if keys.isEmpty {
+            keys = ProjectProof.verifiers(
+                try CordonCLI.configuration(arguments).regions.map {
+                    try RegionKeys(opening: $0.keysDirectory, region: $0.name)
+                })
+        }
+        let kept = try arguments.value("checkpoint").map { try File.read($0) }
+        let checked: ErasureCertificate.Checked
+        do throws(ErasureCertificate.Refusal) {
+            checked = try ErasureCertificate.check(bytes, keys: keys, checkpoint: kept)
+        } catch {
+            throw CommandFailure(text: "refused: \(error)", exitCode: .foundProblem)
+        }
+        if arguments.wantsJSON {
+            try console.print(json: ErasureAnswer(checked))
+            return .done
+        }
+        console.print(
+            "right: \(checked.region) erased a person, asked at \(checked.requestedAt), verified at "
+                + checked.verifiedAt)
+        console.print("request    \(checked.request)")
+        console.print(
+            "removed    "
+                + checked.counts.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+                .joined(separator: ", "))
+        console.print(
+            "files      \(checked.filesBefore) before, \(checked.filesAfter) in their place")
+        console.print(
+            "absence    "
+                + checked.absence.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+                .joined(separator: ", "))
+        console.print("audit log  entry \(checked.index) of \(checked.size)")
+        return .done
+    }
+
+    /// The JSON of `certificate verify` for an erasure.
+    private struct ErasureAnswer: Encodable {
+        let valid = true
+        let kind = "erasure"
+        let region: String
+        let request: String
+        let requestedAt: String
+        let verifiedAt: String
+        let counts: [String: Int]
+        let filesBefore: Int
+        let filesAfter: Int
+        let absence: [String: Int]
+        let index: Int
+        let size: Int
+
+        private enum CodingKeys: String, CodingKey {
+            case valid, kind, region, request, counts, absence, index, size
+            case requestedAt = "requested_at"
+            case verifiedAt = "verified_at"
+            case filesBefore = "files_before"
+            case filesAfter = "files_after"
+        }
+
+        init(_ checked: ErasureCertificate.Checked) {
+            region = checked.region
+            request = checked.request
+            requestedAt = checked.requestedAt
+            verifiedAt = checked.verifiedAt
+            counts = checked.counts
+            filesBefore = checked.filesBefore
+            filesAfter = checked.filesAfter
+            absence = checked.absence
+            index = checked.index
+            size = checked.size
+        }
     }
 
     private static func absolute(_ path: String) -> String {

@@ -14,7 +14,7 @@ enum CommandTable {
         .policyExplain, .policyTest, .policyProve, .policyReference, .policyFormat,
         .certificateVerify,
         .consentDecode,
-        .auditLog, .auditVerify, .auditBalance,
+        .auditLog, .auditVerify, .auditProve, .auditCheckpoint, .auditExport, .auditBalance,
         .keysList,
         .tokenIssue, .tokenList, .tokenRevoke,
         .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,

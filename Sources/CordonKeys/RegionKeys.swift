@@ -73,6 +73,13 @@ package struct RegionKeys: Sendable {
 }
 
 extension RegionKeys {
+    /// By what the audit log and certificates name a request: 32 hexadecimal digits that say nothing in another region,
+    /// although regions that are asked together share the request's id.
+    package func requestDigest(_ id: String) -> String {
+        let code = subjectDigestKey.authenticate(Array("request\u{0}\(id)".utf8))
+        return String(code.hex.prefix(32))
+    }
+
     /// The key of `field` for the epoch of `period` that contains `day`.
     ///
     /// - Parameter creating: whether to make it when it is missing; two processes that do so at the same time

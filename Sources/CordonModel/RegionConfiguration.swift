@@ -145,6 +145,8 @@ package struct RegionConfiguration: Equatable, Sendable {
 extension RegionConfiguration {
     package var journalPath: String { stateDirectory + "/journal.sqlite" }
     package var auditDirectory: String { stateDirectory + "/audit" }
+    /// Where the certificates of erasures lie, one file each.
+    package var certificatesDirectory: String { stateDirectory + "/certificates" }
     package var requestsPath: String { stateDirectory + "/requests.sqlite" }
     /// Register of the access tokens.
     package var tokensPath: String { stateDirectory + "/tokens.sqlite" }

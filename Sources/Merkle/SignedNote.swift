@@ -15,7 +15,7 @@ package struct SignedNote: Equatable, Sendable {
 
     /// Most signatures of a note that is read.
     package static let signatureCountMax = 16
-    /// Longest note that is read, in bytes.
+    /// Longest note that is read unless the caller has another bound, in bytes.
     package static let byteCountMax = 64 << 10
 
     private static let lineStart = "\u{2014} "
@@ -38,9 +38,9 @@ package struct SignedNote: Equatable, Sendable {
         }
     }
 
-    /// Reads a note without checking its signatures; nil when it is not one.
-    package init?(parsing bytes: [UInt8]) {
-        guard bytes.count <= Self.byteCountMax,
+    /// Reads a note without checking its signatures; nil when it is not one, or longer than `byteCountMax`.
+    package init?(parsing bytes: [UInt8], byteCountMax: Int = SignedNote.byteCountMax) {
+        guard bytes.count <= byteCountMax,
             bytes.allSatisfy({ $0 >= 0x20 || $0 == 0x0A }),
             let note = String(validating: bytes, as: UTF8.self), bytes.last == 0x0A
         else { return nil }

@@ -1,0 +1,64 @@
+internal import Crypto
+internal import LinuxIO
+internal import Merkle
+
+extension AuditReader {
+    /// What ``copy(_:)`` copied.
+    package struct Copied: Sendable {
+        package let size: Int
+        /// In hexadecimal.
+        package let root: String
+        package let files: Int
+    }
+
+    /// Gives the files that the present checkpoint consists of, each with its path from the log's folder: `checkpoint`
+    /// first, `key.vkey`, then entries and hashes, tile by tile.
+    ///
+    /// Takes no lock, so that a long copy holds nobody up: full tiles never change, and a partial one that has
+    /// grown meanwhile is the beginning of what it grew into. Verifies the checkpoint's signature and no more.
+    package func copy(_ body: (_ path: String, _ bytes: [UInt8]) throws -> Void) throws -> Copied {
+        let (note, checkpoint) = try signedCheckpoint()
+        try body("checkpoint", note.encoded)
+        try body("key.vkey", Array((verifier.text + "\n").utf8))
+        var files = 2
+        for kind in Self.kinds(size: checkpoint.size) {
+            let count =
+                switch kind {
+                case .entries: checkpoint.size
+                case .hashes(let level): checkpoint.size >> (level * TilePath.height)
+                }
+            for start in stride(from: 0, to: count, by: TilePath.fullWidth) {
+                let tile = TilePath(
+                    kind, index: start / TilePath.fullWidth,
+                    width: min(TilePath.fullWidth, count - start))
+                try body(tile.text, try content(tile))
+                files += 1
+            }
+        }
+        return Copied(size: checkpoint.size, root: checkpoint.root.hex, files: files)
+    }
+
+    /// Entries, then each level that has a hash.
+    private static func kinds(size: Int) -> [TilePath.Kind] {
+        var kinds: [TilePath.Kind] = size > 0 ? [.entries] : []
+        var level = 0
+        while size >> (level * TilePath.height) > 0 {
+            kinds.append(.hashes(level: level))
+            level += 1
+        }
+        return kinds
+    }
+
+    private func content(_ tile: TilePath) throws(AuditError) -> [UInt8] {
+        if let bytes = try folder.read(folder.path(tile)) { return bytes }
+        // The partial forms in between go when the tile is full; until then each growth leaves the old form.
+        guard !tile.isFull, let grown = try folder.read(folder.path(tile.full)) else {
+            throw .damaged(path: folder.path(tile), expected: "a tile of the checkpoint")
+        }
+        switch tile.kind {
+        case .hashes: return Array(grown.prefix(tile.width * Digest.byteCount))
+        case .entries:
+            return EntryBundle.encode(EntryBundle.decode(grown).entries.prefix(tile.width))
+        }
+    }
+}

@@ -1,0 +1,113 @@
+internal import Crypto
+internal import LinuxIO
+package import Merkle
+
+extension AuditReader {
+    /// An entry with the proof of its place.
+    package struct Proven: Sendable {
+        package let index: Int
+        /// The entry as it is stored and hashed.
+        package let entry: [UInt8]
+        package let proof: InclusionProofFile
+        package let checkpoint: Checkpoint
+    }
+
+    /// Proves that the entry at `index` is in the log, under the present checkpoint. What is returned was checked as a
+    /// stranger would check it.
+    package func prove(_ index: Int) throws(AuditError) -> Proven {
+        let lock = try folder.lockForReading()
+        let (note, checkpoint) = try signedCheckpoint()
+        guard (0..<checkpoint.size).contains(index) else {
+            throw .noEntry(index: index, size: checkpoint.size)
+        }
+        let entry = try storedEntry(index, size: checkpoint.size)
+        let hashes = try Self.proof { [folder] in
+            try TreeProof.inclusion(
+                index: index, size: checkpoint.size,
+                in: TileHashSource(size: checkpoint.size, read: folder.expectedHashes))
+        }
+        let proof = InclusionProofFile(index: index, hashes: hashes, note: note)
+        guard proof.checkpoint(showing: entry, signedBy: verifier) == checkpoint else {
+            throw .damaged(
+                path: folder.tilesDirectory, expected: "tiles with the checkpoint's root")
+        }
+        _ = consume lock
+        return Proven(index: index, entry: entry, proof: proof, checkpoint: checkpoint)
+    }
+
+    /// The present checkpoint with its signatures, after a look at them.
+    package func signedCheckpoint() throws(AuditError) -> (note: SignedNote, checkpoint: Checkpoint)
+    {
+        guard let bytes = try folder.read(folder.checkpointPath) else {
+            throw .checkpointMissing(path: folder.checkpointPath)
+        }
+        guard let note = SignedNote(parsing: bytes), note.isSigned(by: verifier),
+            let checkpoint = Checkpoint(note.text), checkpoint.origin == folder.origin
+        else { throw .checkpointInvalid(path: folder.checkpointPath) }
+        return (note, checkpoint)
+    }
+
+    /// How the log as it is now stands to a checkpoint that somebody kept.
+    package enum Continuation: Equatable, Sendable {
+        /// Every entry of then is there, unchanged and in its place.
+        case continues(entriesThen: Int)
+        /// It is no checkpoint that this log's key signed.
+        case foreign
+        /// The log has fewer entries than were signed then.
+        case wentBack(entriesThen: Int, entriesNow: Int)
+        /// The log has as many entries or more, and they are others.
+        case rewritten(entriesThen: Int)
+    }
+
+    /// Holds the log's tiles against an earlier signed checkpoint.
+    package func continuation(from earlier: [UInt8]) throws(AuditError) -> Continuation {
+        guard let note = SignedNote(parsing: earlier), note.isSigned(by: verifier),
+            let old = Checkpoint(note.text), old.origin == folder.origin
+        else { return .foreign }
+        let lock = try folder.lockForReading()
+        let now = try signedCheckpoint().checkpoint
+        guard old.size <= now.size else {
+            return .wentBack(entriesThen: old.size, entriesNow: now.size)
+        }
+        var hashes: [Digest] = []
+        if old.size > 0, old.size < now.size {
+            hashes = try Self.proof { [folder] in
+                try TreeProof.consistency(
+                    from: old.size, to: now.size,
+                    in: TileHashSource(size: now.size, read: folder.expectedHashes))
+            }
+        }
+        _ = consume lock
+        return TreeProof.isConsistent(
+            old: old.size, oldRoot: old.root, size: now.size, root: now.root, proof: hashes)
+            ? .continues(entriesThen: old.size) : .rewritten(entriesThen: old.size)
+    }
+
+    private func storedEntry(_ index: Int, size: Int) throws(AuditError) -> [UInt8] {
+        let bundle = index / TilePath.fullWidth
+        let width = min(TilePath.fullWidth, size - bundle * TilePath.fullWidth)
+        let tile = TilePath(.entries, index: bundle, width: width)
+        let entries =
+            try folder.read(folder.path(tile)).map { EntryBundle.decode($0).entries } ?? []
+        guard entries.count == width else {
+            throw .damaged(path: folder.path(tile), expected: "\(width) entries")
+        }
+        return entries[index % TilePath.fullWidth]
+    }
+
+    private static func proof(_ body: () throws -> [Digest]) throws(AuditError) -> [Digest] {
+        do { return try body() } catch let error as AuditError { throw error } catch {
+            preconditionFailure("tiles are read with errors of the audit log alone")
+        }
+    }
+}
+
+extension AuditFolder {
+    /// The hashes of a tile that must be there.
+    func expectedHashes(_ tile: TilePath) throws(AuditError) -> [Digest] {
+        guard let hashes = try hashes(tile) else {
+            throw .damaged(path: path(tile), expected: "\(tile.width) hashes")
+        }
+        return hashes
+    }
+}
