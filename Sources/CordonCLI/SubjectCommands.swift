@@ -193,13 +193,13 @@ private struct SubjectRun: ~Copyable {
                 let done = try service.erase(request: request, percentMax: percentMax) {
                     try service.subject(id)
                 }
-                answers.append(SubjectAnswer(region.region.name, done))
+                answers.append(SubjectAnswer(region, done))
             } catch {
                 console.note("cordon subject erase: region `\(region.region.name)`: \(error)")
                 isDone = false
                 let open = try service.requests(max: 1).first { !$0.isFinished }
                 answers.append(
-                    open.map { SubjectAnswer(region.region.name, $0) }
+                    open.map { SubjectAnswer(region, $0) }
                         ?? SubjectAnswer(region.region.name, SubjectFinding(), state: "not begun"))
             }
             for other in try service.resume() where other.failure != nil {
@@ -255,7 +255,7 @@ private struct SubjectRun: ~Copyable {
                         "cordon subject erase: region `\(region.region.name)`: \(failure)")
                 }
                 answers.append(
-                    (outcome.request.id, SubjectAnswer(region.region.name, outcome.request)))
+                    (outcome.request.id, SubjectAnswer(region, outcome.request)))
             }
         }
         if arguments.wantsJSON {
@@ -286,6 +286,7 @@ private struct SubjectRun: ~Copyable {
         guard !arguments.wantsJSON else { return try print(answers) }
         console.table(SubjectAnswer.heading, answers.map(\.cells))
         console.print("request \(request)")
+        for path in answers.compactMap(\.certificate) { console.print("certificate \(path)") }
     }
 
     private borrowing func print(_ answers: [SubjectAnswer]) throws {
@@ -304,6 +305,8 @@ struct SubjectAnswer {
     var filesRead = 0
     var traces: [SubjectTrace] = []
     var unread: [String] = []
+    /// Where the certificate of an erasure lies.
+    var certificate: String?
     /// Members of the JSON object besides those that all have.
     private var details: [String: JSONValue] = [:]
 
@@ -321,8 +324,13 @@ struct SubjectAnswer {
         ]
     }
 
-    init(_ region: String, _ request: SubjectRequest) {
-        self.region = region
+    init(_ region: RegionSubjects, _ request: SubjectRequest) {
+        self.region = region.region.name
+        let path = region.certificatePath(of: request.id)
+        // A missing one is of a version that made none, or cannot be seen: then nothing is said of it.
+        if request.kind == .erase, request.isFinished, (try? File.exists(path)) == true {
+            certificate = path
+        }
         state = request.state
         rows = request.counts.rows
         files = request.counts.files
@@ -367,15 +375,17 @@ struct SubjectAnswer {
     private var json: JSONValue {
         let members: [String: JSONValue] = [
             "region": .text(region), "rows": .integer(rows), "files": .integer(files),
-            "state": .text(state),
+            "state": .text(state), "certificate": certificate.map { .text($0) } ?? .null,
         ]
         return .object(details.merging(members) { _, member in member })
     }
 
     /// The object that every command about a person prints.
     static func json(_ request: String, _ answers: [SubjectAnswer]) -> JSONValue {
-        .object([
-            "request": .text(request), "regions": .list(answers.map(\.json)), "certificate": .null,
+        let certificates = answers.compactMap(\.certificate)
+        return .object([
+            "request": .text(request), "regions": .list(answers.map(\.json)),
+            "certificate": certificates.isEmpty ? .null : .list(certificates.map { .text($0) }),
         ])
     }
 }
@@ -386,14 +396,17 @@ private enum SubjectStatus {
     static let requestsMax = 100
 
     static func run(_ arguments: Arguments, _ console: Console) throws -> ExitCode {
-        var found: [(request: SubjectRequest, region: String)] = []
+        var found: [(request: SubjectRequest, region: RegionSubjects)] = []
         for region in try SubjectRun.open(arguments) {
             for request in try region.service().requests(max: requestsMax)
             where arguments.free.first.map({ request.id == $0 }) ?? true {
-                found.append((request, region.region.name))
+                found.append((request, region))
             }
         }
-        found.sort { ($1.request.createdAt, $0.region) < ($0.request.createdAt, $1.region) }
+        found.sort {
+            ($1.request.createdAt, $0.region.region.name)
+                < ($0.request.createdAt, $1.region.region.name)
+        }
         if let wanted = arguments.free.first, found.isEmpty {
             throw UsageError(text: "no request `\(wanted)` in these regions")
         }

@@ -34,7 +34,12 @@ extension LakeWriter {
     ///
     /// All other rows keep their values, types, field ids and order. The rows stay on disk, reachable by older
     /// snapshots, until ``expireAllButCurrent()``. Dead letters that hold one of the pseudonyms are removed for good.
-    package func rewrite(removing filter: SubjectFilter) throws -> RemovalReport {
+    ///
+    /// - Parameter written: called with the new files when they are on disk, before the table has them.
+    package func rewrite(
+        removing filter: SubjectFilter,
+        written: ([(path: String, rows: Int64)]) throws -> Void = { _ in }
+    ) throws -> RemovalReport {
         var report = RemovalReport()
         guard !filter.isEmpty else { return report }
         report.deadLettersRemoved = try removeDeadLetters(filter)
@@ -63,6 +68,10 @@ extension LakeWriter {
         report.filesBefore = touched.map(\.path)
         let removed = try engine().rowsByPolicy(in: report.filesBefore, where: filter.condition)
         report.filesAfter = paths
+        try written(
+            zip(replaced, paths).map { old, path in
+                (path, old.records - (matches[old.path] ?? 0))
+            })
         report.snapshotID = try commit(
             LakeChange(
                 operation: added.isEmpty ? .delete : .overwrite, added: added,

@@ -6,6 +6,8 @@ package import CordonPolicy
 package import CordonSubjects
 import Engine
 import Iceberg
+import LinuxIO
+import Merkle
 
 /// Requests about persons and the end of retention in one region, over its lake, journal, keys and audit log.
 package struct RegionSubjects: Sendable {
@@ -41,8 +43,39 @@ package struct RegionSubjects: Sendable {
         moment: @escaping (RequestStep, SubjectService.StepMoment) throws -> Void = { _, _ in }
     ) -> SubjectService {
         SubjectService(
-            .init(region), keys: keys, lake: SubjectTable(table: lake.table), clock: clock,
-            audit: { event in try log.append(entry(event)) }, moment: moment)
+            .init(region), keys: keys,
+            lake: SubjectTable(table: lake.table, directory: region.hitsTableDirectory),
+            clock: clock,
+            audit: { event in try log.append(entry(event)) }, certify: certify, moment: moment)
+    }
+
+    /// Where the certificate of an erasure lies, whether or not it was made yet.
+    package func certificatePath(of request: String) -> String {
+        certificatePath(digest: keys.requestDigest(request))
+    }
+
+    private func certificatePath(digest: String) -> String {
+        region.certificatesDirectory + "/erasure-\(digest).json"
+    }
+
+    /// Signs what the audit log has, proves its place there, and brings both to disk.
+    private func certify(_ statement: ErasureStatement) throws {
+        let reader = log.reader
+        let entries = try reader.entries(
+            matching: .init(
+                kind: ErasureCertificate.entryKind, subject: statement.subject,
+                certificate: statement.digest), limit: 1)
+        guard let entry = entries.first else {
+            preconditionFailure("the log was told of the statement before it is certified")
+        }
+        let certificate = ErasureCertificate(
+            statement,
+            signer: NoteSigner(name: region.name + "/audit", key: keys.signingKey),
+            proven: try reader.prove(entry.index))
+        try Directory.create(region.certificatesDirectory)
+        try File.write(
+            certificatePath(digest: statement.request), certificate.encoded, mode: 0o600,
+            sync: true)
     }
 
     /// Finishes requests that were cut, and takes away what is due today.
@@ -65,7 +98,10 @@ package struct RegionSubjects: Sendable {
 
     private func entry(_ event: SubjectEvent) -> AuditEntry {
         var fields = event.counts.mapValues { AuditEntry.Value.integer($0) }
-        fields["request"] = .text(event.request)
+        fields["request"] = .text(keys.requestDigest(event.request))
+        if let digest = event.certificate {
+            fields[ErasureCertificate.entryField] = .text(digest)
+        }
         if let subject = event.subject { fields["subject"] = .text(subject) }
         if let day = event.asOf { fields["as-of"] = .text(day) }
         return AuditEntry(
@@ -95,6 +131,8 @@ package struct RegionSubjects: Sendable {
 /// The region's table as requests see it.
 private struct SubjectTable: SubjectLake {
     let table: HitsTable
+    /// Folder of the table.
+    let directory: String
 
     var columns: [String] { HitsSchema.iceberg.fields.map(\.name) }
 
@@ -119,12 +157,20 @@ private struct SubjectTable: SubjectLake {
         try table.write { try $0.rows(SubjectFilter(users: users), body) }
     }
 
+    func snapshotID() throws -> Int64? { try table.snapshot().snapshotID }
+
+    func name(of path: String) -> String {
+        path.hasPrefix(directory + "/") ? String(path.dropFirst(directory.utf8.count + 1)) : path
+    }
+
     func remove(
-        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void
+        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void,
+        written: ([(path: String, rows: Int64)]) throws -> Void
     ) throws -> LakeRemoval {
         try table.write { writer in
             try foreseen(try Self.matches(users, writer))
-            let report = try writer.rewrite(removing: SubjectFilter(users: users))
+            let report = try writer.rewrite(
+                removing: SubjectFilter(users: users), written: written)
             return LakeRemoval(
                 rows: report.rowsRemoved, filesReplaced: report.filesBefore.count,
                 deadLetters: report.deadLettersRemoved)

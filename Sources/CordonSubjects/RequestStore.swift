@@ -10,13 +10,13 @@ internal import SQLite
 /// that the file never shows one, and are wiped when the request ends. An instance is used by one thread
 /// at a time.
 package final class RequestStore {
-    private let connection: Connection
-    private let path: String
+    let connection: Connection
+    let path: String
     private let maskKey: HMACKey
 
     /// Marks the file (`PRAGMA application_id`): "CDNR".
     package static let applicationID: Int64 = 0x4344_4E52
-    package static let version: Int64 = 1
+    package static let version: Int64 = 2
     private static let busyTimeoutMilliseconds: Int32 = 10_000
     /// How often emptying the write-ahead log is tried while readers are in the way.
     private static let truncationAttemptsMax = 20
@@ -42,6 +42,10 @@ package final class RequestStore {
             let identity = try connection.integer("PRAGMA application_id") ?? 0
             let found = try connection.integer("PRAGMA user_version") ?? 0
             if identity == Self.applicationID, found == Self.version { return }
+            if identity == Self.applicationID, found == 1 {
+                return try connection.execute(
+                    Self.evidenceSchema + "PRAGMA user_version = \(Self.version)")
+            }
             let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
             guard identity == 0, found == 0, tables == 0 else {
                 throw SubjectError.foreignStore(path: path)
@@ -72,6 +76,7 @@ package final class RequestStore {
                     masked  BLOB NOT NULL,
                     PRIMARY KEY (request, period, start)
                 ) STRICT, WITHOUT ROWID;
+                \(Self.evidenceSchema)
                 PRAGMA application_id = \(Self.applicationID);
                 PRAGMA user_version = \(Self.version)
                 """)
@@ -152,6 +157,7 @@ extension RequestStore {
             let row = try connection.prepare("DELETE FROM pending_pseudonyms WHERE request = ?")
             try row.bind(1, id)
             try row.run()
+            try removeEvidence(of: id)
         }
         try truncateLog()
     }

@@ -21,4 +21,6 @@ package struct SubjectEvent: Equatable, Sendable {
     /// The day that retention counts from.
     package let asOf: String?
     package let counts: [String: Int]
+    /// SHA-256 of the statement that an erasure's certificate will hold; nil for everything else.
+    package var certificate: String?
 }

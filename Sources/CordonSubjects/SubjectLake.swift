@@ -9,6 +9,10 @@ package protocol SubjectLake: Sendable {
     var columns: [String] { get }
     /// The data files of the table as it is now.
     func files() throws -> [LakeFile]
+    /// The table's present snapshot; nil when it has none.
+    func snapshotID() throws -> Int64?
+    /// The path of one of the table's files from the table's folder.
+    func name(of path: String) -> String
     /// Number of the last journal batch that is in the table.
     func deliveredThrough() throws -> Int64
     /// Files that hold rows of these users, with how many each.
@@ -18,9 +22,14 @@ package protocol SubjectLake: Sendable {
     /// Rewrites the files that hold rows of these users without them, in one snapshot, and removes dead letters that
     /// hold one of the pseudonyms.
     ///
-    /// - Parameter foreseen: called under the lock with what will go, before anything changes.
-    func remove(_ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void) throws
-        -> LakeRemoval
+    /// - Parameters:
+    ///   - foreseen: called under the lock with what will go, before anything changes.
+    ///   - written: called under the lock with the files that will take their place, when they are on disk and before
+    ///     the table has them.
+    func remove(
+        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void,
+        written: ([(path: String, rows: Int64)]) throws -> Void
+    ) throws -> LakeRemoval
     /// Takes out whole files whose end of retention is `day` or before, in one snapshot.
     ///
     /// - Parameter foreseen: called under the lock with what will go, before anything changes.

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import CordonAudit
 internal import CordonJournal
 internal import CordonKeys
 internal import CordonModel
@@ -109,7 +110,7 @@ extension SubjectService {
             try journal().release(
                 pseudonyms: store.pseudonyms(of: request.id).map { (.user, $0.pseudonym) })
         case .verify: try verifyAbsence(&request, store)
-        case .record: try conclude(request)
+        case .record: try conclude(request, store)
         case .wipe: try store.wipe(request.id)
         case .done: break
         }
@@ -170,11 +171,15 @@ extension SubjectService {
 
     private func rewrite(_ request: inout SubjectRequest, _ store: RequestStore) throws {
         var counted = request
-        let removal = try lake.remove(try users(request, store)) { matches in
-            counted.counts.rows = max(counted.counts.rows, matches.reduce(0) { $0 + $1.rows })
-            counted.counts.files = max(counted.counts.files, Int64(matches.count))
-            try store.update(counted)
-        }
+        let removal = try lake.remove(
+            try users(request, store),
+            foreseen: { matches in
+                counted.counts.rows = max(counted.counts.rows, matches.reduce(0) { $0 + $1.rows })
+                counted.counts.files = max(counted.counts.files, Int64(matches.count))
+                try store.update(counted)
+                try noteBefore(matches, request, store)
+            },
+            written: { try noteAfter($0, request, store) })
         request.counts = counted.counts
         request.counts.deadLetters += Int64(removal.deadLetters)
     }
@@ -193,7 +198,7 @@ extension SubjectService {
     /// A trace sends the request back to the suppression, whose pseudonyms had left the list.
     private func verifyAbsence(_ request: inout SubjectRequest, _ store: RequestStore) throws {
         let verification = try search(for: try users(request, store))
-        if verification.isClean { return }
+        if verification.isClean { return try noteAbsence(verification, request, store) }
         request.step = .suppress
         try save(&request, store)
         if verification.traces.isEmpty {
@@ -213,17 +218,19 @@ extension SubjectService {
                 subject: request.subject?.hex, asOf: request.asOf?.text, counts: counts))
     }
 
-    private func conclude(_ request: SubjectRequest) throws {
-        let counts = request.counts
+    private func conclude(_ request: SubjectRequest, _ store: RequestStore) throws {
+        let counts = [
+            "rows": Int(request.counts.rows), "files": Int(request.counts.files),
+            "journal-hits": Int(request.counts.journalHits),
+            "dead-letters": Int(request.counts.deadLetters),
+            "files-deleted": Int(request.counts.filesDeleted),
+        ]
+        let statement = try statement(of: request, counts, store)
         try audit(
             SubjectEvent(
                 kind: request.kind == .erase ? .erased : .retentionApplied, request: request.id,
-                subject: request.subject?.hex, asOf: request.asOf?.text,
-                counts: [
-                    "rows": Int(counts.rows), "files": Int(counts.files),
-                    "journal-hits": Int(counts.journalHits),
-                    "dead-letters": Int(counts.deadLetters),
-                    "files-deleted": Int(counts.filesDeleted),
-                ]))
+                subject: request.subject?.hex, asOf: request.asOf?.text, counts: counts,
+                certificate: statement?.digest))
+        if let statement { try certify(statement) }
     }
 }

@@ -1,3 +1,4 @@
+package import CordonAudit
 internal import CordonJournal
 package import CordonKeys
 package import CordonModel
@@ -14,6 +15,8 @@ package final class SubjectService {
     let clock: any WallClock
     /// Tells the audit log; throws when it cannot be told, and then nothing happens.
     let audit: (SubjectEvent) throws -> Void
+    /// Makes the certificate of an erasure whose statement the audit log has; may be asked again for the same one.
+    let certify: (ErasureStatement) throws -> Void
     /// Called around each step; throws in tests to see what a kill there leaves behind.
     let moment: (RequestStep, StepMoment) throws -> Void
 
@@ -65,6 +68,7 @@ package final class SubjectService {
     package init(
         _ place: Place, keys: RegionKeys, lake: any SubjectLake, clock: any WallClock,
         audit: @escaping (SubjectEvent) throws -> Void,
+        certify: @escaping (ErasureStatement) throws -> Void = { _ in },
         moment: @escaping (RequestStep, StepMoment) throws -> Void = { _, _ in }
     ) {
         self.place = place
@@ -72,6 +76,7 @@ package final class SubjectService {
         self.lake = lake
         self.clock = clock
         self.audit = audit
+        self.certify = certify
         self.moment = moment
     }
 

@@ -33,6 +33,9 @@ final class FakeLake: SubjectLake {
 
     let columns = ["hit_id", "user", "site"]
     func files() -> [LakeFile] { state.withLock { $0.present } }
+    /// The number of changes stands for the snapshot.
+    func snapshotID() -> Int64? { state.withLock { Int64($0.number) } }
+    func name(of path: String) -> String { String(path.dropFirst(directory.count + 1)) }
     func deliveredThrough() -> Int64 { state.withLock { $0.delivered } }
 
     func add(_ rows: [Row], day: Day, retainUntil: Day) throws {
@@ -72,10 +75,12 @@ final class FakeLake: SubjectLake {
     }
 
     func remove(
-        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void
+        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void,
+        written: ([(path: String, rows: Int64)]) throws -> Void
     ) throws -> LakeRemoval {
         let matches = try matches(users)
         try foreseen(matches)
+        let olderCount = files().count - matches.count
         for match in matches {
             let kept = try lines(match.file).filter { !isOf(users, $0) }
             state.withLock { state in
@@ -90,6 +95,7 @@ final class FakeLake: SubjectLake {
                 try add(rows, day: match.file.day, retainUntil: match.file.retainUntil)
             }
         }
+        try written(files().dropFirst(olderCount).map { ($0.path, $0.rows) })
         return LakeRemoval(
             rows: matches.reduce(0) { $0 + $1.rows }, filesReplaced: matches.count, deadLetters: 0)
     }

@@ -42,11 +42,24 @@ import WorldTraffic
             let verified = try cordon.run("subject", "verify", "--user", "-", input: user)
             #expect(verified.exitCode == 0, "seed \(random.seed): \(verified.output)")
             erased += 1
+            for (region, _) in Self.regions {
+                let certificates = try self.certificates(region)
+                #expect(certificates.count >= erased, "seed \(random.seed)")
+                for path in certificates {
+                    let checked = try cordon.run("certificate", "verify", path)
+                    #expect(checked.exitCode == 0, "seed \(random.seed): \(checked.errorOutput)")
+                }
+            }
             #expect(
                 try rows() == (Self.userCount - erased) * Self.hitsPerUser,
                 "nobody else's hits are gone, seed \(random.seed)")
         }
         #expect(try cordon.run("audit", "verify").exitCode == 0)
+    }
+
+    private func certificates(_ region: String) throws -> [String] {
+        let folder = cordon.project + "/var/\(region)/certificates"
+        return try FileManager.default.contentsOfDirectory(atPath: folder).map { folder + "/" + $0 }
     }
 
     private static func user(_ number: Int) -> String { "person-\(number)@mail.example" }
