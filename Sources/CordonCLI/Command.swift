@@ -55,6 +55,11 @@ enum ExitCode: Int32, Sendable {
     case wrongUsage = 2
     case refusedByPolicy = 3
     case worldFailed = 4
+    /// The new rules are stricter than the old ones: `policy diff` alone says so, and the two below.
+    case stricter = 10
+    case looser = 11
+    /// Stricter here and looser there, or not to be compared.
+    case mixed = 12
 }
 
 /// A mistake in how a command was called; ends in exit code 2 and a hint at `--help`.

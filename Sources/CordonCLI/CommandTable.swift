@@ -11,7 +11,7 @@ enum CommandTable {
         .geoBuild, .geoLookup, .geoInfo, .geoDiff,
         .scan,
         .doctorAddress, .doctor,
-        .policyExplain, .policyTest, .policyProve, .policyReference, .policyFormat,
+        .policyExplain, .policyTest, .policyProve, .policyDiff, .policyReference, .policyFormat,
         .certificateVerify,
         .consentDecode,
         .auditLog, .auditVerify, .auditProve, .auditCheckpoint, .auditExport, .auditBalance,

@@ -13,7 +13,9 @@ enum Help {
         console.print(
             "`cordon COMMAND --help` explains one. Exit codes: 0 done, 1 found a problem, 2 wrong usage,"
         )
-        console.print("3 refused by policy, 4 the world failed.")
+        console.print(
+            "3 refused by policy, 4 the world failed; `policy diff` also 10 stricter, 11 looser, 12 mixed."
+        )
     }
 
     static func printList(_ commands: [Command], _ console: Console) {

@@ -1,5 +1,6 @@
 import AccessLogs
 import Bytes
+import CordonAuthoring
 import CordonEdge
 import CordonModel
 import CordonPolicy
@@ -137,6 +138,8 @@ private struct ImportRun {
                 * ((try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0)
         }
         let progress = ImportProgress()
+        // Records name their rule set by digest, which must be found for as long as they are there.
+        try KeptRules(CordonCLI.project(arguments)).keep(configuration)
         let work = try LogImport(
             layout: CordonCLI.project(arguments), ruleSet: configuration.ruleSet, regions: regions,
             options: options, progress: progress)

@@ -1,13 +1,17 @@
 import Bytes
+import CordonAuthoring
 import CordonModel
 import CordonPolicy
+import CordonServer
+import Foundation
 import GeoTables
 
 extension Command {
     static let policyExplain = Command(
         ["policy", "explain"],
         summary: "why a request gets what it gets",
-        usage: "--address A --url URL [--method M] [--header 'Name: value']… [--region COLLECTOR]",
+        usage:
+            "--address A --url URL [--method M] [--header 'Name: value']… [--as-of DAY|RULESET] [--table TABLE]",
         options: [
             Option(name: "address", value: "A", help: "the client's address"),
             Option(name: "url", value: "URL", help: "what the browser asks for"),
@@ -17,6 +21,14 @@ extension Command {
             Option(
                 name: "region", value: "COLLECTOR",
                 help: "the region whose collector receives it; a home on the same node admits all"),
+            Option(
+                name: "as-of", value: "DAY|RULESET",
+                help:
+                    "by the rules that were in force on a day (YYYY-MM-DD, UTC), or by those of a "
+                    + "digest that stands in a record"),
+            Option(
+                name: "table", value: "TABLE",
+                help: "the geo table (default: the project's present one)"),
         ],
         example:
             "cordon policy explain --address 88.198.0.1 --header 'Sec-GPC: 1' --url 'https://example.org/pixel.gif?consent=granted'"
@@ -26,7 +38,8 @@ extension Command {
             throw UsageError(text: "option `--address` takes an IP address")
         }
         let request = try request(arguments)
-        let project = try CordonCLI.configuration(arguments)
+        let chosen = try chosenRules(arguments)
+        let project = chosen.project
         if let region = arguments.value("region") {
             let names = project.regions.map(\.name)
             guard names.contains(region) else {
@@ -36,18 +49,78 @@ extension Command {
         }
         let table: GeoTable
         do throws(GeoTableError) {
-            table = try GeoTable(mapping: CordonCLI.project(arguments).geoTablePath)
+            table = try GeoTable(
+                mapping: arguments.value("table").map {
+                    URL(fileURLWithPath: $0).standardizedFileURL.path
+                } ?? CordonCLI.project(arguments).geoTablePath)
         } catch {
             throw CommandFailure(text: "\(error)\n`cordon geo build` makes the project's geo table")
         }
         let place = RulePlace(table.place(of: address))
-        let explanation = project.ruleSet.explain(request, at: place, on: CordonCLI.today)
+        let explanation = project.ruleSet.explain(request, at: place, on: chosen.day)
+        for note in chosen.notes { console.note("note: \(note)") }
+        if let build = chosen.geoBuild, build != table.build {
+            console.note(
+                "note: the geo table then was \(build), this is \(table.build); `--table` takes another"
+            )
+        }
         if arguments.wantsJSON {
             try console.print(json: explanation)
         } else {
             print(explanation, place, table.build, arguments.value("region"), console)
         }
         return .done
+    }
+
+    /// What a request is explained by.
+    private struct ChosenRules {
+        var project: ProjectConfiguration
+        var day: Day
+        /// The geo table that went with the rules, if that is known.
+        var geoBuild: String?
+        var notes: [String] = []
+    }
+
+    private static func chosenRules(_ arguments: Arguments) throws -> ChosenRules {
+        guard let name = arguments.value("as-of") else {
+            return ChosenRules(
+                project: try CordonCLI.configuration(arguments), day: CordonCLI.today)
+        }
+        let kept = KeptRules(CordonCLI.project(arguments))
+        guard let day = Day(name) else {
+            guard let digest = try kept.digest(named: name) else {
+                throw CommandFailure(
+                    text:
+                        "`\(name)` is neither a day (YYYY-MM-DD) nor the digest of a rule set that "
+                        + "was in force here: at least \(KeptRules.prefixLengthMin) of its digits",
+                    exitCode: .foundProblem)
+            }
+            return ChosenRules(
+                project: try kept.load(digest, now: CordonCLI.today), day: CordonCLI.today)
+        }
+        guard day <= CordonCLI.today else {
+            throw UsageError(text: "`--as-of \(name)` is still to come")
+        }
+        let history = try RuleHistory(try CordonCLI.configuration(arguments).regions)
+        let (inForce, before) = history.reigns(on: day)
+        guard let reign = inForce.last ?? before else {
+            throw CommandFailure(
+                text: "the audit logs know of no rules in force on \(name) or before",
+                exitCode: .foundProblem)
+        }
+        var notes: [String] = []
+        if inForce.isEmpty {
+            notes.append(
+                "nothing collected on \(name); these rules ended \(reign.until?.text ?? "")")
+        }
+        for other in inForce.dropLast() where other.ruleSet != reign.ruleSet {
+            notes.append(
+                "until \(other.until?.text ?? "") of that day rule set \(other.ruleSet) was in force"
+            )
+        }
+        return ChosenRules(
+            project: try kept.load(reign.ruleSet, now: day), day: day, geoBuild: reign.geoBuild,
+            notes: notes)
     }
 
     private static func request(_ arguments: Arguments) throws(UsageError) -> SyntheticRequest {

@@ -15,6 +15,8 @@ package struct ProjectConfiguration: Sendable {
     package let accepted: [AcceptedFinding]
     /// The cases of `Policies/cases/`, sorted by file and position.
     package let cases: [PolicyCase]
+    /// What it was read from.
+    package let files: ProjectFiles
 
     /// Reads the files of `layout`; any mistake in any of them fails it, with all mistakes of all files.
     /// - Parameter linting: whether rules that look wrong when seen together are looked for, which takes longer.
@@ -24,6 +26,17 @@ package struct ProjectConfiguration: Sendable {
         let problems = ProblemList()
         let files = ProjectFiles(reading: layout, problems: problems)
         return try load(files, layout: layout, now: now, linting: linting, problems: problems)
+    }
+
+    /// Reads the policies that lie below `folder` as if they were those of `layout`. Where the folder has no `Regions/`, the
+    /// regions are those of `layout` too.
+    package static func load(
+        policiesOf folder: ProjectLayout, for layout: ProjectLayout, now: Day
+    ) throws(ConfigurationErrors) -> ProjectConfiguration {
+        let problems = ProblemList()
+        let files = ProjectFiles(reading: folder, otherwise: layout, problems: problems)
+        return try load(
+            files, layout: layout, now: now, linting: false, problems: problems)
     }
 
     /// Checks `files` as if they were those of `layout`.
@@ -68,7 +81,7 @@ package struct ProjectConfiguration: Sendable {
             acceptances, to: problems.warnings.sorted(), isComplete: linting)
         return ProjectConfiguration(
             regions: regions, ruleSet: ruleSet, atlas: atlas, invariants: invariants,
-            warnings: warnings, accepted: accepted, cases: cases)
+            warnings: warnings, accepted: accepted, cases: cases, files: files)
     }
 
     private static func regions(

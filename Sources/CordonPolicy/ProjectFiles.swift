@@ -10,12 +10,21 @@ package struct ProjectFiles: Sendable {
     package init(_ texts: [String: String]) { contents = texts.mapValues { Array($0.utf8) } }
 
     /// Reads what lies under `Regions/` and `Policies/`. What cannot be read is noted and left out.
-    init(reading layout: ProjectLayout, problems: ProblemList) {
+    ///
+    /// - Parameter other: whose `Regions/` are read where `layout` has none.
+    init(
+        reading layout: ProjectLayout, otherwise other: ProjectLayout? = nil, problems: ProblemList
+    ) {
         contents = [:]
         for folder in ["Regions", "Policies", "Policies/cases"] {
+            var root = layout.root
+            // A folder that cannot be looked at is reported when it is read.
+            if let other, folder == "Regions", (try? File.exists(root + "/Regions")) == false {
+                root = other.root
+            }
             let names: [String]
             do throws(LinuxError) {
-                names = try Directory.list(layout.root + "/" + folder)
+                names = try Directory.list(root + "/" + folder)
             } catch {
                 // A project without cases is a project all the same.
                 if folder != "Policies/cases" {
@@ -28,7 +37,7 @@ package struct ProjectFiles: Sendable {
             for name in names where name.hasSuffix(".yaml") || name.hasSuffix(".yml") {
                 let path = folder + "/" + name
                 do throws(LinuxError) {
-                    contents[path] = try File.read(layout.root + "/" + path)
+                    contents[path] = try File.read(root + "/" + path)
                 } catch {
                     problems.error(
                         FilePosition(file: path, line: 1, column: 1),

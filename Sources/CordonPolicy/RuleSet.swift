@@ -151,7 +151,8 @@ package struct RulePlace: Hashable, Sendable {
         self.init(country: country, subdivision: code == country ? nil : code)
     }
 
-    func isIn(_ claim: CompiledPolicy.Claim) -> Bool {
+    /// Whether the claim covers the place.
+    package func isIn(_ claim: CompiledPolicy.Claim) -> Bool {
         switch claim.level {
         case .world: true
         case .group:

@@ -1,6 +1,6 @@
 import Consent
 import CordonModel
-import CordonPolicy
+package import CordonPolicy
 
 /// What is decided under one policy for one consent.
 struct ConsentCase {
@@ -88,7 +88,7 @@ extension NameList {
 
 extension CompiledPolicy.FieldRules {
     /// The purposes that a field needs; nil when it is never kept.
-    func needs(_ field: FieldName) -> [String]? {
+    package func needs(_ field: FieldName) -> [String]? {
         switch field {
         case .ip: ip?.needs
         case .user: user?.needs
@@ -103,7 +103,7 @@ extension CompiledPolicy.FieldRules {
     }
 
     /// Where a field's rule stands.
-    func position(_ field: FieldName) -> FilePosition {
+    package func position(_ field: FieldName) -> FilePosition {
         switch field {
         case .ip: ip?.position ?? position
         case .user: user?.position ?? position

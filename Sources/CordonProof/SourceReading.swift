@@ -1,17 +1,17 @@
-import CordonPolicy
+package import CordonPolicy
 
 /// Which policy a place and site have, read from the policies as they are written and not from the compiled table.
-struct SourceReading {
+package struct SourceReading {
     private let policies: [CompiledPolicy]
     private let atlas: Atlas
 
-    init(_ policies: [CompiledPolicy], atlas: Atlas) {
+    package init(_ policies: [CompiledPolicy], atlas: Atlas) {
         self.policies = policies
         self.atlas = atlas
     }
 
     /// The policies that claim `place` at each level, closest level first, by the pattern of their sites.
-    func claims(on place: RulePlace) -> [[SitePattern: [Int]]] {
+    package func claims(on place: RulePlace) -> [[SitePattern: [Int]]] {
         var levels: [[SitePattern: [Int]]] = Array(repeating: [:], count: Self.levelCount)
         for (index, policy) in policies.enumerated() {
             for level in Set(policy.claims.compactMap { self.level(of: $0.text, claiming: place) })
@@ -36,7 +36,7 @@ struct SourceReading {
     }
 
     /// The policies that are closest to `host` in `levels`: exactly one where the rules are total and unambiguous.
-    static func closest(_ levels: [[SitePattern: [Int]]], host: String?) -> [Int] {
+    package static func closest(_ levels: [[SitePattern: [Int]]], host: String?) -> [Int] {
         for level in levels {
             for pattern in patterns(of: host) {
                 if let policies = level[pattern] { return policies }
@@ -61,7 +61,7 @@ struct SourceReading {
     ///
     /// A host matches the closest of its patterns and the wildcards that the closest one lies in. So what it matches
     /// is known from the closest one, and one host for each pattern stands for all.
-    static func exampleHosts(_ patterns: Set<SitePattern>) -> [String?] {
+    package static func exampleHosts(_ patterns: Set<SitePattern>) -> [String?] {
         let named = patterns.subtracting([.all]).sorted { $0.text < $1.text }
         return [nil]
             + named.map { pattern in

@@ -1,4 +1,5 @@
 import CordonAudit
+import CordonAuthoring
 import CordonEdge
 import CordonKeys
 package import CordonModel
@@ -55,6 +56,8 @@ package final class Node: Sendable {
     private let listening: [String]
     /// The regions as they were configured at the start.
     private let configured: [RegionConfiguration]
+    /// The project as it was read at the start.
+    private let initial: ProjectConfiguration
     private let collector: Collector
     private let tickets: TicketKeys
     private let logs: [AuditLog]
@@ -78,6 +81,7 @@ package final class Node: Sendable {
         let listening = try Self.listening(local, options)
         self.listening = listening
         configured = local
+        initial = configuration
         let keys = try local.map {
             try RegionKeys(opening: $0.keysDirectory, region: $0.name)
         }
@@ -152,7 +156,13 @@ package final class Node: Sendable {
     package func start() throws -> [Listener] {
         try reportRecovery()
         OpenFiles.raiseLimit()
-        try tell("node.started", ["regions": .list(listening)])
+        // Before the first hit is decided by them, so that whoever finds their digest in a record finds them too.
+        let file = try KeptRules(layout).keep(initial)
+        try tell(
+            "node.started",
+            rulesFields(collector.context, file: file).merging(["regions": .list(listening)]) {
+                $1
+            })
         try collector.start()
         let ports = collector.ports
         var workers = [
@@ -236,12 +246,8 @@ package final class Node: Sendable {
                 configuration, context, layout, keys.filter { listening.contains($0.region) },
                 tell: tell, kind: "reload.refused")
         }
-        try tell(
-            "rules.loaded",
-            [
-                "rule_set": .text(configuration.ruleSet.digest),
-                "geo_build": .text(context.geoTable.build),
-            ])
+        let file = try KeptRules(layout).keep(configuration)
+        try tell("rules.loaded", rulesFields(context, file: file))
         collector.replace(context)
         collector.replace(tlsContexts: contexts)
         logger.info("project reloaded", ["policy.rule_set": .text(configuration.ruleSet.digest)])
@@ -299,6 +305,16 @@ package final class Node: Sendable {
     }
 
     // MARK: Audit
+
+    /// What audit entries say of rules that come into force: `rules_file` is the digest of the file they are kept in.
+    private func rulesFields(
+        _ context: EdgeContext, file: String
+    ) -> [String: AuditEntry.Value] {
+        [
+            "rule_set": .text(context.ruleSet.digest), "rules_file": .text(file),
+            "geo_build": .text(context.geoTable.build),
+        ]
+    }
 
     /// One entry in every region's log.
     private func tell(_ kind: String, _ fields: [String: AuditEntry.Value]) throws {
