@@ -124,6 +124,15 @@ let package = Package(
                 "CordonAudit",
             ]),
 
+        // front
+        target(
+            "CordonAPI",
+            [
+                "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Compression", "HTTP", "Iceberg",
+                "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens", "CordonLake",
+                "CordonCatalog", "CordonQuery",
+            ]),
+
         // whole
         target("WorldTraffic", ["Bytes"]),
         target(
@@ -133,7 +142,7 @@ let package = Package(
                 "Compression", "GeoTables", "UserAgents", "AccessLogs", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery", "CordonSubjects", "CordonProof", "Merkle", "CordonAuthoring",
-                "CordonTokens",
+                "CordonTokens", "CordonAPI",
             ]),
         target(
             "CordonCLI",
@@ -145,7 +154,7 @@ let package = Package(
                 "CordonQuery",
                 "CordonSubjects", "CordonProof", "CordonProofCheck", "CordonAuthoring", "Merkle",
                 "WorldTraffic",
-                "CordonTokens", "CordonServer",
+                "CordonTokens", "CordonAPI", "CordonServer",
             ]),
         .executableTarget(
             name: "cordon", dependencies: ["CordonCLI"],
@@ -197,6 +206,7 @@ let package = Package(
         .executableTarget(
             name: "QueryWorkerHost", dependencies: ["CordonQuery"], path: "Tests/QueryWorkerHost",
             swiftSettings: strict),
+        tests("CordonAPI"),
         tests("CordonSubjects"),
         tests("WorldTraffic"),
         tests("CordonServer"),

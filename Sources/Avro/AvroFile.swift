@@ -54,10 +54,14 @@ package struct AvroFile: Equatable, Sendable {
     }
 
     /// Reads a whole file.
-    package init(decoding bytes: [UInt8]) throws(AvroError) {
+    ///
+    /// - Parameter inflate: unpacks a block of the codec `deflate` (RFC 1951); without it such a file is refused.
+    package init(
+        decoding bytes: [UInt8], inflate: (([UInt8]) throws -> [UInt8])? = nil
+    ) throws(AvroError) {
         var reader = ByteReader(bytes)
         do {
-            try self.init(reading: &reader)
+            try self.init(reading: &reader, inflate)
         } catch let error as ByteReader.Malformed {
             throw AvroError.malformed(offset: error.offset)
         } catch let error as AvroError {
@@ -67,7 +71,9 @@ package struct AvroFile: Equatable, Sendable {
         }
     }
 
-    private init(reading reader: inout ByteReader) throws {
+    private init(
+        reading reader: inout ByteReader, _ inflate: (([UInt8]) throws -> [UInt8])?
+    ) throws {
         guard reader.remainingCount >= 4, try reader.take(4).elementsEqual(Self.magic) else {
             throw AvroError.notAContainer
         }
@@ -81,7 +87,11 @@ package struct AvroFile: Equatable, Sendable {
         let codec = metadata.removeValue(forKey: "avro.codec").map {
             String(decoding: $0, as: UTF8.self)
         }
-        if let codec, codec != "null" { throw AvroError.unsupportedCodec(codec) }
+        var unpack: (([UInt8]) throws -> [UInt8])?
+        if let codec, codec != "null" {
+            guard codec == "deflate", let inflate else { throw AvroError.unsupportedCodec(codec) }
+            unpack = inflate
+        }
         guard let text = metadata.removeValue(forKey: "avro.schema") else {
             throw AvroError.schema("the file has none")
         }
@@ -92,7 +102,10 @@ package struct AvroFile: Equatable, Sendable {
             let count = try reader.avroCount()
             let size = try reader.avroCount()
             var block = ByteReader(try reader.take(size))
-            guard count <= max(size, Avro.emptyElementsMax) else { throw reader.malformed }
+            if let unpack { block = ByteReader(try unpack(Array(block.bytes))) }
+            guard count <= max(block.bytes.count, Avro.emptyElementsMax) else {
+                throw reader.malformed
+            }
             for _ in 0..<count {
                 do {
                     records.append(try AvroValue(decoding: &block, as: schema))

@@ -1,7 +1,7 @@
 /// All commands, in the order of `cordon --help`.
 enum CommandTable {
     static let all: [Command] = [
-        .initialize, .up, .collect, .reload, .demo, .benchRequests, .benchSend, .benchHold,
+        .initialize, .up, .collect, .serve, .reload, .demo, .benchRequests, .benchSend, .benchHold,
         .bench,
         .check,
         .deliver,

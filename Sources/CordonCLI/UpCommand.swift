@@ -1,4 +1,5 @@
 import CordonModel
+import CordonPolicy
 import CordonServer
 import Foundation
 import LinuxIO
@@ -58,6 +59,29 @@ extension Command {
     }
 }
 
+extension Command {
+    static let serve = Command(
+        ["serve"], summary: "run one region's service: Iceberg REST catalog and queries over HTTP",
+        usage: "--region R [--free-ports] [--ready-file FILE]",
+        options: [
+            .region,
+            Option(
+                name: "free-ports", value: nil,
+                help: "listen on a port that is free instead of the one in the region file"),
+            Option(
+                name: "ready-file", value: "FILE",
+                help: "written when the listener accepts: process id and listener as JSON"),
+            Option(
+                name: "log-level", value: "LEVEL",
+                help: "error, warning, info or debug (default: info)"),
+        ],
+        example: "cordon serve --region eu-central"
+    ) { arguments, console in
+        let name = try arguments.required("region")
+        return try NodeRun(arguments, console).serve(name, arguments)
+    }
+}
+
 /// A node from start to signal to stop.
 private struct NodeRun {
     private let layout: ProjectLayout
@@ -83,6 +107,43 @@ private struct NodeRun {
     private struct Ready: Encodable {
         let pid: Int32
         let regions: [Node.Listener]
+        let services: [Node.Listener]
+    }
+
+    /// Runs one region's service until SIGTERM or SIGINT; SIGHUP takes up policies that were changed.
+    func serve(_ name: String, _ arguments: Arguments) throws -> ExitCode {
+        let signals = WaitedSignals([SIGTERM, SIGINT, SIGHUP])
+        let configuration = try CordonCLI.configuration(arguments)
+        guard let region = configuration.regions.first(where: { $0.name == name }) else {
+            throw UsageError(
+                text: "unknown region `\(name)`"
+                    + suggestion(name, among: configuration.regions.map(\.name)))
+        }
+        OpenFiles.raiseLimit()
+        let service = try RegionService(
+            region, configuration, layout: layout, usesFreePort: arguments.has("free-ports"),
+            logger: logger)
+        let listener = try service.start()
+        let ready = Ready(pid: getpid(), regions: [], services: [listener])
+        if wantsJSON {
+            try console.print(json: ready)
+        } else {
+            console.print(
+                "\(listener.region): catalog and queries at \(listener.scheme)://\(listener.address)"
+            )
+        }
+        try announce(ready)
+        while signals.next() == SIGHUP { service.reload() }
+        try service.stop()
+        return .done
+    }
+
+    /// Writes the ready file, if one was asked for.
+    private func announce(_ ready: Ready) throws {
+        guard let readyFile else { return }
+        try File.write(
+            URL(fileURLWithPath: readyFile).standardizedFileURL.path,
+            Array(JSONEncoder().encode(ready)), mode: 0o644, sync: false)
     }
 
     /// Runs until SIGTERM or SIGINT; SIGHUP reloads.
@@ -91,20 +152,21 @@ private struct NodeRun {
         let signals = WaitedSignals([SIGTERM, SIGINT, SIGHUP])
         let node = try Node(layout: layout, options: options, logger: logger)
         let listeners = try node.start()
-        let ready = Ready(pid: getpid(), regions: listeners)
+        let ready = Ready(
+            pid: getpid(), regions: listeners.collectors, services: listeners.services)
         if wantsJSON {
             try console.print(json: ready)
         } else {
             console.table(
                 ["region", "collector"],
-                listeners.map { [$0.region, "\($0.scheme)://\($0.address)/pixel.gif"] })
+                listeners.collectors.map { [$0.region, "\($0.scheme)://\($0.address)/pixel.gif"] })
+            for service in listeners.services {
+                console.print(
+                    "\(service.region): catalog and queries at \(service.scheme)://\(service.address)"
+                )
+            }
         }
-        if let readyFile {
-            try File.write(
-                URL(fileURLWithPath: readyFile).standardizedFileURL.path,
-                Array(JSONEncoder().encode(ready)),
-                mode: 0o644, sync: false)
-        }
+        try announce(ready)
         while signals.next() == SIGHUP { node.reload() }
         try node.stop()
         return .done

@@ -5,7 +5,7 @@ import Synchronization
 /// The catalog of one region. Any thread may call it; calls wait for each other, and for those of other processes.
 package final class Catalog: Sendable {
     /// Raised with each change of the tables below.
-    package static let layoutVersion: Int64 = 1
+    package static let layoutVersion: Int64 = 2
     /// A writer holds the lock for milliseconds; longer means that something is wrong.
     private static let busyTimeoutMilliseconds: Int32 = 10_000
 
@@ -49,21 +49,31 @@ package final class Catalog: Sendable {
         try connection.transaction(.immediate) {
             let version = try connection.integer("PRAGMA user_version") ?? 0
             guard version <= layoutVersion else { throw CatalogError.unsupportedVersion(version) }
-            guard version < layoutVersion else { return }
-            try connection.execute(
-                """
-                CREATE TABLE tables (
-                    name TEXT PRIMARY KEY, metadata_location TEXT NOT NULL,
-                    delivered_through INTEGER NOT NULL, version INTEGER NOT NULL,
-                    updated_at INTEGER NOT NULL) STRICT;
-                CREATE TABLE written_files (path TEXT PRIMARY KEY, table_name TEXT NOT NULL) STRICT;
-                CREATE TABLE unreferenced_files (path TEXT PRIMARY KEY, table_name TEXT NOT NULL) STRICT;
-                CREATE TABLE dead_letters (
-                    id INTEGER PRIMARY KEY AUTOINCREMENT, table_name TEXT NOT NULL,
-                    batch INTEGER NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL) STRICT;
-                PRAGMA user_version = \(layoutVersion)
-                """)
+            if version < 1 { try connection.execute(pipelineLayout) }
+            if version < 2 { try connection.execute(clientTablesLayout) }
+            if version < layoutVersion {
+                try connection.execute("PRAGMA user_version = \(layoutVersion)")
+            }
         }
+    }
+
+    private static let pipelineLayout = """
+        CREATE TABLE tables (
+            name TEXT PRIMARY KEY, metadata_location TEXT NOT NULL,
+            delivered_through INTEGER NOT NULL, version INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL) STRICT;
+        CREATE TABLE written_files (path TEXT PRIMARY KEY, table_name TEXT NOT NULL) STRICT;
+        CREATE TABLE unreferenced_files (path TEXT PRIMARY KEY, table_name TEXT NOT NULL) STRICT;
+        CREATE TABLE dead_letters (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, table_name TEXT NOT NULL,
+            batch INTEGER NOT NULL, reason TEXT NOT NULL, bytes BLOB NOT NULL) STRICT;
+        """
+
+    /// Runs `body` while no other thread uses the connection.
+    func withConnection<Result: Sendable>(
+        _ body: @Sendable (Connection) throws -> Result
+    ) throws -> Result {
+        try connection.withLock { connection in try body(connection) }
     }
 
     /// All tables by name.

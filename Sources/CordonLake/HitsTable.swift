@@ -90,6 +90,14 @@ package struct LakeSnapshot: Equatable, Sendable {
     package var bytes: Int64 { files.reduce(0) { $0 + $1.bytes } }
 }
 
+/// The table with all that a reader of its metadata can reach.
+package struct OpenTable: Sendable {
+    /// URI of the metadata file.
+    package let metadataLocation: String
+    package let metadata: TableMetadata
+    package let files: [DataFileRef]
+}
+
 extension HitsTable {
     /// How often a reader starts over when a writer deleted a metadata file under it.
     private static let readAttemptsMax = 5
@@ -109,6 +117,26 @@ extension HitsTable {
                 files: refs.sorted {
                     ($0.day, $0.retainUntil, $0.path) < ($1.day, $1.retainUntil, $1.path)
                 })
+        }
+    }
+
+    /// The table as outside readers see it; nil when there is no table yet.
+    ///
+    /// Its files are those of every snapshot that the metadata names, since a reader may go back to any.
+    package func open() throws -> OpenTable? {
+        try reading { metadata, location, files in
+            guard let metadata, let location else { return nil }
+            var manifests: [String: ManifestFile] = [:]
+            for snapshot in metadata.snapshots {
+                for file in try files.manifests(of: snapshot) { manifests[file.path] = file }
+            }
+            var found: Set<DataFileRef> = []
+            for manifest in manifests.values {
+                for entry in try files.manifest(manifest).entries where entry.status != .deleted {
+                    found.insert(try DataFileRef(entry.file))
+                }
+            }
+            return OpenTable(metadataLocation: location, metadata: metadata, files: Array(found))
         }
     }
 

@@ -8,6 +8,8 @@ package struct RegionConfiguration: Equatable, Sendable {
     /// ISO 3166-1 code of the country in which the machines stand.
     package var jurisdiction: String
     package var collector: Collector
+    /// Nil when the region has no catalog and query service.
+    package var service: Service?
     /// Folder of the lake: tables stand in it as `pixels/hits/{data,metadata}`.
     package var lakeDirectory: String
     package var catalogPath: String
@@ -17,7 +19,8 @@ package struct RegionConfiguration: Equatable, Sendable {
 
     package init(
         name: String, title: String, jurisdiction: String, collector: Collector,
-        lakeDirectory: String, catalogPath: String, keysDirectory: String, stateDirectory: String
+        lakeDirectory: String, catalogPath: String, keysDirectory: String, stateDirectory: String,
+        service: Service? = nil
     ) {
         self.name = name
         self.title = title
@@ -27,6 +30,19 @@ package struct RegionConfiguration: Equatable, Sendable {
         self.catalogPath = catalogPath
         self.keysDirectory = keysDirectory
         self.stateDirectory = stateDirectory
+        self.service = service
+    }
+
+    /// Where the region's catalog and queries are asked.
+    package struct Service: Equatable, Sendable {
+        package var listen: SocketAddress
+        /// Nil when the listener speaks plain HTTP.
+        package var tls: TLS?
+
+        package init(listen: SocketAddress, tls: TLS? = nil) {
+            self.listen = listen
+            self.tls = tls
+        }
     }
 
     package struct Collector: Equatable, Sendable {

@@ -62,6 +62,7 @@ package final class Node: Sendable {
     private let tickets: TicketKeys
     private let logs: [AuditLog]
     private let workers = Mutex<[Worker]>([])
+    private let services = Mutex<[RegionService]>([])
     private let control = Mutex<NodeControl?>(nil)
     /// Held for the length of a reload: a signal and orders may come together.
     private let reloading = Mutex(())
@@ -153,7 +154,25 @@ package final class Node: Sendable {
     }
 
     /// Starts everything; when it returns, every listener accepts.
-    package func start() throws -> [Listener] {
+    ///
+    /// - Returns: where the collectors listen, and where the services of the regions that have one do.
+    package func start() throws -> (collectors: [Listener], services: [Listener]) {
+        let collectors = try startCollecting()
+        return (collectors, options.delivers ? try startServices() : [])
+    }
+
+    private func startServices() throws -> [Listener] {
+        let configuration = try ProjectConfiguration.load(layout, now: Day(clock.now()))
+        let made = try configuration.regions.filter { $0.service != nil }.map {
+            try RegionService(
+                $0, configuration, layout: layout, usesFreePort: options.usesFreePorts,
+                logger: logger, clock: clock)
+        }
+        services.withLock { $0 = made }
+        return try made.map { try $0.start() }
+    }
+
+    private func startCollecting() throws -> [Listener] {
         try reportRecovery()
         OpenFiles.raiseLimit()
         // Before the first hit is decided by them, so that whoever finds their digest in a record finds them too.
@@ -250,6 +269,7 @@ package final class Node: Sendable {
         try tell("rules.loaded", rulesFields(context, file: file))
         collector.replace(context)
         collector.replace(tlsContexts: contexts)
+        for service in services.withLock({ $0 }) { try service.replacePolicies(configuration) }
         logger.info("project reloaded", ["policy.rule_set": .text(configuration.ruleSet.digest)])
     }
 
@@ -278,6 +298,7 @@ package final class Node: Sendable {
     /// Answers what was accepted, commits it, lets work under way end, and writes the last ledger.
     package func stop() throws {
         control.withLock { $0 }?.stop()
+        for service in services.withLock({ $0 }) { try service.stop() }
         collector.drain()
         for worker in workers.withLock({ $0 }) { worker.stop() }
         try tellLedger(includingOpenMinute: true)

@@ -11,11 +11,27 @@ package struct RegionQueries: QueryRegion {
     private let region: RegionConfiguration
     private let clock: any WallClock
     private let log: AuditLog
+    private let bearer: Bearer?
 
-    package init(_ region: RegionConfiguration, clock: any WallClock, log: AuditLog) {
+    /// Whose token asked, for the audit log.
+    package struct Bearer: Sendable {
+        package var token: String
+        package var subject: String
+
+        package init(token: String, subject: String) {
+            self.token = token
+            self.subject = subject
+        }
+    }
+
+    /// - Parameter bearer: nil for whoever asks on the command line.
+    package init(
+        _ region: RegionConfiguration, clock: any WallClock, log: AuditLog, bearer: Bearer? = nil
+    ) {
         self.region = region
         self.clock = clock
         self.log = log
+        self.bearer = bearer
     }
 
     /// With the audit log and the signing key that stand beside the region's lake.
@@ -45,16 +61,20 @@ package struct RegionQueries: QueryRegion {
     }
 
     package func record(_ entry: QueryAuditEntry) throws {
+        var fields: [String: AuditEntry.Value] = [
+            "regions": .list([entry.region]), "rules": .list(entry.rules),
+            "rows": .integer(entry.rowCount), "files": .integer(entry.fileCount),
+            "format": .text(entry.format.rawValue),
+            "statement_digest": .text(entry.statementDigest),
+            "statement_salt": .text(entry.salt),
+        ]
+        if let bearer {
+            fields["token"] = .text(bearer.token)
+            fields["subject"] = .text(bearer.subject)
+        }
         _ = try log.append(
             AuditEntry(
                 at: entry.at, kind: "query-" + entry.outcome.rawValue, region: entry.region,
-                principal: entry.principal,
-                fields: [
-                    "regions": .list([entry.region]), "rules": .list(entry.rules),
-                    "rows": .integer(entry.rowCount), "files": .integer(entry.fileCount),
-                    "format": .text(entry.format.rawValue),
-                    "statement_digest": .text(entry.statementDigest),
-                    "statement_salt": .text(entry.salt),
-                ]))
+                principal: entry.principal, fields: fields))
     }
 }

@@ -2,10 +2,13 @@
 package struct IcebergSchema: Codable, Hashable, Sendable {
     package var schemaID: Int
     package var fields: [Field]
+    /// Ids of the fields that together name a row; nil where the writer says nothing.
+    package var identifierFieldIDs: [Int]?
 
-    package init(schemaID: Int, fields: [Field]) {
+    package init(schemaID: Int, fields: [Field], identifierFieldIDs: [Int]? = nil) {
         self.schemaID = schemaID
         self.fields = fields
+        self.identifierFieldIDs = identifierFieldIDs
     }
 
     /// One column or one field of a struct.
@@ -49,12 +52,14 @@ package struct IcebergSchema: Codable, Hashable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case type, fields
         case schemaID = "schema-id"
+        case identifierFieldIDs = "identifier-field-ids"
     }
 
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         schemaID = try container.decodeIfPresent(Int.self, forKey: .schemaID) ?? 0
         fields = try container.decode([Field].self, forKey: .fields)
+        identifierFieldIDs = try container.decodeIfPresent([Int].self, forKey: .identifierFieldIDs)
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -62,6 +67,7 @@ package struct IcebergSchema: Codable, Hashable, Sendable {
         try container.encode("struct", forKey: .type)
         try container.encode(schemaID, forKey: .schemaID)
         try container.encode(fields, forKey: .fields)
+        try container.encodeIfPresent(identifierFieldIDs, forKey: .identifierFieldIDs)
     }
 }
 

@@ -48,7 +48,12 @@ package struct TableMetadata: Codable, Hashable, Sendable {
     /// What a snapshot is reached by; `main` is the table's own branch.
     package struct Reference: Codable, Hashable, Sendable {
         package var snapshotID: Int64
+        /// `branch` or `tag`.
         package var type: String
+        /// For the snapshots of a branch; who expires decides what to make of it, as of the two ages.
+        package var minSnapshotsToKeep: Int?
+        package var maxSnapshotAgeMilliseconds: Int64?
+        package var maxRefAgeMilliseconds: Int64?
 
         package init(snapshotID: Int64, type: String = "branch") {
             self.snapshotID = snapshotID
@@ -58,6 +63,9 @@ package struct TableMetadata: Codable, Hashable, Sendable {
         private enum CodingKeys: String, CodingKey {
             case type
             case snapshotID = "snapshot-id"
+            case minSnapshotsToKeep = "min-snapshots-to-keep"
+            case maxSnapshotAgeMilliseconds = "max-snapshot-age-ms"
+            case maxRefAgeMilliseconds = "max-ref-age-ms"
         }
     }
 
@@ -86,14 +94,35 @@ package struct TableMetadata: Codable, Hashable, Sendable {
         }
     }
 
-    /// A statistics file, as far as deleting it needs.
+    /// A statistics file of a snapshot; one of its partitions has no footer and no blobs.
     package struct StatisticsFile: Codable, Hashable, Sendable {
         package var snapshotID: Int64
         package var path: String
+        package var fileBytes: Int64?
+        package var footerBytes: Int64?
+        package var blobs: [Blob]?
 
         private enum CodingKeys: String, CodingKey {
             case snapshotID = "snapshot-id"
             case path = "statistics-path"
+            case fileBytes = "file-size-in-bytes"
+            case footerBytes = "file-footer-size-in-bytes"
+            case blobs = "blob-metadata"
+        }
+
+        /// One part of a Puffin file.
+        package struct Blob: Codable, Hashable, Sendable {
+            package var type: String
+            package var snapshotID: Int64
+            package var sequenceNumber: Int64
+            package var fields: [Int]
+            package var properties: [String: String]?
+
+            private enum CodingKeys: String, CodingKey {
+                case type, fields, properties
+                case snapshotID = "snapshot-id"
+                case sequenceNumber = "sequence-number"
+            }
         }
     }
 

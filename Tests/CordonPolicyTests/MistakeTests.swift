@@ -226,8 +226,8 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Regions/north.yaml:4:7: expected `local`, found `https://collector.example:8443`: other nodes are not supported by this version"
         ),
         MistakeCase(
-            region, "node: local", "service: { listen: \"127.0.0.1:1\" }\nseal_key: x",
-            "Regions/north.yaml:4:1: `service` is not supported by this version",
+            region, "node: local", "service: { listen: \"192.0.2.1:443\" }\nseal_key: x",
+            "Regions/north.yaml:4:20: tokens would cross the network in the clear: give `tls`, or listen on loopback behind a proxy that has it",
             "Regions/north.yaml:5:1: `seal_key` is not supported by this version"),
         MistakeCase(
             region, "\"127.0.0.1:8401\"", "localhost",

@@ -7,11 +7,12 @@ struct RegionReader {
     let layout: ProjectLayout
 
     static let keys = [
-        "region", "title", "jurisdiction", "node", "collector", "lake", "catalog", "engine", "keys",
+        "region", "title", "jurisdiction", "node", "collector", "service", "lake", "catalog",
+        "engine", "keys",
     ]
 
     func read(_ item: Item, fileName: String) -> RegionConfiguration? {
-        guard let root = Section(item, keys: Self.keys, later: ["service", "seal_key"]) else {
+        guard let root = Section(item, keys: Self.keys, later: ["seal_key"]) else {
             return nil
         }
         let name = root.required("region")?.name()
@@ -26,6 +27,7 @@ struct RegionReader {
                 "expected `local`, found `\(text)`: other nodes are not supported by this version")
         }
         let collector = root.required("collector").flatMap(collector)
+        let service = root["service"].map(service)
         let state = "var/\(name ?? fileName)"
         let lake = directory(
             root["lake"], key: "location", scheme: "file:", later: ["s3:"], default: state + "/lake"
@@ -37,10 +39,31 @@ struct RegionReader {
         let keys = keysDirectory(root["keys"], default: state + "/keys")
         guard let name, let title, let jurisdiction, let collector, let lake, let catalog, let keys
         else { return nil }
+        if case .some(.none) = service { return nil }
         return RegionConfiguration(
             name: name, title: title, jurisdiction: jurisdiction, collector: collector,
             lakeDirectory: layout.absolute(lake), catalogPath: layout.absolute(catalog),
-            keysDirectory: layout.absolute(keys), stateDirectory: layout.absolute(state))
+            keysDirectory: layout.absolute(keys), stateDirectory: layout.absolute(state),
+            service: service ?? nil)
+    }
+
+    private func isLoopback(_ address: IPAddress) -> Bool {
+        ["127.0.0.0/8", "::1/128"].contains { IPPrefix($0)?.contains(address) == true }
+    }
+
+    private func service(_ item: Item) -> RegionConfiguration.Service? {
+        guard let section = Section(item, keys: ["listen", "tls"]) else { return nil }
+        let listen = section.required("listen").flatMap(socketAddress)
+        let tls = section["tls"].map(self.tls)
+        guard let listen else { return nil }
+        if case .some(.none) = tls { return nil }
+        if tls == nil, !isLoopback(listen.address) {
+            section["listen"]?.error(
+                "tokens would cross the network in the clear: give `tls`, or listen on loopback behind a proxy that has it"
+            )
+            return nil
+        }
+        return .init(listen: listen, tls: tls ?? nil)
     }
 
     private func country(_ item: Item) -> String? {

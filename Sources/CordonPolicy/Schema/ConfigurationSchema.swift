@@ -48,6 +48,9 @@ package enum ConfigurationSchema {
                 SchemaKey("node", .word(["local"]), fallback: "local", "where the region runs"),
                 SchemaKey("collector", .mapping(collector), required: true, "how hits come in"),
                 SchemaKey(
+                    "service", .mapping(service), fallback: "none",
+                    "where the catalog and queries are asked (`cordon serve`)"),
+                SchemaKey(
                     "lake",
                     .mapping(
                         SchemaMapping([
@@ -113,24 +116,33 @@ package enum ConfigurationSchema {
                             "\(RegionConfiguration.AddressLimits().requestsPerSecondPerAddress)",
                         "requests a second of one peer address"),
                 ])), "what one peer address may do, unless it is a trusted proxy"),
+        tls,
+    ])
+
+    private static let tls = SchemaKey(
+        "tls",
+        .mapping(
+            SchemaMapping([
+                SchemaKey(
+                    "certificate", .text(form: nil), required: true,
+                    "PEM file: the server's certificate, then its intermediates"),
+                SchemaKey(
+                    "key", .text(form: nil), required: true,
+                    "PEM file: its key without a passphrase"),
+                SchemaKey(
+                    "client_ca", .text(form: nil), fallback: "none is asked for",
+                    "PEM file: authorities whose certificates clients must show"),
+                SchemaKey(
+                    "minimum",
+                    .word(RegionConfiguration.TLS.MinimumVersion.allCases.map(\.rawValue)),
+                    fallback: "1.2", "oldest version of TLS that is spoken"),
+            ])), fallback: "plain HTTP", "TLS of the listener")
+
+    private static let service = SchemaMapping([
         SchemaKey(
-            "tls",
-            .mapping(
-                SchemaMapping([
-                    SchemaKey(
-                        "certificate", .text(form: nil), required: true,
-                        "PEM file: the server's certificate, then its intermediates"),
-                    SchemaKey(
-                        "key", .text(form: nil), required: true,
-                        "PEM file: its key without a passphrase"),
-                    SchemaKey(
-                        "client_ca", .text(form: nil), fallback: "none is asked for",
-                        "PEM file: authorities whose certificates clients must show"),
-                    SchemaKey(
-                        "minimum",
-                        .word(RegionConfiguration.TLS.MinimumVersion.allCases.map(\.rawValue)),
-                        fallback: "1.2", "oldest version of TLS that is spoken"),
-                ])), fallback: "plain HTTP", "TLS of the listener"),
+            "listen", .text(form: "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$"), required: true,
+            "address and port; beyond loopback only with `tls`"),
+        tls,
     ])
 
     // MARK: Policies

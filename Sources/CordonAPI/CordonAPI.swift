@@ -1,0 +1,80 @@
+/// The HTTP service of one region: its Iceberg REST catalog and its queries, for bearers of the region's tokens.
+///
+/// ``RegionAPI`` turns a request into an answer and knows no socket; ``ServiceListener`` moves bytes and knows no route. What a
+/// commit makes of a table's metadata is decided by `Iceberg` alone. Three rules hold everywhere: nobody is served without a
+/// token; `pixels` is written by Cordon alone, and read as files only by those whom every policy of the region shows whole rows;
+/// what cannot be written to the audit log does not happen. Start at ``RegionAPI/answer(_:)``.
+package enum CordonAPI {}
+
+/// Bounds on what a client may send and how long it may take.
+package enum APILimits {
+    /// A request's body, in bytes: the metadata of a table with some thousand snapshots. Larger is 413.
+    package static let bodyBytesMax = 8 << 20
+    /// The head with its empty line, in bytes. Larger is 431.
+    package static let headBytesMax = 16_384
+    /// Objects and lists within one another in a body: deeper than any schema that is taken.
+    package static let nestingMax = 64
+    /// Connections at a time, each with a thread. One more is answered 503 and closed.
+    package static let connectionsMax = 64
+    /// Queries at a time; more wait.
+    package static let queriesMax = 2
+    /// How long a head, a body and an answer may take to pass, in milliseconds.
+    package static let headMillisecondsMax: UInt64 = 10_000
+    package static let bodyMillisecondsMax: UInt64 = 60_000
+    package static let answerMillisecondsMax: UInt64 = 120_000
+    /// Silence between two requests of a connection, in milliseconds.
+    package static let idleMillisecondsMax: UInt64 = 30_000
+    /// Names of one page of a list, when a page is asked for.
+    package static let pageMax = 1000
+    /// A table's metadata as they are kept, in bytes.
+    package static let metadataBytesMax = 8 << 20
+    /// Properties of a table or namespace, and bytes of a name and of a value.
+    package static let propertiesMax = 200
+    package static let propertyNameBytesMax = 256
+    package static let propertyValueBytesMax = 4096
+    /// Updates or requirements of one commit, and tables of one transaction.
+    package static let updatesMax = 10_000
+    package static let transactionTablesMax = 100
+    /// Refusals of people without a token that are told one by one, in a minute; more are counted.
+    package static let strangersPerMinute = 60
+}
+
+/// Why a request is not answered as asked, in the error model of the Iceberg REST catalog.
+package struct APIError: Error, Equatable, Sendable {
+    package let status: Int
+    /// Such as `NoSuchTableException`: clients choose by it.
+    package let type: String
+    package let message: String
+    /// A code for the audit log, for refusals that belong there.
+    package var reason: String?
+
+    package init(_ status: Int, _ type: String, _ message: String, reason: String? = nil) {
+        self.status = status
+        self.type = type
+        self.message = message
+        self.reason = reason
+    }
+
+    static func bad(_ message: String) -> APIError {
+        APIError(400, "BadRequestException", message)
+    }
+    /// What only someone who means harm, or a broken client, asks for; the audit log hears of it.
+    static func hostile(_ message: String, reason: String) -> APIError {
+        APIError(400, "BadRequestException", message, reason: reason)
+    }
+    static func forbidden(_ message: String, reason: String) -> APIError {
+        APIError(403, "ForbiddenException", message, reason: reason)
+    }
+    static func noNamespace() -> APIError {
+        APIError(404, "NoSuchNamespaceException", "there is no such namespace")
+    }
+    static func noTable() -> APIError {
+        APIError(404, "NoSuchTableException", "there is no such table")
+    }
+    static func conflict(_ message: String) -> APIError {
+        APIError(409, "CommitFailedException", message)
+    }
+    static func unavailable(_ message: String) -> APIError {
+        APIError(503, "ServiceUnavailableException", message)
+    }
+}

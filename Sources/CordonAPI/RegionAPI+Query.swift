@@ -1,0 +1,127 @@
+internal import CordonAudit
+internal import CordonModel
+internal import CordonQuery
+internal import Dispatch
+
+// Questions in SQL, under the same gate as `cordon query`.
+extension RegionAPI {
+    private struct Question: Decodable {
+        let sql: String
+    }
+
+    /// Forms of an answer by media type, the first being the default.
+    private static let forms: [(mediaType: String, format: QueryFormat)] = [
+        ("application/json", .json), ("application/x-ndjson", .json), ("text/csv", .csv),
+    ]
+
+    /// Longest statement, in bytes.
+    static let statementBytesMax = 65_536
+
+    func query(_ call: Call) throws -> APIResponse {
+        guard let form = Self.form(call.request.fields["accept"] ?? "*/*") else {
+            throw APIError(
+                406, "NotAcceptableException",
+                "answers are given as \(Self.forms.map(\.mediaType).joined(separator: ", "))")
+        }
+        let type = (call.request.fields["content-type"] ?? "").lowercased()
+        guard type.split(separator: ";").first == "application/json" else {
+            throw APIError(415, "UnsupportedMediaTypeException", "expected `application/json`")
+        }
+        let question = try RequestBody.read(Question.self, call.request.body)
+        guard question.sql.utf8.count <= Self.statementBytesMax else {
+            throw APIError(
+                413, "PayloadTooLargeException",
+                "a statement has at most \(Self.statementBytesMax) bytes")
+        }
+        let request = QueryRequest(
+            sql: question.sql, principal: call.bearer.principal, format: form.format)
+        querySlots.wait()
+        defer { querySlots.signal() }
+        let outcome: QueryService.Outcome
+        do {
+            let (service, region) = try queries(call.bearer.token)
+            outcome = try service.run(request, in: region)
+        } catch let error as QueryError {
+            throw Self.error(error)
+        }
+        switch outcome {
+        case .refused(let refusal): return Self.refused(refusal)
+        case .answered(let answer): return Self.response(answer, form.mediaType)
+        }
+    }
+
+    /// The best form that `accept` names; quality values are not weighed, order is.
+    private static func form(_ accept: String) -> (mediaType: String, format: QueryFormat)? {
+        for range in accept.split(separator: ",") {
+            let type = range.split(separator: ";").first?.filter { $0 != " " }.lowercased() ?? ""
+            if type == "*/*" || type == "application/*" { return forms[0] }
+            if type == "text/*" { return forms[2] }
+            if let form = forms.first(where: { $0.mediaType == type }) { return form }
+        }
+        return nil
+    }
+
+    private static func error(_ error: QueryError) -> APIError {
+        switch error.code {
+        case .query: .bad(error.text)
+        case .limits: APIError(422, "QueryLimitException", error.text)
+        case .unconfined, .audit: .unavailable(error.text)
+        case .world: APIError(500, "InternalServerError", error.text)
+        }
+    }
+
+    /// As `cordon query --json` shows it, in the error model beside it.
+    static func refused(_ refusal: Refusal) -> APIResponse {
+        struct Body: Encodable {
+            struct Model: Encodable {
+                let message: String
+                let type = "ForbiddenException"
+                let code = 403
+            }
+            let error: Model
+            let refused: Refusal
+        }
+        return APIResponse(
+            403, body: json(Body(error: .init(message: refusal.message), refused: refusal)))
+    }
+
+    private static func response(_ answer: QueryAnswer, _ mediaType: String) -> APIResponse {
+        guard case .text(let bytes) = answer.body else {
+            preconditionFailure("both forms are text")
+        }
+        var fields = [("Cordon-Rows", "\(answer.rowCount)")]
+        if !answer.access.leftOut.isEmpty {
+            fields.append(("Cordon-Left-Out", answer.access.leftOut.joined(separator: ", ")))
+        }
+        guard mediaType == "application/json" else {
+            let type = mediaType == "text/csv" ? "text/csv; charset=utf-8" : mediaType
+            return APIResponse(200, body: bytes, contentType: type, fields: fields)
+        }
+        struct Head: Encodable {
+            let columns: [String]
+            let count: Int
+            /// Least number of people that each group stands for; nil where rows may be seen.
+            let groups: [String: Int]?
+            let leftOut: [String]
+
+            private enum CodingKeys: String, CodingKey {
+                case columns, count, groups
+                case leftOut = "left_out"
+            }
+        }
+        let groups = answer.access.grants.map { ($0.policy, $0.minGroup) }
+        let head = Head(
+            columns: answer.columns, count: answer.rowCount,
+            groups: answer.access.isHeldToGroups
+                ? Dictionary(groups, uniquingKeysWith: max) : nil, leftOut: answer.access.leftOut)
+        // The rows are objects already, one a line.
+        var body = Array(json(head).dropLast())
+        body += Array(#","rows":["#.utf8)
+        for (index, line) in bytes.split(separator: 0x0A).enumerated() {
+            if index > 0 { body.append(0x2C) }
+            body += line
+        }
+        body += Array("]}".utf8)
+        return APIResponse(200, body: body, fields: fields)
+    }
+}

@@ -1,0 +1,134 @@
+import CordonAPI
+import CordonAudit
+import CordonKeys
+package import CordonModel
+package import CordonPolicy
+import CordonQuery
+import CordonTokens
+import Foundation
+import LinuxIO
+import Synchronization
+import TLS
+package import Telemetry
+
+/// The HTTP service of one region: its lake, tokens and policies behind a ``RegionAPI``, and the socket that it is asked at.
+package final class RegionService: Sendable {
+    private let layout: ProjectLayout
+    private let region: RegionConfiguration
+    private let logger: Logger
+    private let clock: any WallClock
+    private let log: AuditLog
+    private let api: RegionAPI
+    private let listener: ServiceListener
+    /// The policies in force; a reload replaces them whole.
+    private let policies: Policies
+
+    private final class Policies: Sendable {
+        private let present: Mutex<[CompiledPolicy]>
+        init(_ policies: [CompiledPolicy]) { present = Mutex(policies) }
+        var all: [CompiledPolicy] { present.withLock { $0 } }
+        func replace(_ policies: [CompiledPolicy]) { present.withLock { $0 = policies } }
+    }
+
+    /// Opens all that the service needs, its socket too; ``start()`` begins to accept.
+    ///
+    /// - Parameter usesFreePort: whether the system chooses the port instead of the region file.
+    package init(
+        _ region: RegionConfiguration, _ configuration: ProjectConfiguration,
+        layout: ProjectLayout, usesFreePort: Bool, logger: Logger,
+        clock: any WallClock = SystemWallClock()
+    ) throws {
+        guard let settings = region.service else {
+            throw NodeError(
+                text: "Regions/\(region.name).yaml has no `service`, such as"
+                    + " `service: { listen: 127.0.0.1:9401 }`")
+        }
+        self.layout = layout
+        self.region = region
+        self.logger = logger
+        self.clock = clock
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        let log = try AuditLog(
+            directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+        self.log = log
+        let lake = try RegionLake(region, clock: clock, log: log)
+        let subjects = RegionSubjects(lake, keys: keys, log: log, clock: clock)
+        let policies = Policies(configuration.ruleSet.policies)
+        self.policies = policies
+        let allowsUnsandboxed =
+            ProcessInfo.processInfo.environment["CORDON_ALLOW_UNSANDBOXED"] == "1"
+        api = RegionAPI(
+            region: region,
+            tokens: try RegionTokens(region, log: log, clock: clock).authority,
+            catalog: lake.catalog, hits: lake.table, log: log, clock: clock, logger: logger,
+            policies: { policies.all }, openErasures: { try subjects.unfinishedCount() },
+            queries: { token in
+                // Each query has a gate of its own, since an engine's connection serves one thread.
+                let service = try QueryService(
+                    policies: policies.all, clock: clock, allowsUnsandboxed: allowsUnsandboxed)
+                let bearer = RegionQueries.Bearer(
+                    token: token.id, subject: token.grant.subject)
+                return (
+                    service, RegionQueries(region, clock: clock, log: log, bearer: bearer)
+                )
+            })
+        let api = api
+        listener = try ServiceListener(
+            address: settings.listen.address, port: usesFreePort ? 0 : settings.listen.port,
+            tls: try Self.tls(settings, region, clock), logger: logger
+        ) { api.answer($0) }
+    }
+
+    private static func tls(
+        _ settings: RegionConfiguration.Service, _ region: RegionConfiguration,
+        _ clock: any WallClock
+    ) throws -> TLSContext? {
+        guard let tls = settings.tls else { return nil }
+        let identity = try TLSIdentity(
+            certificatePath: tls.certificate.path, keyPath: tls.key.path)
+        try identity.requireValid(at: clock.now().microseconds / 1_000_000)
+        return try TLSContext(
+            identity,
+            authorities: try tls.clientAuthorities.map { try TLSAuthorities(path: $0.path) },
+            minimum: tls.minimum == .tls13 ? .tls13 : .tls12, applications: [.http1],
+            scope: region.name + " service",
+            tickets: TicketKeys(at: SystemClock.monotonicMilliseconds()))
+    }
+
+    /// Begins to accept; returns where.
+    package func start() throws -> Node.Listener {
+        try api.sweep()
+        try log.append(
+            AuditEntry(at: clock.now(), kind: "service.started", region: region.name))
+        listener.start()
+        var listen = region.service?.listen ?? region.collector.listen
+        listen.port = listener.port
+        return Node.Listener(
+            region: region.name, address: listen.text, port: listen.port,
+            scheme: region.service?.tls == nil ? "http" : "https")
+    }
+
+    /// Takes up policies that were changed. A project with a mistake leaves the old ones in force.
+    package func reload() {
+        do {
+            let configuration = try ProjectConfiguration.load(layout, now: Day(clock.now()))
+            try replacePolicies(configuration)
+        } catch {
+            logger.error(
+                "the project was not reloaded; the policies stay as they were",
+                ["error": .text("\(error)")])
+        }
+    }
+
+    /// Decides by the policies of `configuration` from the next request on.
+    package func replacePolicies(_ configuration: ProjectConfiguration) throws {
+        policies.replace(configuration.ruleSet.policies)
+    }
+
+    /// Answers what is under way and ends.
+    package func stop() throws {
+        listener.stop()
+        try log.append(
+            AuditEntry(at: clock.now(), kind: "service.stopped", region: region.name))
+    }
+}
