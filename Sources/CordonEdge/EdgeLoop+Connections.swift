@@ -354,7 +354,11 @@ extension EdgeLoop {
             default: responses.append(answer, persistence, headOnly: next.headOnly, to: &output)
             }
             if let session = connection.http2 {
-                session.answer(output.span, stream: connection.answeredStream, at: now)
+                // SAFETY: the session copies the bytes before it returns, and reaches nothing of the loop.
+                unsafe output.withUnsafeBufferPointer {
+                    session.answer(
+                        unsafe $0.span, stream: connection.answeredStream, at: now)
+                }
                 output.removeAll(keepingCapacity: true)
             }
         }
