@@ -34,11 +34,7 @@ extension Command {
             throw CommandFailure(text: "\(error)", exitCode: .foundProblem)
         }
         if let directory = arguments.value("out") {
-            try Directory.create(directory, mode: 0o755)
-            let name = "\(directory)/\(region)-\(index)"
-            try File.write(name + ".json", proven.entry, mode: 0o644, sync: true)
-            try File.write(
-                name + ".tlog-proof", Array(proven.proof.text.utf8), mode: 0o644, sync: true)
+            let name = try AuditProofFiles.write(proven, region, directory)
             console.note(
                 "wrote \(name).json and \(name).tlog-proof; `verify.py proof` of any `cordon audit export` "
                     + "checks them")
@@ -109,5 +105,21 @@ extension Command {
             case region, size, root, note
             case verifierKey = "verifier_key"
         }
+    }
+}
+
+/// An entry and its proof as two files for somebody else.
+enum AuditProofFiles {
+    /// Writes both and returns what their names begin with.
+    @discardableResult
+    static func write(
+        _ proven: AuditReader.Proven, _ region: String, _ directory: String
+    ) throws -> String {
+        try Directory.create(directory, mode: 0o755)
+        let name = "\(directory)/\(region)-\(proven.index)"
+        try File.write(name + ".json", proven.entry, mode: 0o644, sync: true)
+        try File.write(
+            name + ".tlog-proof", Array(proven.proof.text.utf8), mode: 0o644, sync: true)
+        return name
     }
 }

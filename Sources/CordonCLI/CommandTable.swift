@@ -15,7 +15,7 @@ enum CommandTable {
         .certificateVerify,
         .consentDecode,
         .auditLog, .auditVerify, .auditProve, .auditCheckpoint, .auditExport, .auditBalance,
-        .keysList,
+        .keysList, .keysRotate, .keysDestroy, .keysWrap,
         .tokenIssue, .tokenList, .tokenRevoke,
         .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,
         .retentionPlan, .retentionApply,

@@ -17,9 +17,13 @@ extension Command {
             for key in keys { try console.print(json: key) }
         } else {
             console.table(
-                ["region", "key", "period", "from", "verifier key"],
+                ["region", "key", "period", "from", "rotation", "on disk", "verifier key"],
                 keys.map {
-                    [$0.region, $0.key, $0.period ?? "", $0.from ?? "", $0.verifierKey ?? ""]
+                    [
+                        $0.region, $0.key, $0.period ?? "", $0.from ?? "",
+                        $0.rotation.map(String.init) ?? "",
+                        $0.master.map { "wrapped by \($0)" } ?? "plain", $0.verifierKey ?? "",
+                    ]
                 })
         }
         return .done
@@ -28,16 +32,22 @@ extension Command {
     private static func listedKeys(_ region: RegionConfiguration) throws -> [ListedKey] {
         let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
         let reader = try CordonCLI.auditReader(region)
+        func master(_ epoch: RegionKeys.Epoch?) throws -> String? {
+            guard case .wrapped(let id) = try keys.protection(of: epoch) else { return nil }
+            return id
+        }
         let lasting = [
-            ListedKey(region: region.name, key: "audit-signing", verifierKey: reader.verifierKey),
-            ListedKey(region: region.name, key: "subject-digest"),
+            ListedKey(
+                region: region.name, key: "audit-signing", verifierKey: reader.verifierKey,
+                master: try master(nil)),
+            ListedKey(region: region.name, key: "subject-digest", master: try master(nil)),
         ]
         return lasting
-            + (try keys.epochs()).map {
+            + (try keys.epochs().map {
                 ListedKey(
                     region: region.name, key: $0.field.text, period: $0.period.text,
-                    from: $0.start.text)
-            }
+                    from: $0.start.text, rotation: $0.generation, master: try master($0))
+            })
     }
 }
 
@@ -50,11 +60,15 @@ private struct ListedKey: Encodable {
     var period: String?
     /// First day of its epoch.
     var from: String?
+    /// How often its epoch had been rotated before it.
+    var rotation: Int?
     /// The public half, for keys that sign.
     var verifierKey: String?
+    /// Id of the master key that wraps it; nil when it lies there as it is.
+    var master: String?
 
     private enum CodingKeys: String, CodingKey {
-        case region, key, period, from
+        case region, key, period, from, rotation, master
         case verifierKey = "verifier_key"
     }
 }

@@ -9,6 +9,16 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     case damaged(path: String, bytesExpected: Int, bytesFound: Int)
     /// The folder holds the keys of another region.
     case otherRegion(path: String, expected: String, found: String)
+    /// The key that wraps the region's keys cannot be had.
+    case masterUnavailable(source: String, reason: String)
+    /// A key is wrapped by another master key than the one at hand, or by none that is named.
+    case masterDiffers(path: String, source: String, expected: String)
+    /// A wrapped key was changed, or is another key's or region's.
+    case wrappedDamaged(path: String)
+    /// A source of a master key that lies in the folder it is to protect.
+    case masterInside(path: String)
+    /// An epoch that the collector makes pseudonyms with.
+    case inUse(epoch: String)
     case system(LinuxError)
 
     package var description: String {
@@ -22,6 +32,19 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
             "key file `\(path)` is damaged: expected \(expected) bytes, found \(found)"
         case .otherRegion(let path, let expected, let found):
             "`\(path)` holds keys of region `\(found)`, expected `\(expected)`"
+        case .masterUnavailable(let source, let reason):
+            "the master key `\(source)` cannot be had: \(reason). Without it no key of the region opens: no hit is "
+                + "taken, no person is found, no audit entry is signed. Bring it back; what it wraps cannot be opened "
+                + "in any other way"
+        case .masterDiffers(let path, let source, let expected):
+            "`\(path)` is wrapped by the master key \(expected), and `\(source)` is another: bring back that key; "
+                + "what it wraps cannot be opened in any other way"
+        case .wrappedDamaged(let path):
+            "`\(path)` is not what was wrapped for this place: it was changed, or belongs to another key or region"
+        case .masterInside(let path):
+            "`\(path)` lies among the keys that it is to protect: keep it elsewhere"
+        case .inUse(let epoch):
+            "\(epoch) is in use: `cordon keys rotate` begins another key first"
         case .system(let error):
             error.description
         }

@@ -26,14 +26,31 @@ package struct PseudonymKey: Sendable {
     package let period: KeyPeriod
     /// First day of the epoch.
     package let start: Day
+    /// How often the epoch's key had been rotated when this one was made.
+    package let generation: Int
     private let key: HMACKey
 
-    package init(field: PseudonymField, period: KeyPeriod, start: Day, key: HMACKey) {
+    package init(
+        field: PseudonymField, period: KeyPeriod, start: Day, generation: Int = 0, key: HMACKey
+    ) {
         self.field = field
         self.period = period
         self.start = start
+        self.generation = generation
         self.key = key
     }
+
+    package var epoch: RegionKeys.Epoch {
+        .init(field: field, period: period, start: start, generation: generation)
+    }
+
+    /// 32 hexadecimal digits that say which key it is and nothing about it: a key that turns up again after it was said
+    /// to be destroyed is known by them.
+    package var fingerprint: String {
+        String(key.authenticate(Self.fingerprintTag).hex.prefix(32))
+    }
+
+    private static let fingerprintTag = Array("fingerprint\u{0}".utf8)
 
     /// The pseudonym of a user id, byte for byte as the site sent it. Allocates nothing.
     package func pseudonym(user id: Span<UInt8>) -> Pseudonym {

@@ -7,8 +7,8 @@ internal import LinuxIO
 ///
 /// Every key is 32 independent random bytes in a file of its own, so destroying a file destroys all
 /// that could tie its pseudonyms to anyone. Folders have mode 0700 and files 0600; keys that others can
-/// read are refused. Nothing here leaves the machine, and no key is ever replaced. Any number of threads
-/// and processes may use one folder. `Docs/formats/keys.md` draws it.
+/// read are refused. Where a master key is named, files hold keys wrapped by it. Nothing here leaves the machine, and no
+/// key is ever replaced: a rotated epoch gets a further one. Any number of threads and processes may use one folder. `Docs/formats/keys.md` draws it.
 package struct RegionKeys: Sendable {
     /// Absolute path of the folder.
     package let directory: String
@@ -19,8 +19,8 @@ package struct RegionKeys: Sendable {
     package let signingKey: Ed25519PrivateKey
 
     package static let keyBytes = 32
-    private static let subjectDigestName = "subject-digest.key"
-    private static let signingName = "audit-signing.key"
+    static let subjectDigestName = "subject-digest.key"
+    static let signingName = "audit-signing.key"
     private static let regionName = "region"
     private static let lockName = "keys.lock"
     private static let keySuffix = ".key"
@@ -41,10 +41,10 @@ package struct RegionKeys: Sendable {
                 path: directory, expected: region,
                 found: owner.split(separator: "\n").first.map(String.init) ?? "")
         }
-        subjectDigestKey = try Self.withKey(directory + "/" + Self.subjectDigestName) {
+        subjectDigestKey = try Self.withKey(Self.subjectDigestName, directory, region) {
             HMACKey($0)
         }
-        signingKey = try Self.withKey(directory + "/" + Self.signingName) { seed in
+        signingKey = try Self.withKey(Self.signingName, directory, region) { seed in
             guard let key = try? Ed25519PrivateKey(seed: seed) else {
                 preconditionFailure("the length was checked")
             }
@@ -65,8 +65,8 @@ package struct RegionKeys: Sendable {
             try system { () throws(LinuxError) in
                 _ = try File.create(directory + "/" + regionName, Array((region + "\n").utf8))
             }
-            try createKey(directory + "/" + subjectDigestName)
-            try createKey(directory + "/" + signingName)
+            try createKey(subjectDigestName, directory, region)
+            try createKey(signingName, directory, region)
         }
         return try RegionKeys(opening: directory, region: region)
     }
@@ -80,7 +80,7 @@ extension RegionKeys {
         return String(code.hex.prefix(32))
     }
 
-    /// The key of `field` for the epoch of `period` that contains `day`.
+    /// The key of `field` for the epoch of `period` that contains `day`: the last one, where it was rotated.
     ///
     /// - Parameter creating: whether to make it when it is missing; two processes that do so at the same time
     ///   get the same key. Only the edge creates; who looks for a subject must not bring keys into being.
@@ -88,26 +88,41 @@ extension RegionKeys {
     package func pseudonymKey(
         _ field: PseudonymField, _ period: KeyPeriod, _ day: Day, creating: Bool
     ) throws(KeysError) -> PseudonymKey? {
-        let start = period.start(of: day)
-        let path = path(field, period, start)
-        if let key = try Self.pseudonymKey(at: path, field, period, start) { return key }
+        let first = Epoch(field: field, period: period, start: period.start(of: day))
+        // One that is destroyed between the look and the opening no longer exists; the next look finds what does.
+        if let last = try last(first), let key = try open(last) { return key }
         guard creating else { return nil }
-        try Self.locked(directory) { () throws(KeysError) in try Self.createKey(path) }
-        guard let key = try Self.pseudonymKey(at: path, field, period, start) else {
-            throw .missing(path: path)
+        try locked { () throws(KeysError) in
+            if try last(first) == nil { try createKey(name(first)) }
+        }
+        guard let last = try last(first), let key = try open(last) else {
+            throw .missing(path: directory + "/" + name(first))
         }
         return key
+    }
+
+    /// The last key of an epoch, by generation; nil when there is none.
+    func last(_ first: Epoch) throws(KeysError) -> Epoch? {
+        try epochs().last {
+            $0.field == first.field && $0.period == first.period && $0.start == first.start
+        }
+    }
+
+    /// Opens the key of an epoch; nil when it does not exist.
+    package func open(_ epoch: Epoch) throws(KeysError) -> PseudonymKey? {
+        guard var bytes = try Self.key(name(epoch), directory, region) else { return nil }
+        defer { Secret.wipe(&bytes) }
+        return PseudonymKey(
+            field: epoch.field, period: epoch.period, start: epoch.start,
+            generation: epoch.generation, key: HMACKey(bytes))
     }
 
     /// Every key of `field` that still exists, oldest epoch first.
     package func existing(_ field: PseudonymField) throws(KeysError) -> [PseudonymKey] {
         var keys: [PseudonymKey] = []
         for epoch in try epochs() where epoch.field == field {
-            let path = path(epoch.field, epoch.period, epoch.start)
             // A key that went since the folder was listed no longer exists.
-            if let key = try Self.pseudonymKey(at: path, field, epoch.period, epoch.start) {
-                keys.append(key)
-            }
+            if let key = try open(epoch) { keys.append(key) }
         }
         return keys
     }
@@ -118,12 +133,46 @@ extension RegionKeys {
         package let period: KeyPeriod
         /// First day.
         package let start: Day
+        /// 0 for the epoch's first key, one more for each rotation.
+        package let generation: Int
 
-        package init(field: PseudonymField, period: KeyPeriod, start: Day) {
+        package init(
+            field: PseudonymField, period: KeyPeriod, start: Day, generation: Int = 0
+        ) {
             self.field = field
             self.period = period
             self.start = start
+            self.generation = generation
         }
+
+        /// The period and, behind a full stop, the generation where it is not the first.
+        package var periodText: String {
+            generation == 0 ? period.text : "\(period.text).\(generation)"
+        }
+
+        /// What people call it.
+        package var text: String {
+            "key \(field.text) of the \(period.text) from \(start.text)"
+                + (generation == 0 ? "" : ", rotation \(generation)")
+        }
+
+        /// The first day after it.
+        package var end: Day {
+            var day = start
+            while period.start(of: day) == start { day = day + 1 }
+            return day
+        }
+    }
+
+    /// Reads ``Epoch/periodText``.
+    package static func period(_ text: String) -> (period: KeyPeriod, generation: Int)? {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard let period = KeyPeriod(text: parts[0]), parts.count <= 2 else { return nil }
+        guard parts.count == 2 else { return (period, 0) }
+        guard let generation = Int(parts[1]), generation > 0, String(generation) == parts[1] else {
+            return nil
+        }
+        return (period, generation)
     }
 
     /// The epochs whose keys exist, by field, oldest first.
@@ -132,59 +181,74 @@ extension RegionKeys {
             try Directory.list(Self.pseudonymDirectory(directory))
         }
         return names.compactMap(Self.epoch(name:)).sorted {
-            ($0.field.rawValue, $0.start, $0.period.rawValue)
-                < ($1.field.rawValue, $1.start, $1.period.rawValue)
+            ($0.field.rawValue, $0.start, $0.period.rawValue, $0.generation)
+                < ($1.field.rawValue, $1.start, $1.period.rawValue, $1.generation)
         }
     }
 
-    private func path(_ field: PseudonymField, _ period: KeyPeriod, _ start: Day) -> String {
-        let name = "\(field.text)-\(period.text)-\(start.text)\(Self.keySuffix)"
-        return Self.pseudonymDirectory(directory) + "/" + name
+    /// The epoch's file, from the region's folder.
+    func name(_ epoch: Epoch) -> String {
+        let suffix = epoch.generation == 0 ? "" : ".\(epoch.generation)"
+        return "pseudonym/\(epoch.field.text)-\(epoch.period.text)-\(epoch.start.text)\(suffix)"
+            + Self.keySuffix
     }
 
     private static func epoch(name: String) -> Epoch? {
         guard name.hasSuffix(keySuffix) else { return nil }
         let parts = name.dropLast(keySuffix.count).split(separator: "-", maxSplits: 2)
         guard parts.count == 3, let field = PseudonymField(text: parts[0]),
-            let period = KeyPeriod(text: parts[1]), let start = Day(parts[2]),
-            period.start(of: start) == start
+            let period = KeyPeriod(text: parts[1])
         else { return nil }
-        return Epoch(field: field, period: period, start: start)
+        let place = parts[2].split(separator: ".", omittingEmptySubsequences: false)
+        guard place.count <= 2, let start = Day(place[0]), period.start(of: start) == start else {
+            return nil
+        }
+        guard place.count == 2 else { return Epoch(field: field, period: period, start: start) }
+        guard let generation = Int(place[1]), generation > 0, String(generation) == place[1] else {
+            return nil
+        }
+        return Epoch(field: field, period: period, start: start, generation: generation)
     }
 }
 
 // Files.
 extension RegionKeys {
-    private static func pseudonymDirectory(_ directory: String) -> String {
-        directory + "/pseudonym"
-    }
-
-    private static func pseudonymKey(
-        at path: String, _ field: PseudonymField, _ period: KeyPeriod, _ start: Day
-    ) throws(KeysError) -> PseudonymKey? {
-        guard var bytes = try contents(of: path) else { return nil }
-        defer { Secret.wipe(&bytes) }
-        try checkLength(bytes, path)
-        return PseudonymKey(field: field, period: period, start: start, key: HMACKey(bytes))
-    }
+    static func pseudonymDirectory(_ directory: String) -> String { directory + "/pseudonym" }
 
     private static func withKey<Key>(
-        _ path: String, _ make: ([UInt8]) -> Key
+        _ name: String, _ directory: String, _ region: String, _ make: ([UInt8]) -> Key
     ) throws(KeysError) -> Key {
-        guard var bytes = try contents(of: path) else { throw .missing(path: path) }
+        guard var bytes = try key(name, directory, region) else {
+            throw .missing(path: directory + "/" + name)
+        }
         defer { Secret.wipe(&bytes) }
-        try checkLength(bytes, path)
         return make(bytes)
     }
 
-    private static func checkLength(_ bytes: [UInt8], _ path: String) throws(KeysError) {
-        guard bytes.count == keyBytes else {
+    /// The 32 bytes of the key in the file `name`, unwrapped; nil when there is no such file. The caller wipes them.
+    static func key(
+        _ name: String, _ directory: String, _ region: String
+    ) throws(KeysError) -> [UInt8]? {
+        let path = directory + "/" + name
+        guard let bytes = try contents(of: path) else { return nil }
+        if bytes.count == keyBytes { return bytes }
+        guard let id = MasterKey.id(of: bytes) else {
             throw .damaged(path: path, bytesExpected: keyBytes, bytesFound: bytes.count)
         }
+        let master = try masterKey(id, for: path, directory)
+        guard let key = master.unwrap(bytes, context: context(name, region)) else {
+            throw .wrappedDamaged(path: path)
+        }
+        return key
+    }
+
+    /// What a wrapped key is bound to.
+    static func context(_ name: String, _ region: String) -> [UInt8] {
+        Array("\(region)\u{0}\(name)".utf8)
     }
 
     /// The file's content after a look at who else could have read it; nil when it is missing.
-    private static func contents(of path: String) throws(KeysError) -> [UInt8]? {
+    static func contents(of path: String) throws(KeysError) -> [UInt8]? {
         let permissions: UInt32
         do throws(LinuxError) {
             let file = try File(opening: path, [.read, .noFollow])
@@ -206,14 +270,31 @@ extension RegionKeys {
     }
 
     /// Permission bits of the group and of all others.
-    private static let othersMask: UInt32 = 0o077
+    static let othersMask: UInt32 = 0o077
 
     /// Makes a key file unless there is one. The name appears when the content is on disk, so a reader
     /// never meets half a key, and of two writers one wins.
-    private static func createKey(_ path: String) throws(KeysError) {
+    private static func createKey(
+        _ name: String, _ directory: String, _ region: String
+    ) throws(KeysError) {
         var bytes = SecureRandom.bytes(keyBytes)
         defer { Secret.wipe(&bytes) }
-        do throws(LinuxError) { _ = try File.create(path, bytes) } catch { throw .system(error) }
+        var file = bytes
+        if let source = try masterSources(directory).first {
+            file = try masterKey(source).wrap(bytes, context: context(name, region))
+        }
+        defer { Secret.wipe(&file) }
+        do throws(LinuxError) { _ = try File.create(directory + "/" + name, file) } catch {
+            throw .system(error)
+        }
+    }
+
+    func createKey(_ name: String) throws(KeysError) {
+        try Self.createKey(name, directory, region)
+    }
+
+    func locked(_ body: () throws(KeysError) -> Void) throws(KeysError) {
+        try Self.locked(directory, body)
     }
 
     /// Runs `body` while no other process makes keys here, after removing what a process that died in it
@@ -235,7 +316,7 @@ extension RegionKeys {
         } catch { throw .system(error) }
     }
 
-    private static func system<Result>(
+    static func system<Result>(
         _ body: () throws(LinuxError) -> Result
     ) throws(KeysError) -> Result {
         do throws(LinuxError) { return try body() } catch { throw .system(error) }

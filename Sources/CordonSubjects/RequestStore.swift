@@ -144,7 +144,7 @@ extension RequestStore {
             "INSERT OR IGNORE INTO pending_pseudonyms VALUES (?, ?, ?, ?)")
         for entry in pseudonyms {
             try row.bind(1, id)
-            try row.bind(2, entry.epoch.period.text)
+            try row.bind(2, entry.epoch.periodText)
             try row.bind(3, Int64(entry.epoch.start.number))
             try row.bind(4, Self.bytes(entry.pseudonym.value ^ mask(id, entry.epoch)))
             try row.run()
@@ -174,7 +174,7 @@ extension RequestStore {
     /// 16 bytes that are other ones for each request and epoch.
     private func mask(_ id: String, _ epoch: RegionKeys.Epoch) -> UInt128 {
         var code = maskKey.begin()
-        code.update(Array("pending-pseudonym\u{0}\(id)\u{0}\(epoch.period.text)\u{0}".utf8))
+        code.update(Array("pending-pseudonym\u{0}\(id)\u{0}\(epoch.periodText)\u{0}".utf8))
         code.update(bigEndian: UInt32(bitPattern: epoch.start.number))
         return code.finalize().leading128
     }
@@ -219,10 +219,12 @@ extension RequestStore {
         var found: [Subject.EpochPseudonym] = []
         while try rows.step() {
             let masked = rows.bytes(2)
-            guard let period = KeyPeriod(text: rows.text(0) ?? ""), masked.count == 16,
+            guard let (period, generation) = RegionKeys.period(rows.text(0) ?? ""),
+                masked.count == 16,
                 let start = Int32(exactly: rows.int64(1))
             else { throw SubjectError.damagedStore(path: path) }
-            let epoch = RegionKeys.Epoch(field: .user, period: period, start: Day(number: start))
+            let epoch = RegionKeys.Epoch(
+                field: .user, period: period, start: Day(number: start), generation: generation)
             let number = masked.reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
             found.append(
                 .init(epoch: epoch, pseudonym: Pseudonym(value: number ^ mask(id, epoch))))

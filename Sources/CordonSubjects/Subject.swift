@@ -35,7 +35,7 @@ package struct SubjectTransform: SensitiveTransform {
         do throws(KeysError) {
             let pseudonyms = try keys.existing(.user).map { key in
                 Subject.EpochPseudonym(
-                    epoch: .init(field: .user, period: key.period, start: key.start),
+                    epoch: key.epoch,
                     pseudonym: key.pseudonym(user: id.span))
             }
             let digest = SubjectDigest(user: id.span, key: keys.subjectDigestKey)
