@@ -222,6 +222,11 @@ let package = Package(
     ]
 )
 
+// The verifier for auditors is part of the program: it is handed out wherever the program is installed.
+package.targets.first { $0.name == "CordonServer" }?.resources = [
+    .embedInCode("Evidence/verify.py")
+]
+
 for tested in package.targets {
     let tests = package.targets.first { $0.name == tested.name + "Tests" }
     tests?.dependencies += tested.dependencies

@@ -92,7 +92,7 @@ package struct AuditArchive {
         let page = AuditArchivePage(madeAt: now, ruleSet: ruleSet, regions: written)
         try archive.add(root + "index.html", Array(page.html.utf8))
         try archive.add(root + "archive.json", try page.json())
-        try archive.add(root + StaticVerifier.name, Array(StaticVerifier.text.utf8))
+        try archive.add(root + StaticVerifier.name, StaticVerifier.bytes)
         let sums = archive.members.map { "\($0.sha256)  \($0.name.dropFirst(root.utf8.count))\n" }
         try archive.add(root + "SHA256SUMS", Array(sums.joined().utf8))
         try archive.finish()
