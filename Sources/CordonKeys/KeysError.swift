@@ -15,6 +15,8 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     case masterDiffers(path: String, source: String, expected: String)
     /// A wrapped key was changed, or is another key's or region's.
     case wrappedDamaged(path: String)
+    /// A key's file holds zeros alone: it was overwritten.
+    case zeroed(path: String)
     /// A source of a master key that lies in the folder it is to protect.
     case masterInside(path: String)
     /// An epoch that the collector makes pseudonyms with.
@@ -41,6 +43,8 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "what it wraps cannot be opened in any other way"
         case .wrappedDamaged(let path):
             "`\(path)` is not what was wrapped for this place: it was changed, or belongs to another key or region"
+        case .zeroed(let path):
+            "key file `\(path)` holds zeros alone: it was overwritten, and is no key"
         case .masterInside(let path):
             "`\(path)` lies among the keys that it is to protect: keep it elsewhere"
         case .inUse(let epoch):

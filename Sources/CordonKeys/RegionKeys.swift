@@ -230,7 +230,7 @@ extension RegionKeys {
         _ name: String, _ directory: String, _ region: String
     ) throws(KeysError) -> [UInt8]? {
         let path = directory + "/" + name
-        guard let bytes = try contents(of: path) else { return nil }
+        guard let bytes = try keyContents(of: path) else { return nil }
         if bytes.count == keyBytes { return bytes }
         guard let id = MasterKey.id(of: bytes) else {
             throw .damaged(path: path, bytesExpected: keyBytes, bytesFound: bytes.count)
@@ -240,6 +240,16 @@ extension RegionKeys {
             throw .wrappedDamaged(path: path)
         }
         return key
+    }
+
+    /// A file that was opened just before another took its place may be read when it is already overwritten: zeros are never
+    /// taken for a key, and the second look finds what is there now.
+    private static func keyContents(of path: String) throws(KeysError) -> [UInt8]? {
+        for _ in 0..<2 {
+            guard let bytes = try contents(of: path) else { return nil }
+            if bytes.isEmpty || bytes.contains(where: { $0 != 0 }) { return bytes }
+        }
+        throw .zeroed(path: path)
     }
 
     /// What a wrapped key is bound to.

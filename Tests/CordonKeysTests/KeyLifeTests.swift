@@ -76,6 +76,17 @@ import Testing
         }
     }
 
+    @Test func `zeros are never taken for a key`() throws {
+        _ = try keys.pseudonymKey(.user, .month, day, creating: true)
+        let file = path + "/pseudonym/user-month-2026-11-01.key"
+        for count in [32, 73] {
+            try File.write(file, [UInt8](repeating: 0, count: count))
+            #expect(throws: KeysError.zeroed(path: file)) {
+                try keys.pseudonymKey(.user, .month, day, creating: true)
+            }
+        }
+    }
+
     // MARK: The master key
 
     private func source(_ name: String, _ content: String) throws -> MasterKeySource {
