@@ -33,7 +33,27 @@ struct DoctorChecks {
             ]
         }
         findings += [clock(), geoTable(), diskSpace()]
-        return findings + configuration()
+        return findings + heldReloads() + configuration()
+    }
+
+    /// Running nodes at which a reload waits for a confirmation.
+    private func heldReloads() -> [DoctorFinding] {
+        // A node that cannot be asked is named by `cordon reload`, which is for asking.
+        let answers = (try? RunningNodes.status(project)) ?? []
+        return answers.compactMap { answer in
+            guard case .outcome(let outcome) = answer else { return nil }
+            guard let held = outcome.held else {
+                return .well(
+                    "process \(outcome.pid)", "runs, geo table \(outcome.geoBuild), no reload held")
+            }
+            return .doubtful(
+                "process \(outcome.pid)",
+                "holds a reload since \(held.since): geo table \(held.geoBuild) would give \(held.homePercent) % of the "
+                    + "addresses another home and \(held.protectionPercent) % another policy",
+                fix:
+                    "cordon reload --status shows the changes; cordon reload --confirm \(held.geoBuild) takes it"
+            )
+        }
     }
 
     // MARK: The machine

@@ -5,9 +5,33 @@ extension Command {
         ["reload"],
         summary:
             "let the running collectors read policies and geo table again, and wait for the outcome",
+        usage: "[--confirm BUILD | --status]",
+        options: [
+            Option(
+                name: "confirm", value: "BUILD",
+                help:
+                    "take this geo table although it moves many addresses: the build that a held reload names"
+            ),
+            Option(
+                name: "status", value: nil,
+                help: "reload nothing; say what is decided by now and whether a reload is held"),
+        ],
         example: "cordon reload --project my-project"
     ) { arguments, console in
-        let answers = try RunningNodes.reload(CordonCLI.project(arguments))
+        let build = arguments.value("confirm")
+        if arguments.has("status"), build != nil {
+            throw UsageError(text: "`--status` reloads nothing, so there is nothing to confirm")
+        }
+        if let build,
+            build.isEmpty || build.utf8.count > 200 || build.contains(where: \.isWhitespace)
+        {
+            throw UsageError(text: "option `--confirm` takes the build that a held reload names")
+        }
+        let project = CordonCLI.project(arguments)
+        let isStatus = arguments.has("status")
+        let answers =
+            try isStatus
+            ? RunningNodes.status(project) : RunningNodes.reload(project, confirming: build)
         guard !answers.isEmpty else {
             throw CommandFailure(
                 text: "no `cordon up` or `cordon collect` of this project runs as this user")
@@ -22,16 +46,41 @@ extension Command {
                 if arguments.wantsJSON {
                     try console.print(json: outcome)
                 } else {
-                    print(outcome, console)
+                    print(outcome, isStatus: isStatus, console)
                 }
-                if !outcome.mistakes.isEmpty, exitCode == .done { exitCode = .foundProblem }
+                if !outcome.mistakes.isEmpty || outcome.held != nil, exitCode == .done {
+                    exitCode = .foundProblem
+                }
             }
         }
         return exitCode
     }
 
-    private static func print(_ outcome: ReloadOutcome, _ console: Console) {
+    private static func print(_ outcome: ReloadOutcome, isStatus: Bool, _ console: Console) {
         let node = "process \(outcome.pid) (\(outcome.regions.joined(separator: ", ")))"
+        if let held = outcome.held {
+            console.print(
+                "\(node): reload held since \(held.since), rule set stays \(outcome.ruleSet), geo table \(outcome.geoBuild)"
+            )
+            console.print(
+                "  geo table \(held.geoBuild) would give \(held.homePercent) % of the addresses another home and "
+                    + "\(held.protectionPercent) % another policy; more than \(held.limitPercent) % wait"
+            )
+            console.print()
+            console.table(
+                ["from", "to", "home", "policy", "IPv4", "IPv6"],
+                held.changes.map(GeoImpactReport.cells))
+            console.print()
+            console.print("  if that is right: cordon reload --confirm \(held.geoBuild)")
+            for mistake in outcome.mistakes { console.print("  \(mistake)") }
+            return
+        }
+        if isStatus {
+            console.print(
+                "\(node): rule set \(outcome.ruleSet), geo table \(outcome.geoBuild), no reload held"
+            )
+            return
+        }
         if outcome.mistakes.isEmpty {
             console.print(
                 "\(node): reloaded, rule set \(outcome.ruleSet), geo table \(outcome.geoBuild)")

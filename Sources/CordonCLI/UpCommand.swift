@@ -19,6 +19,11 @@ extension Command {
             name: "require-proof", value: nil,
             help: "refuse rules that var/proof/certificate does not cover, now and at each reload"),
         Option(
+            name: "hold-above", value: "PERCENT",
+            help:
+                "hold a reload whose geo table gives more of the addresses another home or policy, 0 to 100 (default: 2)"
+        ),
+        Option(
             name: "log-level", value: "LEVEL", help: "error, warning, info or debug (default: info)"
         ),
     ]
@@ -36,6 +41,8 @@ extension Command {
         var options = Node.Options(loopCount: try loopCount(arguments))
         options.usesFreePorts = arguments.has("free-ports")
         options.requiresProof = arguments.has("require-proof")
+        options.holdAbovePercent =
+            try percent("hold-above", arguments) ?? Node.holdAbovePercentDefault
         options.deliverySeconds = try arguments.integer("every", in: 1...3600) ?? 10
         return try NodeRun(arguments, console).run(options)
     }
@@ -50,8 +57,20 @@ extension Command {
         options.regions = [try arguments.required("region")]
         options.usesFreePorts = arguments.has("free-ports")
         options.requiresProof = arguments.has("require-proof")
+        options.holdAbovePercent =
+            try percent("hold-above", arguments) ?? Node.holdAbovePercentDefault
         options.delivers = false
         return try NodeRun(arguments, console).run(options)
+    }
+
+    /// The value of an option that is a percentage.
+    static func percent(_ name: String, _ arguments: Arguments) throws -> Double? {
+        guard let text = arguments.value(name) else { return nil }
+        guard let percent = Double(text), (0...100).contains(percent) else {
+            throw UsageError(
+                text: "option `--\(name)` takes a percentage from 0 to 100, found `\(text)`")
+        }
+        return percent
     }
 
     private static func loopCount(_ arguments: Arguments) throws -> Int {

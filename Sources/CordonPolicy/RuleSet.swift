@@ -94,6 +94,16 @@ package final class RuleSet: Sendable {
         var site: SitePattern
     }
 
+    /// Names of the policies that decide hits from `place`, whatever their site; sorted.
+    package func policyNames(at place: RulePlace) -> [String] {
+        Set(deciders(of: place).map { policies[$0.policy].name }).sorted()
+    }
+
+    /// Names of the regions that hits from `place` may be kept in, whatever their site; sorted, empty where all are refused.
+    package func homes(of place: RulePlace) -> [String] {
+        Set(deciders(of: place).compactMap { policies[$0.policy].route.region }).sorted()
+    }
+
     /// What decides each site class at one place.
     func deciders(of place: RulePlace) -> [Decider] {
         // Policies whose claim covers the place, by the level of their closest claim.

@@ -32,6 +32,8 @@ package final class Node: Sendable {
         package var deliverySeconds = 10
         /// Whether nothing is decided by rules without a proof certificate that covers them.
         package var requiresProof = false
+        /// Percent of the addresses with a place above which a reload of the geo table waits for a confirmation.
+        package var holdAbovePercent = Node.holdAbovePercentDefault
 
         package init(loopCount: Int) { self.loopCount = loopCount }
     }
@@ -44,6 +46,9 @@ package final class Node: Sendable {
         /// `http`, or `https` where the region has a certificate.
         package let scheme: String
     }
+
+    /// Tables of two months differ in some tenths of a per cent; a source that was cut or mixed up, in tens.
+    package static let holdAbovePercentDefault = 2.0
 
     /// How often the loss ledger is written to the audit log, in seconds.
     package static let ledgerSeconds = 60
@@ -65,7 +70,7 @@ package final class Node: Sendable {
     private let services = Mutex<[RegionService]>([])
     private let control = Mutex<NodeControl?>(nil)
     /// Held for the length of a reload: a signal and orders may come together.
-    private let reloading = Mutex(())
+    private let reloading = Mutex<HeldReload?>(nil)
 
     /// Reads the project and opens what it names; nothing runs yet.
     package init(
@@ -196,7 +201,12 @@ package final class Node: Sendable {
             }
         }
         self.workers.withLock { $0 = workers }
-        let control = try NodeControl(layout: layout) { [self] in reload() }
+        let control = try NodeControl(layout: layout) { [self] order in
+            switch order {
+            case .status: status()
+            case .reload(let build): reload(confirming: build)
+            }
+        }
         self.control.withLock { $0 = control }
         return collector.regions.compactMap { region in
             guard let port = ports[region.name] else { return nil }
@@ -220,12 +230,13 @@ package final class Node: Sendable {
     }
 
     /// Reads the project again and decides by it from the next batch on. When anything in it is wrong, all stays as it was.
+    /// - Parameter build: the geo table that may be taken although it moves many addresses.
     @discardableResult
-    package func reload() -> ReloadOutcome {
-        reloading.withLock { _ in
+    package func reload(confirming build: String? = nil) -> ReloadOutcome {
+        reloading.withLock { held in
             do {
-                try loadAgain()
-                return outcome(mistakes: [])
+                held = try loadAgain(confirming: build)
+                return outcome(mistakes: [], held)
             } catch {
                 let problems = (error as? ConfigurationErrors)?.problems.map(\.description)
                 let mistakes = problems ?? ["\(error)"]
@@ -235,19 +246,26 @@ package final class Node: Sendable {
                 report("the audit log was not told of a reload that failed") {
                     try tell("rules.refused", ["mistakes": .integer(mistakes.count)])
                 }
-                return outcome(mistakes: mistakes)
+                return outcome(mistakes: mistakes, held)
             }
         }
     }
 
-    private func outcome(mistakes: [String]) -> ReloadOutcome {
+    /// What is decided by now, and whether a reload waits.
+    private func status() -> ReloadOutcome {
+        reloading.withLock { held in outcome(mistakes: [], held) }
+    }
+
+    private func outcome(mistakes: [String], _ held: HeldReload?) -> ReloadOutcome {
         let context = collector.context
         return ReloadOutcome(
             pid: getpid(), project: layout.root, regions: listening,
-            ruleSet: context.ruleSet.digest, geoBuild: context.geoTable.build, mistakes: mistakes)
+            ruleSet: context.ruleSet.digest, geoBuild: context.geoTable.build, mistakes: mistakes,
+            held: held)
     }
 
-    private func loadAgain() throws {
+    /// Takes the project up, or says why its geo table waits.
+    private func loadAgain(confirming build: String?) throws -> HeldReload? {
         let today = Day(clock.now())
         let configuration = try ProjectConfiguration.load(layout, now: today)
         try requireSameRegions(configuration.regions)
@@ -265,12 +283,50 @@ package final class Node: Sendable {
                 configuration, context, layout, keys.filter { listening.contains($0.region) },
                 tell: tell, kind: "reload.refused")
         }
+        let hold = hold(context)
+        if let hold, hold.geoBuild != build {
+            try tell(
+                "reload.held",
+                [
+                    "geo_build": .text(hold.geoBuild),
+                    "rule_set": .text(configuration.ruleSet.digest),
+                    "home_percent": .text("\(hold.homePercent)"),
+                    "protection_percent": .text("\(hold.protectionPercent)"),
+                ])
+            logger.warning(
+                "a reload is held: its geo table moves many addresses; all stays as it was until it is confirmed",
+                [
+                    "geo.build": .text(hold.geoBuild),
+                    "geo.home_percent": .text("\(hold.homePercent)"),
+                    "geo.protection_percent": .text("\(hold.protectionPercent)"),
+                ])
+            return hold
+        }
         let file = try KeptRules(layout).keep(configuration)
-        try tell("rules.loaded", rulesFields(context, file: file))
+        var fields = rulesFields(context, file: file)
+        fields["confirmed"] = .text(hold == nil ? "not needed" : "by hand")
+        try tell("rules.loaded", fields)
         collector.replace(context)
         collector.replace(tlsContexts: contexts)
         for service in services.withLock({ $0 }) { try service.replacePolicies(configuration) }
         logger.info("project reloaded", ["policy.rule_set": .text(configuration.ruleSet.digest)])
+        return nil
+    }
+
+    /// Why the geo table of `next` is not taken without a confirmation; nil when it is.
+    private func hold(_ next: EdgeContext) -> HeldReload? {
+        let present = collector.context.geoTable
+        guard next.geoTable.digest != present.digest else { return nil }
+        let impact = GeoImpact(from: present, to: next.geoTable, under: next.ruleSet)
+        guard impact.isAbove(percent: options.holdAbovePercent) else { return nil }
+        func percent(_ share: Double) -> Double { (share * 100_000).rounded() / 1_000 }
+        return HeldReload(
+            geoBuild: next.geoTable.build, homePercent: percent(impact.homeShare),
+            protectionPercent: percent(impact.protectionShare),
+            limitPercent: options.holdAbovePercent, since: clock.now().text,
+            changes: Array(
+                impact.changes.filter { $0.movesHome || $0.changesProtection }
+                    .prefix(HeldReload.changesMax)))
     }
 
     /// Listeners, proxies and folders are taken up at the start alone: a change of them that a reload passed over in

@@ -44,7 +44,7 @@ import Testing
         let built = try cordon.run("geo", "build", "--format", "csv", "--out", tables[1], source)
         try #require(built.exitCode == 0, "\(built.errorOutput)")
 
-        let server = try await cordon.start("up", "--every", "1")
+        let server = try await cordon.start("up", "--every", "1", "--hold-above", "100")
         let port = try #require(server.ports["eu-central"])
         let senders = Senders(
             port: port, firstNumber: 0, connectionCount: 2, pauseMilliseconds: 20)

@@ -1,0 +1,94 @@
+import Bytes
+import CordonLake
+package import CordonModel
+package import CordonPolicy
+import Engine
+package import GeoTables
+import LinuxIO
+
+/// The hits that are stored already, as another geo table would place them.
+///
+/// A row's kept prefix is looked up whole: where the new table gives it one place, that place's home is known; where it gives it
+/// several, or the prefix was dropped, nobody can say any more where the hit belongs. Nothing but counts leaves this reading.
+package struct StoredPlaces: Sendable {
+    /// Stored hits of one region from one place.
+    package struct Row: Encodable, Equatable, Sendable {
+        package let region: String
+        /// As the row says it; nil is unknown or dropped.
+        package let place: String?
+        /// Where the new table puts them; nil is unknown.
+        package let newPlace: String?
+        /// Where hits from there may be kept.
+        package let homes: [String]
+        package let hits: Int
+
+        private enum CodingKeys: String, CodingKey {
+            case region, place, homes, hits
+            case newPlace = "new_place"
+        }
+    }
+
+    /// Hits in a region that is no home of theirs under the new table, most first.
+    package private(set) var misplaced: [Row] = []
+    /// Hits of the lakes that were read.
+    package private(set) var hits = 0
+    /// Of them, those with a prefix that has one place in the new table.
+    package private(set) var placed = 0
+    /// Hits whose prefix has several places in the new table, or was not kept.
+    package var untellable: Int { hits - placed }
+
+    /// Reads the lakes of `regions`; those that nothing was delivered to are passed over. Memory grows with the
+    /// prefixes in one data file.
+    package init(
+        in regions: [RegionConfiguration], under rules: RuleSet, table: GeoTable,
+        clock: any WallClock
+    ) throws {
+        let engine = try EngineConnection(settings: [
+            ("memory_limit", "512MB"), ("threads", "2"),
+            ("autoinstall_known_extensions", "false"), ("autoload_known_extensions", "false"),
+        ])
+        var found: [Key: Int] = [:]
+        for region in regions {
+            guard let lake = try RegionLake.reading(region, clock: clock) else { continue }
+            for file in try lake.table.snapshot().files {
+                let rows = try engine.query(
+                    """
+                    SELECT ip_prefix, coalesce(subdivision, country), count(*)
+                    FROM read_parquet(\(LakePath.literal(file.path)), hive_partitioning = false)
+                    GROUP BY ALL
+                    """
+                ).rows()
+                for row in rows {
+                    let count = row[2].flatMap { Int($0) } ?? 0
+                    hits += count
+                    guard let prefix = row[0].flatMap({ IPPrefix($0) }) else { continue }
+                    let range = table.match(prefix.address)
+                    guard prefix.span.last <= range.last.value else { continue }
+                    placed += count
+                    let place = RulePlace(table.places[range.place])
+                    guard !rules.homes(of: place).contains(region.name) else { continue }
+                    found[
+                        Key(region: region.name, place: row[1], newPlace: place), default: 0] +=
+                        count
+                }
+            }
+        }
+        misplaced = found.map { key, hits in
+            Row(
+                region: key.region, place: key.place,
+                newPlace: key.newPlace.subdivision ?? key.newPlace.country,
+                homes: rules.homes(of: key.newPlace), hits: hits)
+        }.sorted {
+            $0.hits != $1.hits
+                ? $0.hits > $1.hits
+                : ($0.region, $0.place ?? "", $0.newPlace ?? "")
+                    < ($1.region, $1.place ?? "", $1.newPlace ?? "")
+        }
+    }
+
+    private struct Key: Hashable {
+        let region: String
+        let place: String?
+        let newPlace: RulePlace
+    }
+}
