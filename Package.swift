@@ -215,7 +215,7 @@ let package = Package(
             name: "Integration",
             dependencies: [
                 "TestSupport", "Bytes", "Engine", "CordonModel", "CordonKeys", "CordonJournal",
-                "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "CordonAudit", "Crypto",
+                "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "SQLite", "CordonAudit", "Crypto",
             ],
             path: "Tests/Integration", exclude: ["Fixtures"],
             swiftSettings: strict),

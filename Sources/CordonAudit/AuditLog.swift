@@ -1,3 +1,4 @@
+package import CordonModel
 package import Crypto
 internal import LinuxIO
 internal import Merkle
@@ -301,4 +302,9 @@ extension AuditFolder {
         guard let bytes = (try? read(intentPath)) ?? nil else { return nil }
         return Int(String(decoding: bytes.prefix { $0 > 0x20 }, as: UTF8.self))
     }
+}
+
+extension AuditLog: RestingWriter {
+    /// Entries count hits by policy and name the rules they were decided by.
+    package static let rests = [Rest(.audit, ["policy", "rule_set", "geo_build"])]
 }

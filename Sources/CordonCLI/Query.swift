@@ -169,3 +169,8 @@ extension Command {
         }
     }
 }
+
+/// The file that `--out` names.
+enum QueryResultFile: RestingWriter {
+    static let rests = [Rest(.queryResults, HitBatch.columns)]
+}

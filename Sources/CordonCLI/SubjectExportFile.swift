@@ -1,3 +1,5 @@
+import CordonModel
+import CordonSubjects
 import LinuxIO
 
 /// Where one piece of an export goes: a new file that only its owner may read, or standard output.
@@ -42,4 +44,8 @@ final class ExportFile {
             waiting = String(waiting[waiting.index(after: end)...])
         }
     }
+}
+
+extension ExportFile: RestingWriter {
+    static let rests = [Rest(.exports, ExportRow.columns)]
 }

@@ -291,3 +291,7 @@ extension Catalog {
         }
     }
 }
+
+extension Catalog: RestingWriter {
+    package static let rests = [Rest(.deadLetters, HitBatch.columns)]
+}

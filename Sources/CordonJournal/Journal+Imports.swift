@@ -1,3 +1,4 @@
+internal import CordonModel
 internal import SQLite
 
 /// How far a log file has come into one region's journal.
@@ -164,4 +165,9 @@ extension Journal {
         try put.bind(6, mark.decidedBy)
         try put.run()
     }
+}
+
+extension Journal {
+    /// Marks hold digests of log files and numbers of lines.
+    static let importsRest = Rest(.ledger, ["policy"])
 }

@@ -1,3 +1,4 @@
+package import CordonModel
 internal import SQLite
 
 /// One region's journal file. An instance is used by one thread at a time; processes and threads each open their own.
@@ -415,4 +416,10 @@ package struct JournalDepth: Equatable, Sendable {
         self.bytes = bytes
         self.last = last
     }
+}
+
+extension Journal: RestingWriter {
+    private static let batchesRest = Rest(.journal, HitBatch.columns)
+
+    package static let rests = [batchesRest, ledgerRest, suppressionRest, importsRest]
 }

@@ -1,3 +1,4 @@
+internal import CordonModel
 internal import LinuxIO
 internal import SQLite
 
@@ -311,4 +312,8 @@ package enum LedgerTally {
             }
         }
     }
+}
+
+extension Journal {
+    static let ledgerRest = Rest(.ledger, ["policy"])
 }

@@ -151,3 +151,7 @@ extension Journal {
         return bytes
     }
 }
+
+extension Journal {
+    static let suppressionRest = Rest(.suppression, ["user", "visitor"])
+}

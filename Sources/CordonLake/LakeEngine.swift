@@ -296,3 +296,10 @@ extension LakeEngine {
         throw LakeError(.unfitDataFile, "a data file's bounds cannot be read")
     }
 }
+
+extension LakeEngine {
+    static let rests = [
+        Rest(.dataFiles, Set(HitsSchema.columns.map(\.name))),
+        Rest(.scratch, Set(HitsSchema.columns.map(\.name))),
+    ]
+}

@@ -209,3 +209,9 @@ extension LakeWriter {
         return summary
     }
 }
+
+extension LakeWriter {
+    /// Partition values are among the columns with bounds.
+    static let manifestsRest = Rest(
+        .manifests, Set(HitsSchema.columns.filter(\.hasBounds).map(\.name)))
+}

@@ -1,5 +1,5 @@
 import Bytes
-import CordonModel
+package import CordonModel
 import Iceberg
 import LinuxIO
 
@@ -114,4 +114,8 @@ package final class LakeWriter {
         return
             "\(files.dataDirectory)/year=\(year)/month=\(two(month))/day=\(two(dayOfMonth))/\(Self.uuid()).parquet"
     }
+}
+
+extension HitsTable: RestingWriter {
+    package static let rests: [Rest] = LakeEngine.rests + [LakeWriter.manifestsRest]
 }

@@ -1,4 +1,5 @@
 internal import CLinux
+package import CordonModel
 internal import Engine
 internal import Foundation
 internal import LinuxIO
@@ -263,4 +264,9 @@ private struct RowWriter {
             + text.split(separator: "\"", omittingEmptySubsequences: false).joined(
                 separator: "\"\"") + "\""
     }
+}
+
+extension QueryWorker: RestingWriter {
+    /// Masks, groups and row rules decide what of it a principal sees.
+    package static let rests = [Rest(.queryResults, HitBatch.columns)]
 }

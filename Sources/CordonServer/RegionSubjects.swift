@@ -262,3 +262,8 @@ private final class ParquetTraces: DecodedContent {
         return text + "'"
     }
 }
+
+extension RegionSubjects: RestingWriter {
+    /// A certificate names no one.
+    package static let rests = [Rest(.certificates, [])]
+}

@@ -54,3 +54,8 @@ package struct ExportRow: Equatable, Sendable {
             .joined(separator: "-")
     }
 }
+
+extension ExportRow {
+    /// What a row of an export holds.
+    package static let columns = Set(ExportRow(HitRecord(), ruleSet: "", geoBuild: "").values.keys)
+}

@@ -1,4 +1,5 @@
 internal import CordonAudit
+internal import CordonModel
 internal import SQLite
 
 extension RequestStore {
@@ -84,4 +85,9 @@ extension RequestStore {
             try row.run()
         }
     }
+}
+
+extension RequestStore {
+    /// Names of files, counts and digests.
+    static let evidenceRest = Rest(.requests, [])
 }

@@ -1,6 +1,6 @@
 internal import Bytes
 internal import CordonKeys
-internal import CordonModel
+package import CordonModel
 package import Crypto
 internal import SQLite
 
@@ -264,4 +264,11 @@ extension RequestStore {
         }
         return requests
     }
+}
+
+extension RequestStore: RestingWriter {
+    /// Masked while a request runs.
+    private static let pendingRest = Rest(.requests, ["user", "visitor"])
+
+    package static let rests = [pendingRest, evidenceRest]
 }

@@ -39,7 +39,7 @@ enum Repository {
     /// The modules that a Swift file imports.
     static func imports(of path: String) throws -> [String] {
         let pattern =
-            #/^\s*(?:@\w+(?:\(\w+\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:struct|class|enum|func|protocol|var|let|typealias)\s+)?(\w+)/#
+            #/^\s*(?:@\w+(?:\(\w+\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:struct|class|enum|func|protocol|var|let|typealias)\s+)?(\w+)(?:\.\w+)*[ \t]*(?:\/\/.*)?$/#
             .anchorsMatchLineEndings()
         return try text(path).matches(of: pattern).map { String($0.1) }
     }
