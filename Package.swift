@@ -162,11 +162,14 @@ let package = Package(
 
         // tests
         .target(
-            name: "TestSupport", dependencies: ["Bytes", "CordonModel"], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["Bytes", "HTTP", "CordonModel"], path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(
             name: "FuzzTargets",
-            dependencies: ["Bytes", "HTTP", "Consent", "CordonModel", "CordonEdge"],
+            dependencies: [
+                "TestSupport", "Bytes", "Compression", "HTTP", "HTTP2", "Consent", "AccessLogs",
+                "CordonModel", "CordonEdge",
+            ],
             path: "Tests/FuzzTargets", exclude: ["Fixtures"], swiftSettings: strict),
         tests("FuzzTargets"),
         tests("Bytes"),
@@ -227,7 +230,8 @@ package.targets.first { $0.name == "CordonServer" }?.resources = [
     .embedInCode("Evidence/verify.py")
 ]
 
-for tested in package.targets {
+// The fuzz targets are tests themselves, and need what their tests need.
+for tested in package.targets where tested.name != "FuzzTargets" {
     let tests = package.targets.first { $0.name == tested.name + "Tests" }
     tests?.dependencies += tested.dependencies
 }
@@ -250,13 +254,15 @@ for name in [
 package.targets.first { $0.name == "GeoTables" }?.swiftSettings?.append(
     .unsafeFlags(["-Xllvm", "-x86-cmov-converter=false"], .when(configuration: .release)))
 
-// `scripts/fuzz` asks for this: a program that libFuzzer drives, and the code of the product watched for what runs.
+// `scripts/fuzz` asks for this: a program that libFuzzer drives, and the code that reads watched for what runs, and for memory
+// that it must not touch.
 if Context.environment["CORDON_FUZZ"] != nil {
-    let watch = SwiftSetting.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])
+    let watch = SwiftSetting.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])
     for watched in package.targets
-    where ["Bytes", "HTTP", "Consent", "CordonModel", "CordonEdge", "FuzzTargets"]
-        .contains(watched.name)
-    {
+    where [
+        "Bytes", "Compression", "HTTP", "HTTP2", "Consent", "AccessLogs", "CordonModel", "CordonEdge",
+        "FuzzTargets",
+    ].contains(watched.name) {
         watched.swiftSettings?.append(watch)
     }
     package.products.append(.executable(name: "fuzz", targets: ["Fuzz"]))
@@ -264,5 +270,6 @@ if Context.environment["CORDON_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
             swiftSettings: strict + [watch],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+            // Debian's gold fails on what the sanitizer adds.
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
 }

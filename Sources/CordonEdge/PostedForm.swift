@@ -1,15 +1,15 @@
 internal import Crypto
-internal import HTTP
+package import HTTP
 
 /// The body of a `POST` as the fields of a form, so that whatever reads a query reads it too.
 ///
 /// A loop keeps one. It holds the request's head, then `body & query`: the ranges of the head stay true, and of two fields of
 /// one name the body's comes first, which is the one that counts. Consent looks at all of them.
-@safe final class PostedForm {
+@safe package final class PostedForm {
     /// The head and the form behind it; empty between requests.
-    private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8] = []
 
-    enum Refusal {
+    package enum Refusal: Sendable {
         /// The body has a type or a coding that is not read.
         case unsupported
         /// The body is no flat JSON object.
@@ -23,7 +23,7 @@ internal import HTTP
         case text
     }
 
-    init() { bytes.reserveCapacity(Self.bytesMax) }
+    package init() { bytes.reserveCapacity(Self.bytesMax) }
 
     /// A head, a query of its size, and a body of which each byte is escaped.
     private static let bytesMax =
@@ -31,7 +31,7 @@ internal import HTTP
 
     /// Takes the body of `head`, whose bytes are `request`, and points the query of `head` to the form. A request
     /// without a body keeps its query.
-    func take(_ head: inout RequestHead, _ request: Span<UInt8>) -> Refusal? {
+    package func take(_ head: inout RequestHead, _ request: Span<UInt8>) -> Refusal? {
         let body = head.body
         let headEnd = body.isPresent ? body.lowerBound : head.byteCount
         append(request, 0..<headEnd)
@@ -54,7 +54,7 @@ internal import HTTP
     }
 
     /// Forgets the request; its bytes are overwritten.
-    func wipe() {
+    package func wipe() {
         Secret.wipe(&bytes)
         bytes.removeAll(keepingCapacity: true)
     }

@@ -11,9 +11,26 @@ private let target: FuzzTarget = {
 }()
 
 /// Called by libFuzzer for each input.
-@_cdecl("LLVMFuzzerTestOneInput")
-public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+private func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     if let fault = target.run(input) { fatalError("\(target.name): \(fault)") }
     return 0
+}
+
+/// libFuzzer's own entry (FuzzerInterface.h); its arguments are those of the program.
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+    _ count: UnsafeMutablePointer<CInt>,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
+    _ run: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+/// SwiftPM gives every program an entry of its own, so libFuzzer is started from here and not by its `main`.
+@main
+private enum Fuzz {
+    static func main() {
+        var count = CommandLine.argc
+        var arguments = CommandLine.unsafeArgv
+        exit(runDriver(&count, &arguments, testOneInput))
+    }
 }

@@ -1,38 +1,18 @@
 import HTTP
+import TestSupport
 
 /// What a connection did, as text that two runs can be compared by.
 private func events(_ input: [UInt8], cuts: [Int]) -> [String] {
-    var machine = ConnectionMachine(at: 0)
-    var events: [String] = []
-    var buffer: [UInt8] = []
-    var position = 0
-    for end in cuts.sorted() + [input.count] {
-        buffer += input[position..<end]
-        position = end
-        feeding: while true {
-            switch machine.step(buffer.span, at: 0) {
-            case .needMore: break feeding
-            case .discard(let count): buffer.removeFirst(count)
-            case .request:
-                let head = machine.head
-                let parts = [head.path, head.query, head.host, head.cookie, head.userAgent]
-                let texts = parts.map { range in
-                    range.isPresent
-                        ? String(
-                            decoding: buffer[range.lowerBound..<range.upperBound], as: UTF8.self)
-                        : "-"
-                }
-                events.append(
-                    "request \(head.method) \(texts) \(head.forwardedFor.count) \(head.keepsAlive)")
-                buffer.removeFirst(head.byteCount)
-            case .refuse(let status): events.append("refuse \(status.rawValue)")
-            case .closed:
-                if events.last != "closed" { events.append("closed") }
-                break feeding
-            }
+    ConnectionRead.all(input, cuts: cuts).map { read in
+        switch read {
+        case .request(let head, let bytes):
+            let texts = [head.path, head.query, head.host, head.cookie, head.userAgent, head.body]
+                .map { $0.text(in: bytes) ?? "-" }
+            return "request \(head.method) \(texts) \(head.forwardedFor.count) \(head.keepsAlive)"
+        case .refusal(let status): return "refuse \(status.rawValue)"
+        case .closed: return "closed"
         }
     }
-    return events
 }
 
 /// What a connection does depends on the bytes alone, and nothing comes after a refusal.

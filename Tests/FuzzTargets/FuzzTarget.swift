@@ -1,3 +1,6 @@
+import AccessLogs
+import Consent
+
 /// What reads bytes of strangers, each as one function that a fuzzer can call.
 ///
 /// A target must never crash, and says in words what else was wrong. To add one, write the function and name it
@@ -17,8 +20,20 @@ package struct FuzzTarget: Sendable {
         FuzzTarget("http", connection),
         FuzzTarget("addresses", clientAddress),
         FuzzTarget("proxy", proxyHeader),
+        FuzzTarget("http2", http2Session),
         FuzzTarget("form", formFields),
+        FuzzTarget("posted", postedBody),
         FuzzTarget("choice", consentChoice),
+        FuzzTarget("tcf", consentString(.tcf, .tcf)),
+        FuzzTarget("gpp", consentString(.gpp, .gpp)),
+        FuzzTarget("us-privacy", consentString(.usPrivacy, .usPrivacy)),
+        FuzzTarget("gcs", consentString(.gcs, .gcs)),
+        FuzzTarget("gcd", consentString(.gcd, .gcd)),
+        FuzzTarget("log-realtime", logLines(.cloudFrontRealTime)),
+        FuzzTarget("log-standard", logLines(.cloudFrontStandard)),
+        FuzzTarget("log-combined", logLines(.combined)),
+        FuzzTarget("log-json", logLines(.ndjson)),
+        FuzzTarget("packed", packedBytes),
     ]
 }
 
@@ -27,8 +42,14 @@ struct InputNumbers {
     private var state: UInt64
 
     init(_ bytes: [UInt8]) {
+        state = 0xCBF2_9CE4_8422_2325
+        take(bytes[...])
+    }
+
+    /// Lets more bytes count.
+    mutating func take(_ bytes: ArraySlice<UInt8>) {
         // FNV-1a; wrapping is the algorithm.
-        state = bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+        state = bytes.reduce(state) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
     }
 
     /// A number from 0 to `bound`.

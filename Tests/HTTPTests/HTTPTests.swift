@@ -11,37 +11,16 @@ private enum Event: Equatable {
 
 /// Feeds `input` cut into pieces at `cuts` as a shell would.
 private func run(_ input: [UInt8], cuts: [Int] = []) -> [Event] {
-    var machine = ConnectionMachine(at: 0)
-    var events: [Event] = []
-    var buffer: [UInt8] = []
-    var position = 0
-    for end in cuts.sorted() + [input.count] {
-        buffer += input[position..<end]
-        position = end
-        feeding: while true {
-            switch machine.step(buffer.span, at: 0) {
-            case .needMore: break feeding
-            case .discard(let count): buffer.removeFirst(count)
-            case .request:
-                let head = machine.head
-                func text(_ range: ByteRange) -> String? {
-                    guard range.isPresent else { return nil }
-                    return String(
-                        decoding: buffer[range.lowerBound..<range.upperBound], as: UTF8.self)
-                }
-                events.append(
-                    .request(
-                        method: head.method, path: text(head.path) ?? "", host: text(head.host),
-                        keepsAlive: head.keepsAlive))
-                buffer.removeFirst(head.byteCount)
-            case .refuse(let status): events.append(.refusal(status))
-            case .closed:
-                if events.last != .closed { events.append(.closed) }
-                break feeding
-            }
+    ConnectionRead.all(input, cuts: cuts).map { read in
+        switch read {
+        case .request(let head, let bytes):
+            .request(
+                method: head.method, path: head.path.text(in: bytes) ?? "",
+                host: head.host.text(in: bytes), keepsAlive: head.keepsAlive)
+        case .refusal(let status): .refusal(status)
+        case .closed: .closed
         }
     }
-    return events
 }
 
 private func run(_ text: String, cuts: [Int] = []) -> [Event] { run(Array(text.utf8), cuts: cuts) }
