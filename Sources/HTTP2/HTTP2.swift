@@ -23,12 +23,14 @@ package enum HTTP2Limits {
     /// Streams that client or server reset: at once, and then in a second.
     package static let resetsMax: UInt64 = 100
     package static let resetsPerSecond: UInt64 = 20
-    /// Frames that ask for nothing (PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA, heads and resets of closed streams): at once,
+    /// Frames that ask for nothing (PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA, heads of streams reset from here, resets of closed ones): at once,
     /// then in a second. Each request allows one more. Frames of unknown types are skipped and cause no work.
     package static let idleFramesMax: UInt64 = 1000
     package static let idleFramesPerSecond: UInt64 = 100
     /// Answers to PING and SETTINGS that the client has not taken.
     package static let acknowledgementsMax = 100
+    /// Streams that are remembered after they closed, so that what still comes of them is judged rightly.
+    static let closedStreamsMax = 128
     /// Streams whose memory is kept for the next ones.
     static let sparesMax = 8
     /// Larger buffers are not kept.

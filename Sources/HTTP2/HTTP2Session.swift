@@ -20,6 +20,15 @@ internal import HTTP
     private var idleFrames: TokenBucket
     private var lines: [UInt8] = []
     private var newestStream: Int32 = 0
+    /// The streams that closed last, the oldest overwritten first.
+    private var closed: [ClosedStream] = []
+    private var closedNext = 0
+
+    private struct ClosedStream {
+        var identifier: Int32
+        /// It was reset from here, so frames of it may be on their way still.
+        var wasResetHere: Bool
+    }
 
     /// Whose request ``read(into:)`` gives; 0 before the first.
     package private(set) var currentStream: Int32 = 0
@@ -207,8 +216,8 @@ internal import HTTP
 extension HTTP2Session {
     fileprivate func begin(_ type: UInt8, _ flags: UInt8, _ length: Int, stream: Int32) {
         switch UInt32(type) {
-        // The head of a stream that has closed is decoded and left out: it may be the trailers of one reset from here.
         case NGHTTP2_HEADERS.rawValue where stream > newestStream || streams[stream] != nil: return
+        case NGHTTP2_HEADERS.rawValue: beginClosed(stream)
         case NGHTTP2_CONTINUATION.rawValue, NGHTTP2_RST_STREAM.rawValue: return
         // Section 6.3; the library looks at no PRIORITY, since the settings say that there are none.
         case NGHTTP2_PRIORITY.rawValue where stream == 0: end(.protocolError)
@@ -217,6 +226,26 @@ extension HTTP2Session {
             NGHTTP2_SETTINGS.rawValue where flags & Self.acknowledges != 0:
             return
         default: if !idleFrames.take(at: now) { end(.enhanceYourCalm) }
+        }
+    }
+
+    /// A head of a stream that is no more. Where the stream was reset from here it is decoded and left out: it may be the
+    /// trailers. Else it breaks section 5.1, or section 5.1.1 where there never was such a stream or it closed so long ago
+    /// that nobody remembers. (DATA of such streams is left out by the library, which tells nobody.)
+    private func beginClosed(_ identifier: Int32) {
+        guard let stream = closed.last(where: { $0.identifier == identifier }) else {
+            return end(.protocolError)
+        }
+        guard stream.wasResetHere else { return end(.streamClosed) }
+        if !idleFrames.take(at: now) { end(.enhanceYourCalm) }
+    }
+
+    private func remember(_ stream: ClosedStream) {
+        if closed.count < HTTP2Limits.closedStreamsMax {
+            closed.append(stream)
+        } else {
+            closed[closedNext] = stream
+            closedNext = (closedNext + 1) % HTTP2Limits.closedStreamsMax
         }
     }
 
@@ -308,8 +337,19 @@ extension HTTP2Session {
         if !resets.take(at: now) { end(.enhanceYourCalm) }
     }
 
+    /// A stream was reset from here.
+    fileprivate func sentReset(_ identifier: Int32, _ code: UInt32) {
+        if code != HTTP2ErrorCode.noError.rawValue { countReset() }
+        if let stream = streams[identifier] {
+            stream.wasResetHere = true
+        } else {
+            remember(ClosedStream(identifier: identifier, wasResetHere: true))
+        }
+    }
+
     fileprivate func close(_ identifier: Int32) {
         guard let stream = streams.removeValue(forKey: identifier) else { return }
+        remember(ClosedStream(identifier: identifier, wasResetHere: stream.wasResetHere))
         requestBytes -= stream.requestBytes
         answerBytes -= stream.answerBytes
         if spares.count < HTTP2Limits.sparesMax, stream.isSmall { spares.append(stream) }
@@ -417,9 +457,9 @@ private enum SessionSetup {
             _, frame, context in
             let header = unsafe frame!.pointee.hd
             switch UInt32(header.type) {
-            case NGHTTP2_RST_STREAM.rawValue
-            where unsafe frame!.pointee.rst_stream.error_code != NGHTTP2_NO_ERROR.rawValue:
-                unsafe SessionSetup.session(context).countReset()
+            case NGHTTP2_RST_STREAM.rawValue:
+                unsafe SessionSetup.session(context).sentReset(
+                    header.stream_id, frame!.pointee.rst_stream.error_code)
             case NGHTTP2_GOAWAY.rawValue:
                 unsafe SessionSetup.session(context).sentGoAway(frame!.pointee.goaway.error_code)
             case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:

@@ -6,6 +6,7 @@ final class HTTP2Stream {
     /// When its first frame came, in monotonic milliseconds.
     private(set) var startedAt: UInt64 = 0
     var phase = Phase.head
+    var wasResetHere = false
 
     private var method: [UInt8] = []
     private var path: [UInt8] = []
@@ -38,6 +39,7 @@ final class HTTP2Stream {
         self.identifier = identifier
         startedAt = now
         phase = .head
+        wasResetHere = false
         method.removeAll(keepingCapacity: true)
         path.removeAll(keepingCapacity: true)
         authority.removeAll(keepingCapacity: true)

@@ -281,13 +281,27 @@ import Testing
         #expect(conversation.goAway == .enhanceYourCalm)
     }
 
-    @Test func `of heads of streams that have closed`() {
-        conversation.send(Frame.headers(stream: 5))
-        // A request allows one more; the bucket was full but for the greeting.
-        let last = floods(3000) { _ in Frame.headers(stream: 3) }
-        #expect(last == Int(HTTP2Limits.idleFramesMax))
+    @Test func `of heads of a stream that was reset from here`() {
+        conversation.send(Frame.headers(Frame.get + [("X", "")], stream: 5))
+        #expect(conversation.resetCode(5) == .protocolError)
+        let last = floods(3000) { _ in Frame.headers(stream: 5) }
+        // The greeting was one of them.
+        #expect(last == Int(HTTP2Limits.idleFramesMax) - 1)
         #expect(conversation.goAway == .enhanceYourCalm)
-        #expect(conversation.requests.count == 1)
+        #expect(conversation.requests.isEmpty)
+    }
+
+    @Test func `is what a head of a stream that was answered is not: it breaks the protocol`() {
+        // Far more streams than are remembered.
+        for number in 0..<300 {
+            let stream = UInt32(2 * number + 1)
+            conversation.send(Frame.headers(stream: stream))
+            conversation.answer("HTTP/1.1 204 No Content\r\nA: b\r\n\r\n", stream: Int32(stream))
+        }
+        #expect(conversation.goAway == nil)
+        conversation.send(Frame.headers(stream: 597))
+        #expect(conversation.goAway == .streamClosed)
+        #expect(conversation.requests.count == 300)
     }
 
     @Test func `of empty DATA`() {

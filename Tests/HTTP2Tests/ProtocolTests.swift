@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import HTTP2
@@ -97,13 +98,17 @@ import Testing
             "5.1 HEADERS after the client has ended the stream", whole + Frame.headers(),
             either(.streamClosed)),
         Case(
-            "5.1 HEADERS after RST_STREAM are left out",
+            "5.1 HEADERS after RST_STREAM",
             open + Frame.make(.reset, stream: 1, Frame.number(8)) + Frame.headers(),
-            .requests(0)),
+            either(.streamClosed)),
+        Case(
+            "5.1 HEADERS and DATA of a stream that was reset from here are left out",
+            Frame.headers(Frame.post + [("X", "")], flags: 4) + Frame.make(.data, stream: 1, [1])
+                + Frame.headers([("a", "b")]) + Frame.headers(stream: 3), .requests(1)),
         Case("5.1.1 an even stream", Frame.headers(stream: 2), connection(.protocolError)),
         Case(
-            "5.1.1 HEADERS of a stream older than the last are left out",
-            Frame.headers(stream: 5) + Frame.headers(stream: 3), .requests(1)),
+            "5.1.1 HEADERS of a stream older than the last",
+            Frame.headers(stream: 5) + Frame.headers(stream: 3), connection(.protocolError)),
         Case(
             "5.1.2 one stream too many",
             (0...HTTP2Limits.streamsMax).flatMap { Frame.headers(stream: UInt32(2 * $0 + 1)) },
