@@ -31,7 +31,7 @@ package enum EdgeLimits {
     static let hopsMax = 32
     /// Longest `event`, in bytes.
     static let eventBytesMax = 64
-    /// Longest `id` of an event, in bytes; longer ones are not remembered. A UUID in text has 36.
+    /// Longest `event_id`, in bytes; longer ones are not remembered. A UUID in text has 36.
     static let eventIDBytesMax = 64
     /// Hits of one loop that wait for the fate of an earlier hit with their id; beyond it they are answered 503.
     static let twinsMax = 1024

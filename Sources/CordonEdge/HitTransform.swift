@@ -19,7 +19,7 @@ internal import HTTP
     /// Reads consent strings, and remembers them while the rules stay.
     private var consentReader: ConsentReader
     private let consentKey: (UInt64, UInt64)
-    let known = NameList(["event", "url", "userid", "ref", "id"])
+    let known = NameList(["event", "url", "userid", "ref", "event_id"])
     let invalidSite = Array("invalid".utf8)
 
     init(userAgents: UserAgentCache) {

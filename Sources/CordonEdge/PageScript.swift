@@ -1,7 +1,7 @@
 /// What a page loads from `/cordon.js`: sends events to `/hit` with the page, its referrer and what the page's consent
 /// manager says. `Docs/tagging.md` is written for who places it.
 ///
-/// - It sets no cookie and no storage, and makes no identifier that outlives an event: the `id` is for the collector to know one
+/// - It sets no cookie and no storage, and makes no identifier that outlives an event: the `event_id` is for the collector to know one
 ///   event that comes twice, and is new each time.
 /// - It waits until the page is shown (not prerendered, not in a hidden tab) and until the consent managers have spoken, or
 ///   ``waitMillisecondsDefault``. A manager that has not spoken by then is sent as `?`, which is an
@@ -22,7 +22,7 @@ enum PageScript {
         ((w,d,n)=>{let s=d.currentScript,a=s.dataset,b=new URL(".",s.src).href,c={},l=0,q=(w.cordon||{}).q||[],A="addEventListener",on,t,g,\
         send=(e,p)=>{let f=new URLSearchParams,o=Object.assign({site:a.site||location.hostname,event:e,\
         url:location.href.split("#")[0],ref:d.referrer,\
-        id:Array.from(crypto.getRandomValues(new Uint32Array(4)),x=>x.toString(36)).join("-"),consent:a.consent},c,p,\
+        event_id:Array.from(crypto.getRandomValues(new Uint32Array(4)),x=>x.toString(36)).join("-"),consent:a.consent},c,p,\
         n.globalPrivacyControl&&{consent:"denied"}),k,i=()=>{new Image().src=b+"pixel.gif?"+f};\
         for(k in o)o[k]!=null&&f.set(k,o[k]);\
         try{n.sendBeacon&&n.sendBeacon(b+"hit",f)||\

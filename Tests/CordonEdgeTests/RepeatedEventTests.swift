@@ -16,15 +16,17 @@ private let german = "X-Forwarded-For: \(EdgeFixture.german)"
         for (number, client) in clients.enumerated() {
             statuses.append(
                 number % 2 == 0
-                    ? client.get("/hit?id=ab%2Dc&event=e&site=a.example", [german])?.status
-                    : client.post("/hit", "text/plain", "id=ab-c&event=e&site=A.example", [german])?
+                    ? client.get("/hit?event_id=ab%2Dc&event=e&site=a.example", [german])?.status
+                    : client.post(
+                        "/hit", "text/plain", "event_id=ab-c&event=e&site=A.example", [german])?
                         .status)
         }
         #expect(statuses == Array(repeating: 204, count: 6))
         // Another id, another site, no id, and an id that is too long or empty are hits of their own.
         let long = String(repeating: "x", count: EdgeLimits.eventIDBytesMax + 1)
         for target in [
-            "id=abc2", "id=ab-c&site=b.example", "", "", "id=", "id=", "id=\(long)", "id=\(long)",
+            "event_id=abc2", "event_id=ab-c&site=b.example", "", "", "event_id=", "event_id=",
+            "event_id=\(long)", "event_id=\(long)",
         ] {
             #expect(clients[0].get("/hit?\(target)", [german])?.status == 204)
         }
@@ -39,7 +41,7 @@ private let german = "X-Forwarded-For: \(EdgeFixture.german)"
         let fixture = try EdgeFixture(loops: 2)
         let client = try fixture.client()
         let second = try fixture.client()
-        let target = "/hit?id=retry-1&event=e&site=a.example"
+        let target = "/hit?event_id=retry-1&event=e&site=a.example"
         let other = try Connection(path: fixture.region("eu-central").journalPath)
         try other.execute("BEGIN IMMEDIATE")
         #expect(client.get(target, [german])?.status == 503)
@@ -60,7 +62,7 @@ private let german = "X-Forwarded-For: \(EdgeFixture.german)"
         let clients = try (0..<8).map { _ in try fixture.client() }
         let other = try Connection(path: fixture.region("eu-central").journalPath)
         for isKept in [true, false] {
-            let target = "/hit?id=both-\(isKept)&event=\(isKept)&site=a.example"
+            let target = "/hit?event_id=both-\(isKept)&event=\(isKept)&site=a.example"
             try other.execute("BEGIN IMMEDIATE")
             // Two on each connection, over all loops, while the first of them waits for the journal.
             for client in clients {
@@ -90,7 +92,7 @@ private let german = "X-Forwarded-For: \(EdgeFixture.german)"
         let fixture = try EdgeFixture(loops: 1) { $0.durability = .relaxed }
         let client = try fixture.client()
         for _ in 0..<10 {
-            #expect(client.get("/hit?id=x&site=a.example", [german])?.status == 204)
+            #expect(client.get("/hit?event_id=x&site=a.example", [german])?.status == 204)
         }
         fixture.collector.drain()
         #expect(try fixture.records("eu-central").count == 1)
@@ -100,8 +102,8 @@ private let german = "X-Forwarded-For: \(EdgeFixture.german)"
     @Test func `neither the id nor its site is held or stored`() throws {
         let fixture = try EdgeFixture(loops: 1)
         let client = try fixture.client()
-        _ = client.get("/hit?id=planted-id-4417&site=a.example", [german])
-        _ = client.get("/hit?id=planted-id-4417&site=a.example", [german])
+        _ = client.get("/hit?event_id=planted-id-4417&site=a.example", [german])
+        _ = client.get("/hit?event_id=planted-id-4417&site=a.example", [german])
         let metrics = String(decoding: client.get("/metrics")?.body ?? [], as: UTF8.self)
         #expect(metrics.contains("fate=\"duplicate\"} 1\n"))
         #expect(!metrics.contains("planted-"))
