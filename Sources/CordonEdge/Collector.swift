@@ -49,6 +49,7 @@ package final class Collector: Sendable {
         var tlsContexts: [TLSContext?]
         var loops: [LoopShared] = []
         var committers: [RegionCommitter] = []
+        var gauges: [JournalGauge] = []
         var threads: [ThreadBox] = []
         var committerThreads: [ThreadBox] = []
         var keeper: Keeper?
@@ -156,8 +157,8 @@ package final class Collector: Sendable {
 
     /// The page at `/metrics`.
     package func metricsPage() -> String {
-        let (loops, committers) = state.withLock { ($0.loops, $0.committers) }
-        return Self.page(loops, committers)
+        let (loops, committers, gauges) = state.withLock { ($0.loops, $0.committers, $0.gauges) }
+        return Self.page(loops, committers, gauges, at: clock())
     }
 }
 
@@ -216,7 +217,10 @@ extension Collector {
             shared.append(try LoopShared(context: context, tlsContexts: tlsContexts))
         }
         let all = shared
-        let metrics: @Sendable () -> String = { Self.page(all, committers) }
+        let gauges = regions.map { JournalGauge(region: $0.name, path: $0.journalPath) }
+        let metrics: @Sendable () -> String = { [clock] in
+            Self.page(all, committers, gauges, at: clock())
+        }
         let limits = regions.map {
             AddressLimits($0.collector.limits, at: SystemClock.monotonicMilliseconds())
         }
@@ -256,18 +260,22 @@ extension Collector {
         }
         let keeper = try Keeper()
         let keeperThread = ThreadBox(
-            try SystemThread(name: "edge-keys") { [weak self] in
+            try SystemThread(name: "edge-keeper") { [weak self] in
+                for gauge in gauges { gauge.measure() }
                 while keeper.waitsOn() {
+                    for gauge in gauges { gauge.measure() }
                     self?.renewKeys()
                     for limits in limits { limits.renew(at: SystemClock.monotonicMilliseconds()) }
                     self?.tickets?.rotateIfDue(at: SystemClock.monotonicMilliseconds())
                 }
+                for gauge in gauges { gauge.close() }
             })
         state.withLock { state in
             precondition(!state.isStarted, "a collector starts once")
             state.isStarted = true
             state.loops = all
             state.committers = committers
+            state.gauges = gauges
             state.threads = threads
             state.committerThreads = committerThreads
             state.keeper = keeper
@@ -296,7 +304,10 @@ extension Collector {
         return sum
     }
 
-    private static func page(_ loops: [LoopShared], _ committers: [RegionCommitter]) -> String {
+    private static func page(
+        _ loops: [LoopShared], _ committers: [RegionCommitter], _ gauges: [JournalGauge],
+        at now: Timestamp
+    ) -> String {
         var page = MetricsText()
         sum(loops).write(to: &page)
         let counts = committers.map { ($0.region, $0.counts) }
@@ -323,7 +334,44 @@ extension Collector {
                     count.failures[index])
             }
         }
+        page.family(
+            "cordon_journal_failed_hits_total", .counter,
+            help: "Hits of those commits, by reason: they were answered 503.")
+        for (region, count) in counts {
+            for (index, code) in JournalError.Code.allCases.enumerated() {
+                page.sample(
+                    "cordon_journal_failed_hits_total",
+                    ["region": region, "reason": code.rawValue], count.failedHits[index])
+            }
+        }
+        write(gauges.map { ($0.region, $0.reading) }, to: &page, at: now)
         return page.text
+    }
+
+    /// What waits in the journals; a region whose journal cannot be read has no sample.
+    private static func write(
+        _ readings: [(region: String, reading: JournalGauge.Reading?)], to page: inout MetricsText,
+        at now: Timestamp
+    ) {
+        let families: [(String, String, (JournalGauge.Reading) -> Int64)] = [
+            (
+                "cordon_journal_unsent_batches", "Batches that wait for their delivery.",
+                { Int64($0.depth.batches) }
+            ),
+            ("cordon_journal_unsent_hits", "Hits in those batches.", { Int64($0.depth.hits) }),
+            ("cordon_journal_unsent_bytes", "Bytes of those batches.", { Int64($0.depth.bytes) }),
+            (
+                "cordon_journal_unsent_age_seconds",
+                "How long the oldest of them has waited, from the start of the minute of its commit; 0 without any.",
+                { $0.age(at: now.microseconds) }
+            ),
+        ]
+        for (name, help, value) in families {
+            page.family(name, .gauge, help: help)
+            for (region, reading) in readings {
+                if let reading { page.sample(name, ["region": region], value(reading)) }
+            }
+        }
     }
 }
 

@@ -289,6 +289,16 @@ extension Journal {
 }
 
 extension Journal {
+    /// When the oldest batch that waits was committed, in minutes since 1970; nil when none waits.
+    package func oldestMinute() throws(JournalError) -> Int64? {
+        do {
+            return try connection.integer(
+                "SELECT minute FROM tallies WHERE batch = (SELECT min(number) FROM batches)")
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
     /// Removes the batches up to and including `number`, zeroing their bytes (`secure_delete`).
     ///
     /// - Parameter truncating: also folds the write-ahead log into the file and cuts it to nothing, so that no copy
