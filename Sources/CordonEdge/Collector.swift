@@ -38,10 +38,12 @@ package final class Collector: Sendable {
     private let loopCount: Int
     private let journalBytesMax: Int
     private let handshakeMilliseconds: UInt64
+    private let connectionsMax: Int
     /// Keys of the session tickets of every listener.
     private let tickets: TicketKeys?
     private let logger: Logger
     private let clock: @Sendable () -> Timestamp
+    private let monotonic: @Sendable () -> UInt64
     private let state: Mutex<State>
 
     private struct State {
@@ -65,14 +67,18 @@ package final class Collector: Sendable {
     ///   - tlsContexts: for each region what its listener speaks TLS with, nil where it is plain; empty when all are.
     ///   - tickets: what those contexts were made with; renewed here.
     ///   - journalBytesMax: bound on each journal's file; 0 leaves it to the disk.
+    ///   - connectionsMax: of each loop; one more is closed at once.
     ///   - clock: the wall clock, asked once a round of each loop; deadlines never ask it.
+    ///   - monotonic: milliseconds that only grow, asked as often; deadlines and limits go by it.
     package init(
         regions: [RegionConfiguration], listening: Set<String>, context: EdgeContext, loops: Int,
         tlsContexts: [TLSContext?] = [], tickets: TicketKeys? = nil, journalBytesMax: Int = 0,
-        handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax, logger: Logger,
+        handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax,
+        connectionsMax: Int = EdgeLimits.connectionsMax, logger: Logger,
         clock: @escaping @Sendable () -> Timestamp = {
             Timestamp(microseconds: SystemClock.realtimeMicroseconds())
-        }
+        },
+        monotonic: @escaping @Sendable () -> UInt64 = { SystemClock.monotonicMilliseconds() }
     ) {
         precondition(loops > 0 && !regions.isEmpty, "a collector listens for someone")
         precondition(
@@ -82,9 +88,11 @@ package final class Collector: Sendable {
         loopCount = loops
         self.journalBytesMax = journalBytesMax
         self.handshakeMilliseconds = handshakeMilliseconds
+        self.connectionsMax = connectionsMax
         self.tickets = tickets
         self.logger = logger
         self.clock = clock
+        self.monotonic = monotonic
         let tlsContexts = tlsContexts.isEmpty ? regions.map { _ in nil } : tlsContexts
         precondition(tlsContexts.count == regions.count, "each region is plain or has its TLS")
         state = Mutex(State(context: context, tlsContexts: tlsContexts))
@@ -222,9 +230,9 @@ extension Collector {
             Self.page(all, committers, gauges, at: clock())
         }
         let limits = regions.map {
-            AddressLimits($0.collector.limits, at: SystemClock.monotonicMilliseconds())
+            AddressLimits($0.collector.limits, at: monotonic())
         }
-        let recentEvents = RecentEvents(at: SystemClock.monotonicMilliseconds())
+        let recentEvents = RecentEvents(at: monotonic())
         var loops: [EdgeLoop] = []
         for number in 0..<loopCount {
             loops.append(
@@ -234,7 +242,8 @@ extension Collector {
                     resolvers: regions.map { ClientAddressResolver($0.collector) },
                     limits: limits, listeners: listeners[number], context: context,
                     recentEvents: recentEvents, logger: logger, clock: clock,
-                    handshakeMilliseconds: handshakeMilliseconds, metrics: metrics))
+                    monotonic: monotonic, handshakeMilliseconds: handshakeMilliseconds,
+                    connectionsMax: connectionsMax, metrics: metrics))
         }
         var committerThreads: [ThreadBox] = []
         let local = Set(regions.map(\.name))
@@ -260,13 +269,13 @@ extension Collector {
         }
         let keeper = try Keeper()
         let keeperThread = ThreadBox(
-            try SystemThread(name: "edge-keeper") { [weak self] in
+            try SystemThread(name: "edge-keeper") { [weak self, monotonic] in
                 for gauge in gauges { gauge.measure() }
                 while keeper.waitsOn() {
                     for gauge in gauges { gauge.measure() }
                     self?.renewKeys()
-                    for limits in limits { limits.renew(at: SystemClock.monotonicMilliseconds()) }
-                    self?.tickets?.rotateIfDue(at: SystemClock.monotonicMilliseconds())
+                    for limits in limits { limits.renew(at: monotonic()) }
+                    self?.tickets?.rotateIfDue(at: monotonic())
                 }
                 for gauge in gauges { gauge.close() }
             })

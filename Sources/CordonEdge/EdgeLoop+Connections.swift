@@ -28,7 +28,7 @@ extension EdgeLoop {
 
     private func take(_ accepted: consuming Accepted, listener: Int) {
         hasNews = true
-        guard openCount < EdgeLimits.connectionsMax else {
+        guard openCount < connectionsMax else {
             counters.events[EdgeEvent.connectionsRefused.rawValue] += 1
             return
         }

@@ -83,6 +83,7 @@ final class LoopShared: Sendable {
     let limits: [AddressLimits]
     var limitKeys: [(key: HMACKey, version: UInt64)]
     private let clock: @Sendable () -> Timestamp
+    private let monotonic: @Sendable () -> UInt64
     let recentEvents: RecentEvents
     let metrics: @Sendable () -> String
     private let logger: Logger
@@ -100,6 +101,7 @@ final class LoopShared: Sendable {
     var tlsContexts: [TLSContext?]
     private var tlsVersion: UInt64 = 0
     let handshakeMilliseconds: UInt64
+    let connectionsMax: Int
     let transform: HitTransform
     var lanes: [Lane]
     let posted = PostedForm()
@@ -174,8 +176,8 @@ final class LoopShared: Sendable {
         number: Int, shared: LoopShared, committers: [RegionCommitter], isRelaxed: [Bool],
         resolvers: [ClientAddressResolver], limits: [AddressLimits], listeners: [ListenerBox],
         context: EdgeContext, recentEvents: RecentEvents, logger: Logger,
-        clock: @escaping @Sendable () -> Timestamp,
-        handshakeMilliseconds: UInt64,
+        clock: @escaping @Sendable () -> Timestamp, monotonic: @escaping @Sendable () -> UInt64,
+        handshakeMilliseconds: UInt64, connectionsMax: Int,
         metrics: @escaping @Sendable () -> String
     ) throws(NetworkError) {
         self.number = number
@@ -194,6 +196,7 @@ final class LoopShared: Sendable {
         self.context = context
         tlsContexts = shared.tlsContexts.withLock { $0 }
         self.handshakeMilliseconds = handshakeMilliseconds
+        self.connectionsMax = connectionsMax
         self.recentEvents = recentEvents
         guard let eventKeys = recentEvents.keys(ifNewerThan: 0) else {
             preconditionFailure("versions start at 1")
@@ -201,6 +204,7 @@ final class LoopShared: Sendable {
         self.eventKeys = eventKeys
         self.logger = logger
         self.clock = clock
+        self.monotonic = monotonic
         self.metrics = metrics
         epoll = try Epoll(eventsMax: 1024)
         transform = HitTransform(userAgents: UserAgentCache(context.userAgents))
@@ -316,7 +320,7 @@ final class LoopShared: Sendable {
     }
 
     private func readClocks() {
-        now = SystemClock.monotonicMilliseconds()
+        now = monotonic()
         timestamp = clock()
         let second = timestamp.microseconds / 1_000_000
         if second != secondOfDate {

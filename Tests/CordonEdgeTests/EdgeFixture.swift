@@ -56,10 +56,12 @@ final class EdgeFixture {
         loops: Int = 2, journalBytesMax: Int = 0, policies: [String: String] = [:],
         tls: TLSContext? = nil,
         handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax,
+        connectionsMax: Int = EdgeLimits.connectionsMax,
         configure: (inout RegionConfiguration.Collector) -> Void = { _ in },
         clock: @escaping @Sendable () -> Timestamp = {
             Timestamp(microseconds: SystemClock.realtimeMicroseconds())
-        }
+        },
+        monotonic: @escaping @Sendable () -> UInt64 = { SystemClock.monotonicMilliseconds() }
     ) throws {
         directory = try TemporaryDirectory()
         var root = Self.repository
@@ -109,8 +111,9 @@ final class EdgeFixture {
         collector = Collector(
             regions: regions, listening: Set(regions.map(\.name)), context: context, loops: loops,
             tlsContexts: regions.map { _ in tls }, journalBytesMax: journalBytesMax,
-            handshakeMilliseconds: handshakeMilliseconds,
-            logger: Logger(level: .trace, format: .json, sink: log), clock: clock)
+            handshakeMilliseconds: handshakeMilliseconds, connectionsMax: connectionsMax,
+            logger: Logger(level: .trace, format: .json, sink: log), clock: clock,
+            monotonic: monotonic)
         try collector.start()
     }
 

@@ -1,3 +1,4 @@
+import Bytes
 import CordonModel
 import Foundation
 import LinuxIO
@@ -269,6 +270,101 @@ import Testing
         let fixture = try EdgeFixture(loops: 1, tls: context())
         let output = try client(fixture, ["-trace"])
         #expect(output.contains("close notify") || output.contains("close_notify"))
+        fixture.collector.drain()
+    }
+
+    /// A client that sends `first` before it begins TLS, and then a request; returns what came back.
+    private func client(
+        _ fixture: EdgeFixture, sendsFirst first: String, applications: String = "http/1.1"
+    ) throws -> String {
+        try Tool.run(
+            "python3",
+            [
+                "-c",
+                """
+                import socket, ssl, sys
+                context = ssl.create_default_context(cafile=sys.argv[2])
+                context.set_alpn_protocols([sys.argv[4]])
+                plain = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+                plain.sendall(bytes.fromhex(sys.argv[3]))
+                try:
+                    with context.wrap_socket(plain, server_hostname="localhost") as tls:
+                        print(tls.selected_alpn_protocol())
+                        tls.sendall(b"GET /hit?consent=granted HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+                        print(tls.recv(65536))
+                except OSError as error:
+                    print(type(error).__name__)
+                """, "\(fixture.port())", files.path("server.crt"),
+                Bytes.hex(Array(first.utf8)), applications,
+            ]
+        ).output
+    }
+
+    @Test func `reads the PROXY header before TLS, and the client from it`() throws {
+        SentValues.note(EdgeFixture.german)
+        let trusted = try #require(IPPrefix("127.0.0.0/8"))
+        let fixture = try EdgeFixture(loops: 1, tls: context()) {
+            $0.clientAddress = .proxyProtocol
+            $0.trustedProxies = [trusted]
+        }
+        let header = "PROXY TCP4 \(EdgeFixture.german) 192.0.2.1 56324 443\r\n"
+        let output = try client(fixture, sendsFirst: header)
+        #expect(output.contains("http/1.1") && output.contains("204 No Content"), "\(output)")
+        #expect(try client(fixture, sendsFirst: header, applications: "h2").hasPrefix("h2\n"))
+        // TLS without a header, and a header that is none, end before the handshake.
+        for first in ["", "PROXY TCP4 nobody\r\n"] {
+            let output = try client(fixture, sendsFirst: first)
+            #expect(!output.contains("204"), "\(output)")
+        }
+        fixture.collector.drain()
+        let records = try fixture.records("eu-central")
+        #expect(records.map(\.ipPrefix) == ["46.4.10.0/24"])
+        let counters = fixture.collector.counters()
+        #expect(counters[EdgeEvent.proxyHeadersMalformed] == 2)
+        #expect(counters[HandshakeOutcome.full] == 2)
+        #expect(counters[AddressProvenance.proxy] == 1)
+    }
+
+    @Test func `takes a client's new certificate after a reload, while its old connection lives`()
+        throws
+    {
+        try files.make("authority")
+        try files.make("friend", issuer: "authority")
+        try files.make("other")
+        try files.make("newcomer", issuer: "other")
+        let fixture = try EdgeFixture(loops: 1, tls: context(authorities: "authority"))
+        func pair(_ name: String) -> [String] {
+            ["-cert", files.path(name + ".crt"), "-key", files.path(name + ".key")]
+        }
+        let old = try RunningTool(
+            "openssl",
+            ["s_client", "-connect", "127.0.0.1:\(fixture.port())", "-quiet"] + pair("friend"))
+        old.send(EdgeClient.request("/healthz"))
+        #expect(old.receive(until: "ok\n"))
+        #expect(try !client(fixture, pair("newcomer")).contains("200 OK"))
+        fixture.collector.replace(
+            tlsContexts: try fixture.regions.map { _ in try context(authorities: "other") })
+        #expect(try client(fixture, pair("newcomer")).contains("200 OK"))
+        #expect(try !client(fixture, pair("friend")).contains("200 OK"))
+        old.send(EdgeClient.request("/readyz"))
+        #expect(old.receive(until: "ok\n"))
+        old.end()
+        fixture.collector.drain()
+        #expect(fixture.collector.counters()[HandshakeOutcome.clientCertificate] == 2)
+    }
+
+    @Test func `offers neither renegotiation nor compression`() throws {
+        let fixture = try EdgeFixture(loops: 1, tls: context())
+        let output = try client(fixture, ["-tls1_2"])
+        #expect(output.contains("Compression: NONE"), "\(output)")
+        let asking = try RunningTool(
+            "openssl",
+            ["s_client", "-connect", "127.0.0.1:\(fixture.port())", "-tls1_2", "-ign_eof"])
+        // `R` at the start of a line asks for it.
+        asking.send("R\n")
+        #expect(!asking.receive(until: "HTTP/1.1 200"))
+        asking.end()
+        #expect(try curl(fixture, "/healthz", ["--http1.1"]) == "200 1.1 0")
         fixture.collector.drain()
     }
 
