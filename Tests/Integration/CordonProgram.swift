@@ -88,12 +88,18 @@ struct CordonProgram: Sendable {
         let processIdentifier: pid_t
         /// Port of each region's collector, by region name.
         let ports: [String: UInt16]
+        /// Port of each region's service, by region name.
+        let servicePorts: [String: UInt16]
         private let process: Process
         private let logPath: String
 
-        init(process: Process, ports: [String: UInt16], logPath: String) {
+        init(
+            process: Process, ports: [String: UInt16], servicePorts: [String: UInt16],
+            logPath: String
+        ) {
             self.process = process
             self.ports = ports
+            self.servicePorts = servicePorts
             self.logPath = logPath
             processIdentifier = process.processIdentifier
         }
@@ -115,7 +121,7 @@ struct CordonProgram: Sendable {
     /// Starts `cordon up` on free ports and waits until every listener accepts.
     func up() async throws -> Running { try await start("up") }
 
-    /// Starts `up` or `collect` with further words, and waits until every listener accepts.
+    /// Starts `up`, `collect` or `serve` with further words, and waits until every listener accepts.
     func start(_ words: String...) async throws -> Running {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Self.path)
@@ -140,11 +146,15 @@ struct CordonProgram: Sendable {
                 let port: UInt16
             }
             let regions: [Listener]
+            let services: [Listener]
         }
         let ready = try JSONDecoder().decode(
             Ready.self, from: FileManager.default.contents(atPath: readyFile) ?? Data())
         let ports = Dictionary(uniqueKeysWithValues: ready.regions.map { ($0.region, $0.port) })
-        return Running(process: process, ports: ports, logPath: logPath)
+        let services = Dictionary(
+            uniqueKeysWithValues: ready.services.map { ($0.region, $0.port) })
+        return Running(
+            process: process, ports: ports, servicePorts: services, logPath: logPath)
     }
 
     /// A command under way that nobody listens to.
