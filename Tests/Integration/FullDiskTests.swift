@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A disk of a few megabytes under one region's files.
+/// A small disk under one region's files.
 private struct SmallDisk {
     let path: String
 
@@ -65,15 +65,16 @@ private struct SmallDisk {
 
     @Test(.enabled(if: SmallDisk.isPermitted, "mounting a small disk is not permitted here"))
     func `means 503 while it lasts, and no answered hit is lost`() async throws {
-        let disk = try SmallDisk(at: cordon.project + "/var/eu-central", megabytes: 32)
+        let disk = try SmallDisk(at: cordon.project + "/var/eu-central", megabytes: 128)
         defer { disk.unmount() }
         let made = try cordon.run("init")
         try #require(made.exitCode == 0, "\(made.errorOutput)")
         let server = try await cordon.start("up", "--every", "3600")
         let port = try #require(server.ports["eu-central"])
-        // Journal and log have grown to some size before the disk is full.
+        // Journal and log have grown to some size before the disk is full. The disk has room for what a sender sends on
+        // while this test waits for its turn among all others.
         let first = Senders(
-            port: port, firstNumber: 0, connectionCount: 1, pauseMilliseconds: 5)
+            port: port, firstNumber: 0, connectionCount: 1, pauseMilliseconds: 10)
         first.start()
         while first.answeredCount < 200 { try await Task.sleep(for: .milliseconds(2)) }
         try disk.fill(leaving: 600)
