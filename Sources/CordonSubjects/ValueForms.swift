@@ -31,18 +31,17 @@ package struct ValueForms: Sendable {
     package static let shortRawEncodings: Set<String> = ["ipv4-bytes", "ipv4-bytes-reversed"]
 
     package init(of value: [UInt8]) {
-        var collected = Collector()
-        collected.addText(value, name: nil, boundary: .none)
         var text = value
         if text.first == UInt8(ascii: "["), text.last == UInt8(ascii: "]") {
             text = Array(text.dropFirst().dropLast())
         }
-        if let address = IPAddress(parsing: text.span) {
-            // As an address the value has an end, so that `192.0.2.1` is not found in `192.0.2.10`.
-            collected.forms.removeAll { $0.encoding == "plain" }
-            collected.known.remove(value)
-            let boundary: Boundary = address.isIPv6 ? .hexadecimalGroups : .number
-            collected.add(value, "plain", boundary)
+        let address = IPAddress(parsing: text.span)
+        // An address has two ends, so that `192.0.2.1` is not found in `192.0.2.10`, nor backwards in `201.2.0.291`.
+        let boundary: Boundary =
+            address.map { $0.isIPv6 ? .hexadecimalGroups : .number } ?? .none
+        var collected = Collector()
+        collected.addText(value, name: nil, boundary: boundary)
+        if let address {
             for (spelling, name) in Self.spellings(of: address) {
                 collected.addText(Array(spelling.utf8), name: "address-" + name, boundary: boundary)
             }

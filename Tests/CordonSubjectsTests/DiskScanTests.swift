@@ -94,6 +94,7 @@ import Testing
 
     @Test(arguments: [
         "1203.0.113.77", "203.0.113.770", "203.0.113.77/24", "34058038531", "203.0.113.7",
+        "177.311.0.302",
     ])
     func `an address is not found in a longer number or in a block`(_ text: String) throws {
         try write("file.txt", text)
