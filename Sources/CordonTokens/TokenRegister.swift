@@ -76,7 +76,7 @@ final class TokenRegister: Sendable {
     func token(_ id: String) throws -> IssuedToken? { try tokens("WHERE id = ?", id).first }
 
     /// All, oldest first.
-    func tokens() throws -> [IssuedToken] { try tokens("ORDER BY issued_at, id", nil) }
+    func tokens() throws -> [IssuedToken] { try tokens("ORDER BY issued_at, rowid", nil) }
 
     private func tokens(_ condition: String, _ id: String?) throws -> [IssuedToken] {
         try connection.withLock { connection in

@@ -218,7 +218,9 @@ struct `The region's service and the clients of others` {
         #expect(result.exitCode == 0 && result.output.contains("well"), "\(result.output)")
         // A token that is revoked ends while the service runs.
         let listed = try program.run("token", "list", "--region", Self.region, "--json")
-        let id = try #require(listed.output.firstMatch(of: #/"token":"([0-9a-f]{32})"/#)?.1)
+        let line = try #require(
+            listed.output.split(separator: "\n").first { $0.contains(#""role":"engineer""#) })
+        let id = try #require(line.firstMatch(of: #/"token":"([0-9a-f]{32})"/#)?.1)
         #expect(
             try program.run("token", "revoke", "--region", Self.region, String(id)).exitCode == 0)
         let refused = try Tool.run(
