@@ -72,6 +72,7 @@ let package = Package(
         target("AccessLogs", ["Bytes", "Compression"]),
         target("Consent", ["Bytes"]),
         target("Merkle", ["Bytes", "Crypto"]),
+        target("HPKE", ["Crypto"]),
         target("Avro", ["Bytes"]),
         target("Iceberg", ["Bytes", "Avro"]),
 
@@ -189,6 +190,7 @@ let package = Package(
         tests("HTTP2"),
         tests("Consent"),
         tests("Merkle"),
+        tests("HPKE", ["Bytes"]),
         tests("Avro"),
         tests("Iceberg"),
         tests("CordonKeys"),
