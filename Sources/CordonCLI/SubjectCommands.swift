@@ -4,18 +4,11 @@ import CordonServer
 import CordonSubjects
 import LinuxIO
 
-extension Command.Option {
-    fileprivate static let user = Command.Option(
-        name: "user", value: "ID",
-        help:
-            "the user id as the site sends it; `-` reads it from standard input, which no process list shows"
-    )
-}
-
 extension Command {
     static let subjectFind = Command(
         ["subject", "find"], summary: "what is held on a person",
-        usage: "--user ID [--region R]…", options: [.user, .regions],
+        usage: "(\(SubjectNaming.usage)) [--region R]…",
+        options: Option.naming + [.regions],
         example: "printf %s customer-4711 | cordon subject find --user -"
     ) { arguments, console in
         try SubjectRun(arguments, console).find(state: "done")
@@ -24,9 +17,9 @@ extension Command {
 
     static let subjectExport = Command(
         ["subject", "export"], summary: "everything held on a person, as JSON and CSV",
-        usage: "--user ID [--region R]… [--out DIR]",
-        options: [
-            .user, .regions,
+        usage: "(\(SubjectNaming.usage)) [--region R]… [--out DIR]",
+        options: Option.naming + [
+            .regions,
             Option(
                 name: "out", value: "DIR",
                 help:
@@ -42,9 +35,10 @@ extension Command {
     static let subjectErase = Command(
         ["subject", "erase"],
         summary: "remove a person for good and keep no new hits of them",
-        usage: "--user ID [--region R]… --yes [--allow-share PERCENT] | --resume [--region R]…",
-        options: [
-            .user, .regions,
+        usage:
+            "(\(SubjectNaming.usage)) [--region R]… --yes [--allow-share PERCENT] | --resume [--region R]…",
+        options: Option.naming + [
+            .regions,
             Option(name: "yes", value: nil, help: "do it; without it, only what would go is shown"),
             Option(
                 name: "allow-share", value: "PERCENT",
@@ -56,15 +50,15 @@ extension Command {
         example: "cordon subject erase --user customer-4711 --yes"
     ) { arguments, console in
         if arguments.has("resume") {
-            guard !arguments.has("user") else {
+            guard !SubjectNaming.isGiven(arguments) else {
                 throw UsageError(
-                    text: "`--resume` goes on with every request and takes no `--user`")
+                    text: "`--resume` goes on with every request and takes no name of a person")
             }
             return try SubjectRun.resume(arguments, console)
         }
         let run = try SubjectRun(arguments, console)
         guard arguments.has("yes") else {
-            try run.find(state: "preview")
+            try run.find(state: SubjectRun.preview)
             console.note("nothing was changed: `--yes` erases this for good")
             return .wrongUsage
         }
@@ -75,7 +69,7 @@ extension Command {
     static let subjectVerify = Command(
         ["subject", "verify"],
         summary: "read everything under a region and tell where a person is found",
-        usage: "--user ID [--region R]…", options: [.user, .regions],
+        usage: "(\(SubjectNaming.usage)) [--region R]…", options: Option.naming + [.regions],
         example: "cordon subject verify --user customer-4711"
     ) { arguments, console in try SubjectRun(arguments, console).verify() }
 
@@ -86,31 +80,22 @@ extension Command {
     ) { arguments, console in try SubjectStatus.run(arguments, console) }
 }
 
-/// One command about one person in some regions. It holds the raw id, and nothing it prints comes from it.
+/// One command about a person, or the people of a list, in some regions. It holds what names them, and nothing it prints
+/// comes from that.
 private struct SubjectRun: ~Copyable {
-    private let id: Sensitive<[UInt8]>
+    private let id: Sensitive<SubjectName>
     private let regions: [RegionSubjects]
     private let request = SubjectRequest.newID()
     private let arguments: Arguments
     private let console: Console
 
     init(_ arguments: Arguments, _ console: Console) throws {
-        let bytes = try Self.identifier(arguments)
+        let name = try SubjectNaming.read(arguments)
         let regions = try Self.open(arguments)
-        id = Sensitive(bytes)
+        id = Sensitive(name)
         self.regions = regions
         self.arguments = arguments
         self.console = console
-    }
-
-    private static func identifier(_ arguments: Arguments) throws -> [UInt8] {
-        var bytes = Array(try arguments.required("user").utf8)
-        if bytes == Array("-".utf8) {
-            bytes = Array(try File.read("/dev/stdin").prefix { $0 != 0x0A })
-            if bytes.last == 0x0D { bytes.removeLast() }
-        }
-        guard !bytes.isEmpty else { throw UsageError(text: "the user id is empty") }
-        return bytes
     }
 
     fileprivate static func open(_ arguments: Arguments) throws -> [RegionSubjects] {
@@ -122,22 +107,48 @@ private struct SubjectRun: ~Copyable {
     borrowing func find(state: String) throws {
         var answers: [SubjectAnswer] = []
         var rows: [[String]] = []
+        var seconds = 0.0
+        var namesKeys = false
         for region in regions {
             let service = region.service()
-            let finding = try service.find(try service.subject(id), request: request)
+            var subject = try service.subject(id)
+            // What an erasure would take is what its preview shows.
+            if state == Self.preview { subject = subject.erased }
+            let finding = try service.find(subject, request: request)
             answers.append(SubjectAnswer(region.region.name, finding, state: state))
+            seconds += finding.eraseSeconds
+            namesKeys = namesKeys || subject.naming != .pseudonym
             rows.append([
-                region.region.name, "\(finding.rows)", "\(finding.files)", "\(finding.journalHits)",
+                region.region.name, "\(finding.rows)", "\(finding.files)", "\(finding.bytes)",
+                "\(finding.journalHits)",
                 finding.firstDay?.text ?? "", finding.lastDay?.text ?? "",
-                finding.keysFrom?.text ?? "no keys",
+                finding.keysFrom?.text ?? (subject.naming == .pseudonym ? "" : "no keys"),
             ])
         }
         guard !arguments.wantsJSON else { return try print(answers) }
         console.table(
-            ["region", "rows", "files", "in journal", "first day", "last day", "keys from"], rows)
+            [
+                "region", "rows", "files", "bytes", "in journal", "first day", "last day",
+                "keys from",
+            ],
+            rows)
+        if state == Self.preview {
+            console.print(
+                "an erasure writes these files anew, reads everything once, and takes about \(Self.duration(seconds))"
+            )
+        }
         console.note(
-            "rows from before the day in the last column can no longer be tied to anyone; request \(request)"
-        )
+            namesKeys
+                ? "rows from before the day in the last column can no longer be tied to anyone; request \(request)"
+                : "request \(request)")
+    }
+
+    /// The state of what `erase` shows without `--yes`.
+    static let preview = "preview"
+
+    private static func duration(_ seconds: Double) -> String {
+        let whole = max(1, Int(seconds.rounded(.up)))
+        return whole < 120 ? "\(whole) s" : "\((whole + 59) / 60) min"
     }
 
     borrowing func export(to directory: String?) throws {
@@ -320,7 +331,8 @@ struct SubjectAnswer {
         details = [
             "journal_hits": .integer(journalHits), "first_day": day(finding.firstDay),
             "last_day": day(finding.lastDay), "keys_from": day(finding.keysFrom),
-            "region_rows": .integer(finding.regionRows),
+            "region_rows": .integer(finding.regionRows), "bytes": .integer(finding.bytes),
+            "erase_seconds": .number((finding.eraseSeconds * 10).rounded(.up) / 10),
         ]
     }
 
@@ -337,6 +349,10 @@ struct SubjectAnswer {
         journalHits = request.counts.journalHits
         details = [
             "kind": .text(request.kind.rawValue),
+            "named_by": request.naming.map { .text($0.rawValue) } ?? .null,
+            "people": .integer(Int64(request.people)),
+            "first_day": request.days.map { .text($0.lowerBound.text) } ?? .null,
+            "last_day": request.days.map { .text($0.upperBound.text) } ?? .null,
             "journal_hits": .integer(journalHits),
             "dead_letters": .integer(request.counts.deadLetters),
             "files_deleted": .integer(request.counts.filesDeleted),

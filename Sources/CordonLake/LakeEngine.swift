@@ -103,6 +103,25 @@ extension LakeEngine {
 
     func endGathering() throws { try connection.execute("DROP TABLE \(Self.gathered)") }
 
+    /// Makes the tables that the condition of a large filter names; a small one needs none.
+    func prepare(_ filter: SubjectFilter) throws {
+        guard filter.count > SubjectFilter.literalsMax else { return }
+        for (column, pseudonyms) in filter.columns {
+            let table = SubjectFilter.tableName(column)
+            try connection.execute("CREATE OR REPLACE TEMP TABLE \(table) (pseudonym VARCHAR)")
+            let texts = pseudonyms.map { "('\($0.text)')" }
+            for start in stride(from: 0, to: texts.count, by: Self.insertedMax) {
+                let piece = texts[start..<min(texts.count, start + Self.insertedMax)]
+                try connection.execute(
+                    "INSERT INTO \(table) VALUES \(piece.joined(separator: ","))")
+            }
+        }
+    }
+
+    /// Rows of one `INSERT`, and files of one scan: bounds the length of a statement.
+    private static let insertedMax = 1000
+    private static let scannedFilesMax = 256
+
     /// Writes the rows of a file that `filter` does not match as a new file, in their order.
     func rewrite(_ path: String, without filter: SubjectFilter, to newPath: String) throws {
         try connection.execute(
@@ -116,13 +135,21 @@ extension LakeEngine {
     /// Counts the rows of each file that `filter` matches; files without any are left out.
     func count(_ filter: SubjectFilter, in paths: [String]) throws -> [String: Int64] {
         var counts: [String: Int64] = [:]
-        for path in paths {
-            let count = try connection.query(
+        try prepare(filter)
+        for start in stride(from: 0, to: paths.count, by: Self.scannedFilesMax) {
+            let files = paths[start..<min(paths.count, start + Self.scannedFilesMax)]
+            let rows = try connection.query(
                 """
-                SELECT count(*) FROM read_parquet(\(Self.fileLiteral(path))) WHERE \(filter.condition)
+                SELECT filename, count(*)
+                FROM read_parquet([\(files.map(Self.fileLiteral).joined(separator: ", "))],
+                                  filename = true, hive_partitioning = false)
+                WHERE \(filter.condition) GROUP BY filename
                 """
-            ).rows().first?[0].flatMap { Int64($0) }
-            if let count, count > 0 { counts[path] = count }
+            ).rows()
+            for row in rows {
+                guard let path = row[0], let count = row[1].flatMap({ Int64($0) }) else { continue }
+                counts[path] = count
+            }
         }
         return counts
     }
@@ -146,7 +173,7 @@ extension LakeEngine {
         return counts
     }
 
-    /// The rows of a file that `filter` matches, each as a JSON object.
+    /// The rows of a file that `filter` matches, each as a JSON object; the filter was prepared.
     func rows(_ filter: SubjectFilter, in path: String) throws -> [String] {
         let query = try connection.query(
             """

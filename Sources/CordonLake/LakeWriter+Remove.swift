@@ -1,4 +1,4 @@
-import CordonModel
+package import CordonModel
 import Iceberg
 import LinuxIO
 
@@ -88,7 +88,9 @@ extension LakeWriter {
     /// The rows that `filter` matches, each as a JSON object, handed to `body` file by file.
     package func rows(_ filter: SubjectFilter, _ body: (String) throws -> Void) throws {
         guard !filter.isEmpty else { return }
-        for file in try dataFiles().sorted(by: { ($0.day, $0.path) < ($1.day, $1.path) }) {
+        let matches = try count(filter)
+        let files = try dataFiles().filter { matches[$0.path] != nil }
+        for file in files.sorted(by: { ($0.day, $0.path) < ($1.day, $1.path) }) {
             for row in try engine().rows(filter, in: file.path) { try body(row) }
         }
     }
@@ -170,8 +172,7 @@ extension LakeWriter {
     /// Dead letters cannot be decoded, so they are searched byte by byte for each pseudonym as a batch holds it;
     /// one that holds any goes as a whole.
     private func removeDeadLetters(_ filter: SubjectFilter) throws -> Int {
-        let pseudonyms = filter.users.union(filter.visitors)
-        let wanted = Set(pseudonyms.map(\.value))
+        let wanted = Set(filter.pseudonyms.map(\.value))
         var found: [Int64] = []
         var last: Int64 = 0
         while true {

@@ -140,21 +140,21 @@ private struct SubjectTable: SubjectLake {
 
     func deliveredThrough() throws -> Int64 { try table.deliveredThrough() }
 
-    func matches(_ users: Set<Pseudonym>) throws -> [LakeMatch] {
-        try table.write { try Self.matches(users, $0) }
+    func matches(_ people: SubjectFilter) throws -> [LakeMatch] {
+        try table.write { try Self.matches(people, $0) }
     }
 
     private static func matches(
-        _ users: Set<Pseudonym>, _ writer: LakeWriter
+        _ people: SubjectFilter, _ writer: LakeWriter
     ) throws -> [LakeMatch] {
-        let counts = try writer.count(SubjectFilter(users: users))
+        let counts = try writer.count(people)
         return try writer.dataFiles().compactMap { file in
             counts[file.path].map { LakeMatch(file: LakeFile(file), rows: $0) }
         }
     }
 
-    func rows(of users: Set<Pseudonym>, _ body: (String) throws -> Void) throws {
-        try table.write { try $0.rows(SubjectFilter(users: users), body) }
+    func rows(of people: SubjectFilter, _ body: (String) throws -> Void) throws {
+        try table.write { try $0.rows(people, body) }
     }
 
     func snapshotID() throws -> Int64? { try table.snapshot().snapshotID }
@@ -164,13 +164,12 @@ private struct SubjectTable: SubjectLake {
     }
 
     func remove(
-        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void,
+        _ people: SubjectFilter, foreseen: ([LakeMatch]) throws -> Void,
         written: ([(path: String, rows: Int64)]) throws -> Void
     ) throws -> LakeRemoval {
         try table.write { writer in
-            try foreseen(try Self.matches(users, writer))
-            let report = try writer.rewrite(
-                removing: SubjectFilter(users: users), written: written)
+            try foreseen(try Self.matches(people, writer))
+            let report = try writer.rewrite(removing: people, written: written)
             return LakeRemoval(
                 rows: report.rowsRemoved, filesReplaced: report.filesBefore.count,
                 deadLetters: report.deadLettersRemoved)
@@ -187,8 +186,8 @@ private struct SubjectTable: SubjectLake {
 
     func expire() throws -> Int { try table.write { try $0.expireAllButCurrent() } }
 
-    func decoded(holding users: Set<Pseudonym>) -> any DecodedContent {
-        ParquetTraces(pattern: users.map(\.text).sorted().joined(separator: "|"))
+    func decoded(holding pseudonyms: Set<Pseudonym>) -> any DecodedContent {
+        ParquetTraces(pseudonyms)
     }
 
     func quietly<Result>(_ body: () throws -> Result) throws -> Result {
@@ -206,13 +205,22 @@ extension LakeFile {
 
 /// The rows of any Parquet file, referenced or not, that hold one of some texts in any column.
 private final class ParquetTraces: DecodedContent {
-    /// The texts as alternatives of a regular expression; they are hexadecimal digits.
-    private let pattern: String
+    /// What the engine sorts rows out by before they are searched; a regular expression of many alternatives would cost more
+    /// than the search itself.
+    private let condition: String
     /// Started with the first file.
     private var engine: EngineConnection?
     let name = "parquet"
 
-    init(pattern: String) { self.pattern = pattern }
+    private static let alternativesMax = 64
+
+    init(_ pseudonyms: Set<Pseudonym>) {
+        // Hexadecimal digits, so they stand in the expression as they are.
+        let texts = pseudonyms.map(\.text).sorted()
+        let pattern =
+            texts.count > Self.alternativesMax ? "[0-9a-f]{32}" : texts.joined(separator: "|")
+        condition = "regexp_matches(content, '\(pattern)', 'i')"
+    }
 
     func recognises(_ path: String) -> Bool { path.hasSuffix(".parquet") }
 
@@ -222,7 +230,7 @@ private final class ParquetTraces: DecodedContent {
                 """
                 SELECT content FROM (SELECT CAST(hit AS VARCHAR) AS content
                                      FROM read_parquet(\(Self.literal(path)), hive_partitioning = false) AS hit)
-                WHERE regexp_matches(content, '\(pattern)', 'i')
+                WHERE \(condition)
                 """)
             var row = 0
             while let batch = try rows.next() {

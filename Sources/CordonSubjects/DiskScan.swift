@@ -54,14 +54,23 @@ package struct DiskScan {
     /// - Parameters:
     ///   - values: at least ``ValueForms/valueBytesMin`` bytes each.
     ///   - excluded: encodings not to look for, by name.
-    package init(values: [[UInt8]], without excluded: Set<String> = []) throws(ScanError) {
+    ///   - only: the encodings to look for; nil means all.
+    package init(
+        values: [[UInt8]], without excluded: Set<String> = [], only: Set<String>? = nil
+    ) throws(ScanError) {
         guard !values.isEmpty else { throw ScanError.noValue }
         var forms: [Sought] = []
         for (index, value) in values.enumerated() {
             guard value.count >= ValueForms.valueBytesMin else {
                 throw ScanError.valueTooShort(number: index + 1)
             }
-            for form in ValueForms(of: value).forms where !excluded.contains(form.encoding) {
+            if only == ["plain"] {
+                let plain = ValueForms.Form(bytes: value, encoding: "plain", boundary: .none)
+                forms.append(Sought(value: index, form: plain))
+                continue
+            }
+            for form in ValueForms(of: value).forms
+            where !excluded.contains(form.encoding) && only?.contains(form.encoding) ?? true {
                 forms.append(Sought(value: index, form: form))
             }
         }

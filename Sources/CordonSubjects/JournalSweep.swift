@@ -14,12 +14,12 @@ struct JournalSweep {
 
     /// What makes a record a sought one.
     enum Sought {
-        case users(Set<Pseudonym>)
+        case people(SubjectFilter)
         case due(on: Day)
 
         func matches(_ record: HitRecord) -> Bool {
             switch self {
-            case .users(let users): record.user.map { users.contains($0) } ?? false
+            case .people(let filter): filter.matches(record)
             case .due(let day): record.retainUntil <= day
             }
         }
@@ -84,9 +84,9 @@ struct JournalSweep {
         _ body: (StoredBatch, HitBatch?) throws -> Void
     ) throws {
         var patterns: PatternSet?
-        if case .users(let users) = sought {
-            guard !users.isEmpty else { return }
-            patterns = PatternSet(users.map(\.bytes))
+        if case .people(let filter) = sought {
+            guard !filter.isEmpty else { return }
+            patterns = PatternSet(filter.pseudonyms.map(\.bytes))
         }
         var last = number
         while true {

@@ -1,5 +1,5 @@
 internal import Bytes
-internal import CordonKeys
+package import CordonKeys
 package import CordonModel
 package import Crypto
 internal import SQLite
@@ -16,7 +16,7 @@ package final class RequestStore {
 
     /// Marks the file (`PRAGMA application_id`): "CDNR".
     package static let applicationID: Int64 = 0x4344_4E52
-    package static let version: Int64 = 2
+    package static let version: Int64 = 3
     private static let busyTimeoutMilliseconds: Int32 = 10_000
     /// How often emptying the write-ahead log is tried while readers are in the way.
     private static let truncationAttemptsMax = 20
@@ -42,9 +42,10 @@ package final class RequestStore {
             let identity = try connection.integer("PRAGMA application_id") ?? 0
             let found = try connection.integer("PRAGMA user_version") ?? 0
             if identity == Self.applicationID, found == Self.version { return }
-            if identity == Self.applicationID, found == 1 {
+            if identity == Self.applicationID, found == 1 || found == 2 {
+                if found == 1 { try connection.execute(Self.evidenceSchema) }
                 return try connection.execute(
-                    Self.evidenceSchema + "PRAGMA user_version = \(Self.version)")
+                    Self.peopleUpgrade + "PRAGMA user_version = \(Self.version)")
             }
             let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
             guard identity == 0, found == 0, tables == 0 else {
@@ -67,15 +68,10 @@ package final class RequestStore {
                     files_deleted INTEGER NOT NULL,
                     attempts      INTEGER NOT NULL,
                     created_at    INTEGER NOT NULL,
-                    updated_at    INTEGER NOT NULL
+                    updated_at    INTEGER NOT NULL,
+                    \(Self.peopleColumns.joined(separator: ", "))
                 ) STRICT;
-                CREATE TABLE pending_pseudonyms (
-                    request TEXT NOT NULL REFERENCES requests (id),
-                    period  TEXT NOT NULL,
-                    start   INTEGER NOT NULL,
-                    masked  BLOB NOT NULL,
-                    PRIMARY KEY (request, period, start)
-                ) STRICT, WITHOUT ROWID;
+                \(Self.pseudonymsSchema)
                 \(Self.evidenceSchema)
                 PRAGMA application_id = \(Self.applicationID);
                 PRAGMA user_version = \(Self.version)
@@ -84,18 +80,56 @@ package final class RequestStore {
     }
 }
 
+// The third version: requests about people who are named in other ways than by a user id, and about many at once.
+extension RequestStore {
+    private static let peopleColumns = [
+        "naming TEXT", "people INTEGER NOT NULL DEFAULT 1", "first_day INTEGER", "last_day INTEGER",
+    ]
+
+    /// `number` counts the pseudonyms of one request under one key.
+    private static let pseudonymsSchema = """
+        CREATE TABLE pending_pseudonyms (
+            request TEXT NOT NULL REFERENCES requests (id),
+            field   TEXT NOT NULL,
+            period  TEXT NOT NULL,
+            start   INTEGER NOT NULL,
+            number  INTEGER NOT NULL,
+            masked  BLOB NOT NULL,
+            PRIMARY KEY (request, field, period, start, number)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE pending_subjects (
+            request TEXT NOT NULL REFERENCES requests (id),
+            digest  BLOB NOT NULL,
+            PRIMARY KEY (request, digest)
+        ) STRICT, WITHOUT ROWID;
+        """
+
+    private static var peopleUpgrade: String {
+        peopleColumns.map { "ALTER TABLE requests ADD COLUMN \($0);\n" }.joined() + """
+            UPDATE requests SET naming = 'user' WHERE subject IS NOT NULL;
+            ALTER TABLE pending_pseudonyms RENAME TO former_pseudonyms;
+            \(pseudonymsSchema)
+            INSERT INTO pending_pseudonyms
+                SELECT request, 'user', period, start, 0, masked FROM former_pseudonyms;
+            INSERT INTO pending_subjects
+                SELECT id, subject FROM requests WHERE kind = 'erase' AND step <> 'done';
+            DROP TABLE former_pseudonyms;
+
+            """
+    }
+}
+
 // Writing.
 extension RequestStore {
     /// Stores a new request with what is needed to go on with it.
-    package func insert(
-        _ request: SubjectRequest, pseudonyms: [Subject.EpochPseudonym] = []
-    ) throws {
+    package func insert(_ request: SubjectRequest, of subject: Subject? = nil) throws {
         try connection.transaction {
             let row = try connection.prepare(
                 """
                 INSERT INTO requests (step, covered, rows, files, journal_hits, dead_letters, files_deleted,
-                    attempts, updated_at, id, kind, subject, as_of, created_at)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                    attempts, updated_at, id, kind, subject, as_of, created_at, naming, people, first_day,
+                    last_day)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
                 """)
             try bindState(request, to: row)
             try row.bind(10, request.id)
@@ -103,8 +137,21 @@ extension RequestStore {
             if let subject = request.subject { try row.bind(12, subject.digest.bytes) }
             if let day = request.asOf { try row.bind(13, Int64(day.number)) }
             try row.bind(14, request.createdAt.microseconds)
+            if let naming = request.naming { try row.bind(15, naming.rawValue) }
+            try row.bind(16, Int64(request.people))
+            if let days = request.days {
+                try row.bind(17, Int64(days.lowerBound.number))
+                try row.bind(18, Int64(days.upperBound.number))
+            }
             try row.run()
-            try add(pseudonyms, to: request.id)
+            guard let subject else { return }
+            let digest = try connection.prepare("INSERT INTO pending_subjects VALUES (?, ?)")
+            for suppressed in subject.suppressed {
+                try digest.bind(1, request.id)
+                try digest.bind(2, suppressed.digest.bytes)
+                try digest.run()
+            }
+            try add(subject.pseudonyms, to: request.id)
         }
     }
 
@@ -139,24 +186,58 @@ extension RequestStore {
         try row.bind(9, request.updatedAt.microseconds)
     }
 
-    private func add(_ pseudonyms: [Subject.EpochPseudonym], to id: String) throws(SQLiteError) {
+    private func add(_ pseudonyms: [Subject.EpochPseudonym], to id: String) throws {
+        guard !pseudonyms.isEmpty else { return }
         let row = try connection.prepare(
-            "INSERT OR IGNORE INTO pending_pseudonyms VALUES (?, ?, ?, ?)")
-        for entry in pseudonyms {
+            "INSERT INTO pending_pseudonyms VALUES (?, ?, ?, ?, ?, ?)")
+        var known = Set(try self.pseudonyms(of: id))
+        var numbers: [Slot: Int64] = [:]
+        for entry in known { numbers[Slot(entry, 0), default: 0] += 1 }
+        for entry in pseudonyms where known.insert(entry).inserted {
+            var slot = Slot(entry, 0)
+            let number = numbers[slot, default: 0]
+            numbers[slot] = number + 1
+            slot.number = number
             try row.bind(1, id)
-            try row.bind(2, entry.epoch.periodText)
-            try row.bind(3, Int64(entry.epoch.start.number))
-            try row.bind(4, Self.bytes(entry.pseudonym.value ^ mask(id, entry.epoch)))
+            try row.bind(2, slot.field.text)
+            try row.bind(3, slot.period)
+            try row.bind(4, Int64(slot.start))
+            try row.bind(5, slot.number)
+            try row.bind(6, Self.bytes(entry.pseudonym.value ^ mask(id, slot)))
             try row.run()
+        }
+    }
+
+    /// Where a pseudonym of a request stands.
+    private struct Slot: Hashable {
+        let field: PseudonymField
+        /// Empty where the pseudonym itself was given.
+        let period: String
+        let start: Int32
+        var number: Int64
+
+        init(field: PseudonymField, period: String, start: Int32, number: Int64) {
+            self.field = field
+            self.period = period
+            self.start = start
+            self.number = number
+        }
+
+        init(_ entry: Subject.EpochPseudonym, _ number: Int64) {
+            self.init(
+                field: entry.field, period: entry.epoch?.periodText ?? "",
+                start: entry.epoch?.start.number ?? 0, number: number)
         }
     }
 
     /// Removes the pseudonyms of a request, zeroing them in the file and emptying its write-ahead log.
     package func wipe(_ id: String) throws {
         try connection.transaction {
-            let row = try connection.prepare("DELETE FROM pending_pseudonyms WHERE request = ?")
-            try row.bind(1, id)
-            try row.run()
+            for table in ["pending_pseudonyms", "pending_subjects"] {
+                let row = try connection.prepare("DELETE FROM \(table) WHERE request = ?")
+                try row.bind(1, id)
+                try row.run()
+            }
             try removeEvidence(of: id)
         }
         try truncateLog()
@@ -171,11 +252,16 @@ extension RequestStore {
         // What stays in the log is masked, and the next wipe or the last closing of the file removes it.
     }
 
-    /// 16 bytes that are other ones for each request and epoch.
-    private func mask(_ id: String, _ epoch: RegionKeys.Epoch) -> UInt128 {
+    /// 16 bytes that are other ones for each pseudonym of each request.
+    private func mask(_ id: String, _ slot: Slot) -> UInt128 {
         var code = maskKey.begin()
-        code.update(Array("pending-pseudonym\u{0}\(id)\u{0}\(epoch.periodText)\u{0}".utf8))
-        code.update(bigEndian: UInt32(bitPattern: epoch.start.number))
+        code.update(Array("pending-pseudonym\u{0}\(id)\u{0}\(slot.period)\u{0}".utf8))
+        code.update(bigEndian: UInt32(bitPattern: slot.start))
+        // The second version had one pseudonym of a user for each key, and no more to tell them apart by.
+        if slot.field != .user || slot.number != 0 {
+            code.update(Array("\(slot.field.text)\u{0}".utf8))
+            code.update(bigEndian: UInt32(truncatingIfNeeded: slot.number))
+        }
         return code.finalize().leading128
     }
 
@@ -213,28 +299,50 @@ extension RequestStore {
     /// The pseudonyms of an unfinished request.
     package func pseudonyms(of id: String) throws -> [Subject.EpochPseudonym] {
         let rows = try connection.prepare(
-            "SELECT period, start, masked FROM pending_pseudonyms WHERE request = ? ORDER BY start, period"
-        )
+            """
+            SELECT field, period, start, number, masked FROM pending_pseudonyms WHERE request = ?
+            ORDER BY start, period, field, number
+            """)
         try rows.bind(1, id)
         var found: [Subject.EpochPseudonym] = []
         while try rows.step() {
-            let masked = rows.bytes(2)
-            guard let (period, generation) = RegionKeys.period(rows.text(0) ?? ""),
-                masked.count == 16,
-                let start = Int32(exactly: rows.int64(1))
+            let masked = rows.bytes(4)
+            guard let field = PseudonymField(text: rows.text(0) ?? ""), let text = rows.text(1),
+                masked.count == 16, let start = Int32(exactly: rows.int64(2))
             else { throw SubjectError.damagedStore(path: path) }
-            let epoch = RegionKeys.Epoch(
-                field: .user, period: period, start: Day(number: start), generation: generation)
-            let number = masked.reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
-            found.append(
-                .init(epoch: epoch, pseudonym: Pseudonym(value: number ^ mask(id, epoch))))
+            let slot = Slot(field: field, period: text, start: start, number: rows.int64(3))
+            let value = masked.reduce(UInt128(0)) { $0 << 8 | UInt128($1) } ^ mask(id, slot)
+            let pseudonym = Pseudonym(value: value)
+            if text.isEmpty {
+                found.append(.init(field: field, pseudonym: pseudonym))
+            } else if let (period, generation) = RegionKeys.period(text) {
+                let epoch = RegionKeys.Epoch(
+                    field: field, period: period, start: Day(number: start), generation: generation)
+                found.append(.init(epoch: epoch, pseudonym: pseudonym))
+            } else {
+                throw SubjectError.damagedStore(path: path)
+            }
+        }
+        return found
+    }
+
+    /// Digests of the user ids of an unfinished request, for the suppression list.
+    package func suppressed(of request: SubjectRequest) throws -> [SubjectDigest] {
+        let rows = try connection.prepare("SELECT digest FROM pending_subjects WHERE request = ?")
+        try rows.bind(1, request.id)
+        var found: [SubjectDigest] = []
+        while try rows.step() {
+            guard let digest = Digest(rows.bytes(0)) else {
+                throw SubjectError.damagedStore(path: path)
+            }
+            found.append(SubjectDigest(digest: digest))
         }
         return found
     }
 
     private static let selection = """
         SELECT id, kind, subject, as_of, step, covered, rows, files, journal_hits, dead_letters,
-            files_deleted, attempts, created_at, updated_at
+            files_deleted, attempts, created_at, updated_at, naming, people, first_day, last_day
         FROM requests
         """
 
@@ -243,13 +351,23 @@ extension RequestStore {
         while try rows.step() {
             let digest = rows.isNull(2) ? nil : Digest(rows.bytes(2))
             let asOf = rows.isNull(3) ? nil : Int32(exactly: rows.int64(3))
+            let naming = rows.text(14).flatMap { Subject.Naming(rawValue: $0) }
             guard let kind = RequestKind(rawValue: rows.text(1) ?? ""),
                 let step = RequestStep(rawValue: rows.text(4) ?? ""),
-                rows.isNull(2) == (digest == nil), rows.isNull(3) == (asOf == nil)
+                rows.isNull(2) == (digest == nil), rows.isNull(3) == (asOf == nil),
+                rows.isNull(14) == (naming == nil), rows.isNull(16) == rows.isNull(17)
             else { throw SubjectError.damagedStore(path: path) }
+            var days: ClosedRange<Day>?
+            if !rows.isNull(16) {
+                guard let first = Int32(exactly: rows.int64(16)),
+                    let last = Int32(exactly: rows.int64(17)), first <= last
+                else { throw SubjectError.damagedStore(path: path) }
+                days = Day(number: first)...Day(number: last)
+            }
             var request = SubjectRequest(
                 id: rows.text(0) ?? "", kind: kind,
-                subject: digest.map { SubjectDigest(digest: $0) },
+                digest: digest.map { SubjectDigest(digest: $0) }, naming: naming,
+                people: Int(rows.int64(15)), days: days,
                 asOf: asOf.map { Day(number: $0) }, at: Timestamp(microseconds: rows.int64(12)))
             request.step = step
             request.isCovered = rows.int64(5) != 0

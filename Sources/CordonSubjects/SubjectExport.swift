@@ -164,12 +164,12 @@ extension SubjectService {
         // The journal first: what is delivered meanwhile is then met twice rather than missed, and told by its id.
         var waiting: [(id: JSONValue, row: ExportRow)] = []
         try JournalSweep(journal: try journal()).forEachRecord(
-            .users(subject.users), after: try lake.deliveredThrough()
+            .people(subject.filter), after: try lake.deliveredThrough()
         ) { record, batch in
             let row = ExportRow(record, ruleSet: batch.ruleSet, geoBuild: batch.geoBuild)
             waiting.append((row.values["hit_id"] ?? .null, row))
         }
-        try lake.rows(of: subject.users) { json in
+        try lake.rows(of: subject.filter) { json in
             let row = try ExportRow(lake: json)
             let hit = row.values["hit_id"] ?? .null
             waiting.removeAll { $0.id == hit }

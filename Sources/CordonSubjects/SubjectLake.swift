@@ -15,11 +15,11 @@ package protocol SubjectLake: Sendable {
     func name(of path: String) -> String
     /// Number of the last journal batch that is in the table.
     func deliveredThrough() throws -> Int64
-    /// Files that hold rows of these users, with how many each.
-    func matches(_ users: Set<Pseudonym>) throws -> [LakeMatch]
-    /// Each row of these users as a JSON object.
-    func rows(of users: Set<Pseudonym>, _ body: (String) throws -> Void) throws
-    /// Rewrites the files that hold rows of these users without them, in one snapshot, and removes dead letters that
+    /// Files that hold rows of these people, with how many each.
+    func matches(_ people: SubjectFilter) throws -> [LakeMatch]
+    /// Each row of these people as a JSON object.
+    func rows(of people: SubjectFilter, _ body: (String) throws -> Void) throws
+    /// Rewrites the files that hold rows of these people without them, in one snapshot, and removes dead letters that
     /// hold one of the pseudonyms.
     ///
     /// - Parameters:
@@ -27,7 +27,7 @@ package protocol SubjectLake: Sendable {
     ///   - written: called under the lock with the files that will take their place, when they are on disk and before
     ///     the table has them.
     func remove(
-        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void,
+        _ people: SubjectFilter, foreseen: ([LakeMatch]) throws -> Void,
         written: ([(path: String, rows: Int64)]) throws -> Void
     ) throws -> LakeRemoval
     /// Takes out whole files whose end of retention is `day` or before, in one snapshot.
@@ -37,7 +37,7 @@ package protocol SubjectLake: Sendable {
     /// Forgets every snapshot but the present one and deletes what only they reached; returns the number of files.
     func expire() throws -> Int
     /// Reads data files for rows that hold one of these pseudonyms anywhere.
-    func decoded(holding users: Set<Pseudonym>) -> any DecodedContent
+    func decoded(holding pseudonyms: Set<Pseudonym>) -> any DecodedContent
     /// Runs `body` while nobody writes the table.
     func quietly<Result>(_ body: () throws -> Result) throws -> Result
 }

@@ -10,6 +10,12 @@ package struct SubjectRequest: Equatable, Sendable {
     package let kind: RequestKind
     /// The person; nil for retention.
     package let subject: SubjectDigest?
+    /// How the person was named; nil for retention.
+    package let naming: Subject.Naming?
+    /// How many people it is about.
+    package let people: Int
+    /// The days that it covers; nil means all.
+    package let days: ClosedRange<Day>?
     /// The day that retention counts from; nil for requests about a person.
     package let asOf: Day?
     /// What is to be done next.
@@ -34,13 +40,31 @@ package struct SubjectRequest: Equatable, Sendable {
         package init() {}
     }
 
-    package init(
-        id: String, kind: RequestKind, subject: SubjectDigest? = nil, asOf: Day? = nil,
-        at time: Timestamp
+    /// A request about a person.
+    package init(id: String, kind: RequestKind, subject: Subject, at time: Timestamp) {
+        self.init(
+            id: id, kind: kind, digest: subject.digest, naming: subject.naming,
+            people: subject.people,
+            days: kind == .erase ? subject.erasedDays : subject.days, asOf: nil, at: time)
+    }
+
+    /// The end of a retention.
+    package init(retention id: String, asOf day: Day, at time: Timestamp) {
+        self.init(
+            id: id, kind: .retention, digest: nil, naming: nil, people: 0, days: nil, asOf: day,
+            at: time)
+    }
+
+    init(
+        id: String, kind: RequestKind, digest: SubjectDigest?, naming: Subject.Naming?,
+        people: Int, days: ClosedRange<Day>?, asOf: Day?, at time: Timestamp
     ) {
         self.id = id
         self.kind = kind
-        self.subject = subject
+        subject = digest
+        self.naming = naming
+        self.people = people
+        self.days = days
         self.asOf = asOf
         step = RequestStep.sequence(kind)[0]
         createdAt = time
@@ -48,6 +72,17 @@ package struct SubjectRequest: Equatable, Sendable {
     }
 
     package var isFinished: Bool { step == .done }
+
+    /// Whether the key of an epoch may have made a pseudonym of the person that the request has to cover.
+    func concerns(_ epoch: RegionKeys.Epoch) -> Bool {
+        switch naming {
+        case .user, .list: epoch.field == .user
+        case .visitor:
+            epoch.field == .visitor
+                && days.map { epoch.start <= $0.upperBound && epoch.end > $0.lowerBound } ?? true
+        case .pseudonym, nil: false
+        }
+    }
 
     /// The word for people and in JSON.
     package var state: String {

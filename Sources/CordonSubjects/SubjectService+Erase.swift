@@ -36,8 +36,8 @@ extension SubjectService {
             if let open { return try run(open, in: store, identify: identify) }
             try checkShare(subject, percentMax: percentMax)
             let request = SubjectRequest(
-                id: id, kind: .erase, subject: subject.digest, at: clock.now())
-            try store.insert(request, pseudonyms: subject.pseudonyms)
+                id: id, kind: .erase, subject: subject, at: clock.now())
+            try store.insert(request, of: subject)
             return try run(request, in: store, identify: identify)
         }
     }
@@ -45,7 +45,7 @@ extension SubjectService {
     /// Throws ``SubjectError/shareExceeded(region:rows:of:percentMax:)`` when more than this share of the region's rows
     /// is the person's.
     package func checkShare(_ subject: Subject, percentMax: Double) throws {
-        let finding = try look(for: subject)
+        let finding = try look(for: subject.erased)
         guard finding.percent <= percentMax else {
             throw SubjectError.shareExceeded(
                 region: place.region, rows: finding.rows + finding.journalHits,
@@ -108,7 +108,7 @@ extension SubjectService {
         case .expire: request.counts.filesDeleted += Int64(try lake.expire())
         case .release:
             try journal().release(
-                pseudonyms: store.pseudonyms(of: request.id).map { (.user, $0.pseudonym) })
+                pseudonyms: store.pseudonyms(of: request.id).map(Self.suppressed))
         case .verify: try verifyAbsence(&request, store)
         case .record: try conclude(request, store)
         case .wipe: try store.wipe(request.id)
@@ -116,17 +116,24 @@ extension SubjectService {
         }
     }
 
+    private static func suppressed(
+        _ entry: Subject.EpochPseudonym
+    ) -> (field: SuppressedField, pseudonym: Pseudonym) {
+        (entry.field.suppressed, entry.pseudonym)
+    }
+
     /// The person's digest, then the pseudonyms of every key that could have made one until then.
     private func suppress(
         _ request: inout SubjectRequest, _ store: RequestStore, _ identify: () throws -> Subject?
     ) throws {
-        guard let digest = request.subject else {
+        guard request.subject != nil else {
             throw SubjectError.damagedStore(path: place.storePath)
         }
         let journal = try journal()
         let known = try store.pseudonyms(of: request.id)
         try journal.suppress(
-            subjects: [digest.suppressed], pseudonyms: known.map { (.user, $0.pseudonym) })
+            subjects: try store.suppressed(of: request).map(\.suppressed),
+            pseudonyms: known.map(Self.suppressed))
         guard !request.isCovered else { return }
         // From here on the edge keeps no hit of the person whatever key it uses. A key that was made since the
         // request was could have marked some before.
@@ -134,25 +141,29 @@ extension SubjectService {
             request.isCovered = true
             try store.update(request, adding: subject.pseudonyms)
             try journal.suppress(
-                subjects: [], pseudonyms: subject.pseudonyms.map { (.user, $0.pseudonym) })
+                subjects: [], pseudonyms: subject.pseudonyms.map(Self.suppressed))
         } else {
-            let covered = Set(known.map(\.epoch))
-            guard try keys.epochs().allSatisfy({ $0.field != .user || covered.contains($0) }) else {
+            let covered = Set(known.compactMap(\.epoch))
+            guard
+                try keys.epochs().allSatisfy({ !request.concerns($0) || covered.contains($0) })
+            else {
                 throw SubjectError.needsIdentifier(request: request.id)
             }
             request.isCovered = true
         }
     }
 
-    private func users(_ request: SubjectRequest, _ store: RequestStore) throws -> Set<Pseudonym> {
-        Set(try store.pseudonyms(of: request.id).map(\.pseudonym))
+    private func people(
+        _ request: SubjectRequest, _ store: RequestStore
+    ) throws -> SubjectFilter {
+        SubjectFilter(try store.pseudonyms(of: request.id))
     }
 
     private func sought(
         _ request: SubjectRequest, _ store: RequestStore
     ) throws -> JournalSweep.Sought {
         if let day = request.asOf { return .due(on: day) }
-        return .users(try users(request, store))
+        return .people(try people(request, store))
     }
 
     private func purgeJournal(_ request: inout SubjectRequest, _ store: RequestStore) throws {
@@ -172,7 +183,7 @@ extension SubjectService {
     private func rewrite(_ request: inout SubjectRequest, _ store: RequestStore) throws {
         var counted = request
         let removal = try lake.remove(
-            try users(request, store),
+            try people(request, store),
             foreseen: { matches in
                 counted.counts.rows = max(counted.counts.rows, matches.reduce(0) { $0 + $1.rows })
                 counted.counts.files = max(counted.counts.files, Int64(matches.count))
@@ -197,7 +208,7 @@ extension SubjectService {
 
     /// A trace sends the request back to the suppression, whose pseudonyms had left the list.
     private func verifyAbsence(_ request: inout SubjectRequest, _ store: RequestStore) throws {
-        let verification = try search(for: try users(request, store))
+        let verification = try search(for: try people(request, store).pseudonyms)
         if verification.isClean { return try noteAbsence(verification, request, store) }
         request.step = .suppress
         try save(&request, store)
@@ -210,7 +221,10 @@ extension SubjectService {
 
     private func announce(_ request: SubjectRequest, _ store: RequestStore) throws {
         var counts: [String: Int] = [:]
-        if request.kind == .erase { counts["keys"] = try store.pseudonyms(of: request.id).count }
+        if request.kind == .erase {
+            counts["keys"] = try store.pseudonyms(of: request.id).count
+            if request.people > 1 { counts["people"] = request.people }
+        }
         try audit(
             SubjectEvent(
                 kind: request.kind == .erase ? .erasureIntent : .retentionIntent,
@@ -219,12 +233,13 @@ extension SubjectService {
     }
 
     private func conclude(_ request: SubjectRequest, _ store: RequestStore) throws {
-        let counts = [
+        var counts = [
             "rows": Int(request.counts.rows), "files": Int(request.counts.files),
             "journal-hits": Int(request.counts.journalHits),
             "dead-letters": Int(request.counts.deadLetters),
             "files-deleted": Int(request.counts.filesDeleted),
         ]
+        if request.people > 1 { counts["people"] = request.people }
         let statement = try statement(of: request, counts, store)
         try audit(
             SubjectEvent(

@@ -15,6 +15,10 @@ package struct SubjectFinding: Equatable, Sendable {
     package var keysFrom: Day?
     /// All rows of the region, those in the journal among them.
     package var regionRows: Int64 = 0
+    /// Bytes of the files that hold rows of the person.
+    package var bytes: Int64 = 0
+    /// Bytes of everything under the region: what an erasure reads at its end.
+    package var regionBytes: Int64 = 0
 
     package init() {}
 
@@ -23,6 +27,14 @@ package struct SubjectFinding: Equatable, Sendable {
     package var percent: Double {
         regionRows == 0 ? 0 : Double(rows + journalHits) * 100 / Double(regionRows)
     }
+
+    /// How long an erasure will take about, in seconds: files are written anew at one rate, and everything is read at another.
+    package var eraseSeconds: Double {
+        Double(bytes) / Self.rewrittenBytesPerSecond + Double(regionBytes)
+            / Self.verifiedBytesPerSecond
+    }
+    private static let rewrittenBytesPerSecond = 20e6
+    private static let verifiedBytesPerSecond = 40e6
 }
 
 /// A place that holds a person: never the value.
@@ -80,26 +92,47 @@ extension SubjectService {
         let journal = try journal()
         let delivered = try lake.deliveredThrough()
         var days: [Day] = []
-        try JournalSweep(journal: journal).forEachRecord(.users(subject.users), after: delivered) {
+        let people = subject.filter
+        try JournalSweep(journal: journal).forEachRecord(.people(people), after: delivered) {
             record, _ in
             finding.journalHits += 1
             days.append(Day(record.timestamp))
         }
         finding.regionRows = Int64(try journal.depth().hits)
-        for match in try lake.matches(subject.users) {
+        for match in try lake.matches(people) {
             finding.rows += match.rows
             finding.files += 1
+            finding.bytes += match.file.bytes
             days.append(match.file.day)
         }
         finding.regionRows += try lake.files().reduce(0) { $0 + $1.rows }
+        finding.regionBytes = try regionBytes()
         finding.firstDay = days.min()
         finding.lastDay = days.max()
         return finding
     }
 
+    private func regionBytes() throws -> Int64 {
+        var sum: Int64 = 0
+        var paths = place.roots
+        while let path = paths.popLast() {
+            // What another process removed meanwhile has no bytes.
+            guard let metadata = try File.metadata(path) else { continue }
+            if metadata.isDirectory {
+                for entry in try Directory.entries(path) where entry.kind != .other {
+                    if case .link = entry.kind { continue }
+                    paths.append(path + "/" + entry.name)
+                }
+            } else {
+                sum += Int64(metadata.size)
+            }
+        }
+        return sum
+    }
+
     /// Reads everything that lies under the region and tells where the person is found.
     package func verify(_ subject: Subject, request id: String) throws -> SubjectVerification {
-        let verification = try search(for: subject.users)
+        let verification = try search(for: SubjectFilter(subject.pseudonyms).pseudonyms)
         var counts = SubjectRequest.Counts()
         counts.rows = Int64(verification.traces.reduce(0) { $0 + $1.places })
         counts.files = Int64(Set(verification.traces.map(\.path)).count)
@@ -115,14 +148,16 @@ extension SubjectService {
     }
 
     /// Looks for pseudonyms in every byte under the region, data files decoded, while nobody writes the lake.
-    func search(for users: Set<Pseudonym>) throws -> SubjectVerification {
+    func search(for pseudonyms: Set<Pseudonym>) throws -> SubjectVerification {
         var verification = SubjectVerification()
-        verification.pseudonyms = users.count
-        guard !users.isEmpty else { return verification }
-        // As the lake writes them and as the journal does; every other form is made from these.
+        verification.pseudonyms = pseudonyms.count
+        guard !pseudonyms.isEmpty else { return verification }
+        // As the lake writes them and as the journal does; every other form is made from these. The dozens of forms of
+        // thousands of pseudonyms would fill the memory: of so many, those two alone are sought.
         let scan = try DiskScan(
-            values: users.flatMap { [Array($0.text.utf8), $0.bytes] })
-        let content = lake.decoded(holding: users)
+            values: pseudonyms.flatMap { [Array($0.text.utf8), $0.bytes] },
+            only: pseudonyms.count > Self.everyFormMax ? ["plain"] : nil)
+        let content = lake.decoded(holding: pseudonyms)
         var found: [SubjectTrace: Int] = [:]
         try lake.quietly {
             for root in place.roots where try File.exists(root) {
@@ -140,6 +175,11 @@ extension SubjectService {
         }.sorted { ($0.path, $0.kind) < ($1.path, $1.kind) }
         return verification
     }
+}
+
+extension SubjectService {
+    /// Up to so many pseudonyms are sought in every form that a program might give them.
+    static let everyFormMax = 1000
 }
 
 extension Pseudonym {

@@ -66,7 +66,7 @@ extension SubjectService {
             }
             guard try !retentionPlan(asOf: day).isEmpty else { return last }
             let request = SubjectRequest(
-                id: SubjectRequest.newID(), kind: .retention, asOf: day, at: clock.now())
+                retention: SubjectRequest.newID(), asOf: day, at: clock.now())
             try store.insert(request)
             return try run(request, in: store, identify: { nil })
         }

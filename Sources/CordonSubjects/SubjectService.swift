@@ -81,8 +81,8 @@ package final class SubjectService {
     }
 
     /// What the region knows of a person.
-    package func subject(_ id: borrowing Sensitive<[UInt8]>) throws(KeysError) -> Subject {
-        try id.inspect(with: SubjectTransform(keys)).get()
+    package func subject(_ name: borrowing Sensitive<SubjectName>) throws(KeysError) -> Subject {
+        try name.inspect(with: NamedSubjectTransform(keys)).get()
     }
 
     /// The newest requests first, at most `max`.
@@ -109,7 +109,7 @@ package final class SubjectService {
     func note(
         _ kind: RequestKind, _ id: String, _ subject: Subject, _ counts: SubjectRequest.Counts
     ) throws {
-        var request = SubjectRequest(id: id, kind: kind, subject: subject.digest, at: clock.now())
+        var request = SubjectRequest(id: id, kind: kind, subject: subject, at: clock.now())
         request.counts = counts
         request.attempts = 1
         request.step = .done

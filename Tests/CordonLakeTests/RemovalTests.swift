@@ -190,4 +190,41 @@ import Testing
             #expect(object?["params"] is [String: Any])
         }
     }
+
+    @Test func `thousands of people are taken out in one pass, in order, as few are`() throws {
+        var generator = Generator()
+        let records = try fill(&generator)
+        let people = Set(records.compactMap(\.user).prefix(40))
+        let strangers = (0..<2000).map { Pseudonym(value: UInt128($0) << 64 | 7) }
+        let few = SubjectFilter(users: people)
+        let many = SubjectFilter(users: people.union(strangers))
+        let rest = try rows("NOT \(few.condition)")
+        let matched = try fixture.table().write { writer in
+            let counts = try writer.count(few)
+            #expect(try writer.count(many) == counts)
+            var found = 0
+            try writer.rows(many) { _ in found += 1 }
+            #expect(Int64(found) == counts.values.reduce(0, +))
+            let before = try writer.dataFiles()
+            let report = try writer.rewrite(removing: many)
+            #expect(report.rowsRemoved == counts.values.reduce(0, +))
+            #expect(before.count == 0 || report.filesBefore.count == counts.count)
+            return counts
+        }
+        #expect(!matched.isEmpty)
+        #expect(try rows() == rest, "seed \(generator.seed)")
+        let files = try fixture.table().snapshot().files
+        for file in files {
+            let unsorted = try EngineConnection().query(
+                """
+                SELECT count(*) FROM (
+                    SELECT ("visitor", "user", ts) AS place, lag(("visitor", "user", ts)) OVER (ORDER BY file_row_number) AS before
+                    FROM read_parquet('\(file.path)', file_row_number = true)
+                    WHERE "visitor" IS NOT NULL AND "user" IS NOT NULL)
+                WHERE place < before
+                """
+            ).rows()[0][0]
+            #expect(unsorted == "0", "seed \(generator.seed)")
+        }
+    }
 }

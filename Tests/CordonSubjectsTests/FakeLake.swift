@@ -59,30 +59,30 @@ final class FakeLake: SubjectLake {
     /// Every row in the table, sorted.
     func allRows() throws -> [String] { try files().flatMap(lines).sorted() }
 
-    private func isOf(_ users: Set<Pseudonym>, _ line: String) -> Bool {
-        users.contains { line.contains($0.text) }
+    private func isOf(_ people: SubjectFilter, _ line: String) -> Bool {
+        people.pseudonyms.contains { line.contains($0.text) }
     }
 
-    func matches(_ users: Set<Pseudonym>) throws -> [LakeMatch] {
+    func matches(_ people: SubjectFilter) throws -> [LakeMatch] {
         try files().compactMap { file in
-            let count = try lines(file).count { isOf(users, $0) }
+            let count = try lines(file).count { isOf(people, $0) }
             return count == 0 ? nil : LakeMatch(file: file, rows: Int64(count))
         }
     }
 
-    func rows(of users: Set<Pseudonym>, _ body: (String) throws -> Void) throws {
-        for line in try allRows() where isOf(users, line) { try body(line) }
+    func rows(of people: SubjectFilter, _ body: (String) throws -> Void) throws {
+        for line in try allRows() where isOf(people, line) { try body(line) }
     }
 
     func remove(
-        _ users: Set<Pseudonym>, foreseen: ([LakeMatch]) throws -> Void,
+        _ people: SubjectFilter, foreseen: ([LakeMatch]) throws -> Void,
         written: ([(path: String, rows: Int64)]) throws -> Void
     ) throws -> LakeRemoval {
-        let matches = try matches(users)
+        let matches = try matches(people)
         try foreseen(matches)
         let olderCount = files().count - matches.count
         for match in matches {
-            let kept = try lines(match.file).filter { !isOf(users, $0) }
+            let kept = try lines(match.file).filter { !isOf(people, $0) }
             state.withLock { state in
                 state.present.removeAll { $0 == match.file }
                 state.older.append(match.file)
@@ -118,7 +118,7 @@ final class FakeLake: SubjectLake {
         return gone.count
     }
 
-    func decoded(holding users: Set<Pseudonym>) -> any DecodedContent { Plain() }
+    func decoded(holding pseudonyms: Set<Pseudonym>) -> any DecodedContent { Plain() }
     func quietly<Result>(_ body: () throws -> Result) rethrows -> Result { try body() }
 
     private struct Plain: DecodedContent {
