@@ -8,9 +8,10 @@ internal import HTTP
 extension HitTransform {
     /// `view` when there is none; `invalid` when it is empty, too long or has other characters than a name. What a browser
     /// asked ahead of the person begins with `prefetch:` or `prerender:`, so that it is never taken for what it announces.
+    /// Of a hit that is only counted, an event that might number somebody is `other`.
     func writeEvent(
-        _ range: Range<Int>?, _ speculation: RequestHead.Speculation, _ bytes: Span<UInt8>,
-        _ batch: BatchBuffer
+        _ range: Range<Int>?, _ speculation: RequestHead.Speculation, isKept: Bool,
+        _ bytes: Span<UInt8>, _ batch: BatchBuffer
     ) {
         text.removeAll(keepingCapacity: true)
         switch speculation {
@@ -23,6 +24,10 @@ extension HitTransform {
             if !takeEvent(range, bytes) {
                 text.removeLast(text.count - start)
                 append("invalid")
+            } else if !isKept, !CountedHit.keeps(event: text.span.extracting(droppingFirst: start))
+            {
+                text.removeLast(text.count - start)
+                append(CountedHit.otherEvent)
             }
         } else {
             append("view")

@@ -68,8 +68,9 @@ extension HitTransform {
         if hasPseudonym { flags |= HitBatch.Flag.keyEpoch }
         batch.append(flags)
         batch.append(decision.consent.state.rawValue)
-        batch.append(bigEndian: random.next(at: now))
-        batch.append(littleEndian: now.microseconds)
+        let isKept = decision.outcome == .keep
+        batch.append(bigEndian: isKept ? random.next(at: now) : 0)
+        batch.append(littleEndian: (isKept ? now : CountedHit.time(now)).microseconds)
         batch.append(littleEndian: day.number &+ decision.retainDays)
         batch.append(littleEndian: hasPseudonym ? day.number : 0)
         batch.append(littleEndian: decision.sampleRate.bitPattern)
@@ -77,7 +78,7 @@ extension HitTransform {
         batch.append(bigEndian: user?.value ?? 0)
         let site = site
         batch.appendText(site.span)
-        writeEvent(fields.event, head.speculation, bytes, batch)
+        writeEvent(fields.event, head.speculation, isKept: isKept, bytes, batch)
         writePage(fields.url, head, decision, rules, bytes, batch)
         writeReferrer(fields.referrer, decision, bytes, batch)
         writePrefix(client, decision, batch)
@@ -86,7 +87,6 @@ extension HitTransform {
         writeLanguage(head.acceptLanguage, decision, bytes, batch)
         let policies = rules.policies
         batch.appendText(policies.span(decision.policy))
-        let isKept = decision.outcome == .keep
         writeNames(rules.purposes, isKept ? decision.consent.purposes : 0, batch)
         writeNames(rules.signals, isKept ? decision.consent.signals : 0, batch)
         writeParameters(fields, decision, rules, bytes, batch)

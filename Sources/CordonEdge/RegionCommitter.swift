@@ -396,24 +396,3 @@ enum SuppressionFilter {
         if changed > 0 { batch.replace(decoded.encoded) }
     }
 }
-
-extension HitRecord {
-    /// Keeps time, site, event, country and what is always filled.
-    fileprivate mutating func becomeCount() {
-        pageHost = nil
-        pagePath = nil
-        referrerHost = nil
-        visitor = nil
-        user = nil
-        keyEpoch = nil
-        ipPrefix = nil
-        subdivision = nil
-        browser = nil
-        os = nil
-        device = nil
-        language = nil
-        purposes = []
-        signals = []
-        parameters = []
-    }
-}

@@ -29,7 +29,11 @@ struct HitRows {
     /// Appends a hit; values in the order of ``HitsSchema/columns``.
     mutating func append(_ record: HitRecord, ruleSet: String, geoBuild: String) {
         let columns = table.columns
-        columns[0].append(uuid: record.hitID)
+        if record.isCounted {
+            columns[0].appendNull()
+        } else {
+            columns[0].append(uuid: record.hitID)
+        }
         columns[1].append(record.timestamp.microseconds)
         columns[2].append(record.site)
         columns[3].append(record.event)

@@ -115,8 +115,12 @@ package enum HitsSchema {
     /// All columns in order, quoted for the engine.
     static let columnList = columns.map { "\"\($0.name)\"" }.joined(separator: ", ")
 
-    /// The order of rows in a file.
-    static let orderList = "\"visitor\", \"user\", \"ts\""
+    /// The order of rows in a file. Hits that are only counted share the time of their hour; a hash of what they hold sorts
+    /// them, so that their place says nothing of when they came.
+    static let orderList = """
+        "visitor", "user", "ts", CASE WHEN "hit_id" IS NULL \
+        THEN hash("site", "event", "country", "consent", "bot", "policy", "sample_rate", "rule_set") END
+        """
 
     /// The engine's `FIELD_IDS` value.
     static let fieldIDs: String = {

@@ -5,8 +5,9 @@ import Bytes
 /// Columns and their order are those of the Iceberg table `pixels.hits`; nothing in here is raw. Values that a
 /// batch shares (rule set, geo build) stand in ``HitBatch``.
 package struct HitRecord: Equatable, Sendable {
-    /// UUID version 7 (RFC 9562 section 5.7), 16 bytes in network order.
+    /// UUID version 7 (RFC 9562 section 5.7), 16 bytes in network order; 0 for a hit that is only counted.
     package var hitID: UInt128 = 0
+    /// Of a hit that is only counted, the start of its hour.
     package var timestamp = Timestamp(microseconds: 0)
     package var site = ""
     package var event = ""

@@ -26,11 +26,14 @@ struct HitsView {
 
     private var source: String {
         if files.isEmpty {
-            let columns = HitsColumn.all.map { "NULL::\($0.type) AS \(quoted($0.name))" }
+            let places = ["NULL::VARCHAR AS filename", "NULL::BIGINT AS file_row_number"]
+            let columns = HitsColumn.all.map { "NULL::\($0.type) AS \(quoted($0.name))" } + places
             return "(SELECT \(columns.joined(separator: ", ")) WHERE false)"
         }
         let list = files.map(literal).joined(separator: ", ")
-        return "read_parquet([\(list)], hive_partitioning = false, union_by_name = false)"
+        // A hit that is only counted has no id; its place in its file tells it from others.
+        let places = access.isHeldToGroups ? ", filename = true, file_row_number = true" : ""
+        return "read_parquet([\(list)], hive_partitioning = false, union_by_name = false\(places))"
     }
 
     private var conditions: [String] {
@@ -79,7 +82,8 @@ struct HitsView {
         """
         system.main.hash(CASE WHEN h."user" IS NOT NULL THEN system.main.concat('u', h."user") \
         WHEN h.visitor IS NOT NULL THEN system.main.concat('v', h.visitor) \
-        ELSE system.main.concat('h', h.hit_id::VARCHAR) END) AS \(HitsColumn.person)
+        WHEN h.hit_id IS NOT NULL THEN system.main.concat('h', h.hit_id::VARCHAR) \
+        ELSE system.main.concat('c', h.file_row_number::VARCHAR, h.filename) END) AS \(HitsColumn.person)
         """
     }
 

@@ -16,7 +16,7 @@ package struct ExportRow: Equatable, Sendable {
         func text(_ value: String?) -> JSONValue { value.map { .text($0) } ?? .null }
         let parameters = record.parameters.map { ($0.key, JSONValue.text($0.value)) }
         values = [
-            "hit_id": .text(Self.uuid(record.hitID)),
+            "hit_id": record.isCounted ? .null : .text(Self.uuid(record.hitID)),
             "ts": .text(record.timestamp.text),
             "site": .text(record.site),
             "event": .text(record.event),

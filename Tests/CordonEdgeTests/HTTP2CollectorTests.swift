@@ -81,7 +81,7 @@ import Testing
     @Test func `answers clients side by side, and keeps every hit`() throws {
         let fixture = try fixture()
         let output = try curl(
-            fixture, "/hit?event=e[1-300]",
+            fixture, "/hit?consent=granted&event=e[1-300]",
             ["--parallel", "--parallel-max", "100", "-o", "/dev/null"])
         #expect(output.components(separatedBy: "204 2\n").count == 301)
         fixture.collector.drain()

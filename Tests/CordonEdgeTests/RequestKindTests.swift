@@ -261,14 +261,16 @@ private let form = "application/x-www-form-urlencoded"
             "/hit?event=buy&consent=granted", [german, "Sec-Purpose: prefetch;prerender"])
         _ = client.get("/hit?event=", [german, "Purpose: prefetch"])
         let longest = String(repeating: "e", count: EdgeLimits.eventBytesMax)
+        _ = client.post(
+            "/hit", form, "event=\(longest)&consent=granted", [german, "X-Moz: prefetch"])
         _ = client.post("/hit", form, "event=\(longest)", [german, "X-Moz: prefetch"])
         _ = client.post("/hit", form, "event=\(longest)e", [german, "X-Moz: prefetch"])
-        _ = client.get("/hit?event=\(longest)", [german])
+        _ = client.get("/hit?event=\(longest)&consent=granted", [german])
         fixture.collector.drain()
         #expect(
             try fixture.records("eu-central").map(\.event) == [
                 "prefetch:view", "prerender:buy", "prefetch:invalid", "prefetch:\(longest)",
-                "prefetch:invalid", longest,
+                "prefetch:other", "prefetch:invalid", longest,
             ])
     }
 

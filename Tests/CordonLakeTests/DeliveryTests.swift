@@ -58,6 +58,34 @@ import Testing
         #expect(sortedByText(found) == sortedByText(expected), "seed \(generator.seed)")
     }
 
+    @Test
+    func `hits that are only counted have no id, and their place tells nothing of when they came`()
+        throws
+    {
+        var generator = Generator()
+        var records = HitRecord.random(count: 200, &generator)
+        let start = records[0].timestamp
+        for index in records.indices {
+            records[index].timestamp = start
+            records[index].retainUntil = Day(start) + 30
+            records[index].becomeCount()
+            records[index].site = "site-\(index % 7)"
+            records[index].isBot = index % 11 == 0
+        }
+        func content(_ fixture: LakeFixture) throws -> [String] {
+            _ = try fixture.table().deliver(from: fixture.journal)
+            return try fixture.query(
+                "SELECT concat(coalesce(hit_id::VARCHAR, 'none'), epoch_us(ts), site, event, country, consent, bot, policy) FROM hits"
+            )
+        }
+        let other = try LakeFixture()
+        try fixture.append(records)
+        try other.append(records.shuffled(using: &generator))
+        let rows = try content(fixture)
+        #expect(rows == (try content(other)), "seed \(generator.seed)")
+        #expect(rows.count == 200 && rows.allSatisfy { $0.hasPrefix("none") })
+    }
+
     @Test func `rows lie in a file of their day and end of retention, sorted by person`() throws {
         var generator = Generator()
         try fixture.append(HitRecord.random(count: 400, &generator))

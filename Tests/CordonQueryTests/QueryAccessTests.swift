@@ -90,6 +90,25 @@ import Testing
                 == "min_group")
     }
 
+    @Test(arguments: [4, 5]) func `hits that are only counted make a group as one person each`(
+        _ hits: Int
+    ) throws {
+        let path = fixture.folder.file("counted.parquet")
+        let rows = QueryFixture.rows(
+            "\(hits)", day: "2026-11-20", policy: "gdpr", retainUntil: "2027-12-20")
+        try EngineConnection().execute(
+            """
+            COPY (SELECT * REPLACE (NULL::UUID AS hit_id, NULL::VARCHAR AS visitor, NULL::VARCHAR AS "user")
+                  FROM (\(rows))) TO '\(path)' (FORMAT parquet)
+            """)
+        fixture.setFiles([QueryFile(path: path, retainUntil: nil)])
+        let outcome = try fixture.ask("SELECT count(*) FROM hits", as: QueryFixture.analyst)
+        #expect(outcome.cells == (hits < 5 ? nil : [["\(hits)"]]))
+        #expect(outcome.refusal?.rule == (hits < 5 ? "min_group" : nil))
+        let seen = try fixture.ask("SELECT count(hit_id) FROM hits", as: QueryFixture.officer)
+        #expect(seen.cells == [["0"]])
+    }
+
     @Test func `nothing is shown when the audit log cannot be written`() throws {
         fixture.breakAudit()
         let file = fixture.folder.file("out.parquet")

@@ -137,7 +137,7 @@ extension CordonProgram {
                 place, "--format", "csv", "SELECT event FROM hits")
             try #require(result.exitCode == 0, "\(region): \(result.errorOutput)")
             numbers += result.output.split(whereSeparator: \.isNewline).dropFirst().compactMap {
-                Int($0.dropFirst())
+                Senders.number(ofEvent: $0)
             }
         }
         return numbers

@@ -81,10 +81,22 @@ final class Senders: @unchecked Sendable {
         }
     }
 
+    /// The number in letters: a hit that is only counted keeps no event that might number somebody.
+    private static func event(_ number: Int) -> String {
+        "n" + String(decoding: "\(number)".utf8.map { $0 + 0x31 }, as: UTF8.self)
+    }
+
+    /// The number of an event in the lake; nil when it is none of these.
+    static func number(ofEvent event: some StringProtocol) -> Int? {
+        guard event.first == "n", event.utf8.dropFirst().allSatisfy({ $0 >= 0x61 && $0 <= 0x6A })
+        else { return nil }
+        return Int(String(decoding: event.utf8.dropFirst().map { $0 - 0x31 }, as: UTF8.self))
+    }
+
     private static func request(_ number: Int) -> [UInt8] {
         let consent = ["granted", "denied"][number % 2]
         return Array(
-            ("GET /pixel.gif?site=crash.example&event=n\(number)&consent=\(consent)&userid=user\(number % 50)%40mail.example HTTP/1.1\r\n"
+            ("GET /pixel.gif?site=crash.example&event=\(event(number))&consent=\(consent)&userid=user\(number % 50)%40mail.example HTTP/1.1\r\n"
                 + "Host: pixel.example\r\nUser-Agent: \(userAgent)\r\n"
                 + "X-Forwarded-For: \(addresses[number % addresses.count])\r\n\r\n").utf8)
     }

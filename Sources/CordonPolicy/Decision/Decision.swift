@@ -24,7 +24,7 @@ package struct Decision: Equatable, Sendable, BitwiseCopyable {
     package enum Outcome: UInt8, Sendable, BitwiseCopyable {
         /// Keep the hit with the fields said here.
         case keep
-        /// Keep time, site, event and country (if `place` says so) alone.
+        /// Keep the hour, site, event and country (if `place` says so) alone.
         case count
         /// Keep nothing, because of consent.
         case drop
@@ -74,7 +74,7 @@ package struct Decision: Equatable, Sendable, BitwiseCopyable {
 
     package init() {}
 
-    /// Keeps time, site, event and, if the place was kept, the country.
+    /// Keeps the hour, site, event and, if the place was kept, the country.
     package mutating func becomeCount() {
         outcome = .count
         keepOnlyPlace()

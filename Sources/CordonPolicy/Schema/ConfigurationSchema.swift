@@ -220,7 +220,7 @@ package enum ConfigurationSchema {
         SchemaKey(
             "denied", .word(CompiledPolicy.ConsentRule.Denied.allCases.map(\.rawValue)),
             required: true,
-            "what becomes of a hit without consent: `count` keeps time, site, event and country, `drop` nothing, "
+            "what becomes of a hit without consent: `count` keeps the hour, site, event and country, `drop` nothing, "
                 + "`keep` the fields that need no purpose"),
         SchemaKey(
             "max_age", .days, fallback: "any age",
