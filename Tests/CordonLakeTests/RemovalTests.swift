@@ -148,7 +148,7 @@ import Testing
     {
         var generator = Generator()
         let records = try fill(&generator, deliveries: 1)
-        let user = Pseudonym.person(1, 2)
+        let user = try #require(records.lazy.compactMap(\.user).first)
         var letter = Array("CDNB".utf8)
         letter.append(bigEndian: user.value)
         _ = try fixture.journal.append(letter, hits: 1, expecting: 0)
