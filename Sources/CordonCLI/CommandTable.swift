@@ -4,7 +4,7 @@ enum CommandTable {
         .initialize, .up, .collect, .serve, .reload, .demo, .benchRequests, .benchSend, .benchHold,
         .bench,
         .check,
-        .deliver,
+        .deliver, .maintain,
         .importLogs,
         .query,
         .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,

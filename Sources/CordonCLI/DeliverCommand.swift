@@ -16,7 +16,9 @@ extension Command {
                 help: "deliver what waits now, then end (default: go on until SIGTERM)"),
             Option(
                 name: "every", value: "SECONDS",
-                help: "how long to wait between deliveries, 1 to 3600 (default: 10)"),
+                help:
+                    "how long to wait between deliveries, 1 to 3600 (default: a sixth of the region's `freshness_seconds`)"
+            ),
         ],
         example: "cordon deliver --region eu-central --once"
     ) { arguments, console in
@@ -24,7 +26,9 @@ extension Command {
         guard let region = try CordonCLI.regions(arguments).first else {
             throw CommandFailure(text: "there is no region")
         }
-        let seconds = try arguments.integer("every", in: 1...3600) ?? 10
+        let seconds =
+            try arguments.integer("every", in: 1...3600)
+            ?? region.maintenance.deliverySeconds
         let run = DeliverRun(
             region: region.name, lake: try RegionLake(region, clock: SystemWallClock()),
             wantsJSON: arguments.wantsJSON, console: console)

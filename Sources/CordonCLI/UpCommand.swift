@@ -34,7 +34,9 @@ extension Command {
         options: runOptions + [
             Option(
                 name: "every", value: "SECONDS",
-                help: "how long hits wait before the next delivery, 1 to 3600 (default: 10)")
+                help:
+                    "how long hits wait before the next delivery, 1 to 3600 (default: a sixth of each region's `freshness_seconds`)"
+            )
         ],
         example: "cordon up --project my-project"
     ) { arguments, console in
@@ -43,7 +45,7 @@ extension Command {
         options.requiresProof = arguments.has("require-proof")
         options.holdAbovePercent =
             try percent("hold-above", arguments) ?? Node.holdAbovePercentDefault
-        options.deliverySeconds = try arguments.integer("every", in: 1...3600) ?? 10
+        options.deliverySeconds = try arguments.integer("every", in: 1...3600)
         return try NodeRun(arguments, console).run(options)
     }
 

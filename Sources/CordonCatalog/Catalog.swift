@@ -202,6 +202,13 @@ extension Catalog {
         try files("SELECT path FROM unreferenced_files WHERE table_name = ? ORDER BY path", table)
     }
 
+    /// Notes files that no state of the table refers to; whoever opens the table next deletes them.
+    package func noteUnreferenced(_ paths: [String], table: String) throws {
+        try changeFiles(
+            "INSERT OR IGNORE INTO unreferenced_files (path, table_name) VALUES (?1, ?2)", paths,
+            table)
+    }
+
     /// Says that these files are gone from the disk for good.
     package func forgetFiles(_ paths: [String], table: String) throws {
         try changeFiles(

@@ -1,7 +1,7 @@
 /// The lake of one region: the table `pixels.hits` as Parquet data files under Apache Iceberg metadata.
 ///
 /// Delivery takes batches from the journal and makes them readable exactly once; rewriting, dropping, expiring and
-/// deleting take rows and files away for good. Every change is one catalog commit. A file is noted in the catalog
+/// deleting take rows and files away for good; maintenance makes few files of many and changes no row. Every change is one catalog commit. A file is noted in the catalog
 /// before it is written and again before it is deleted, so after a kill at any point the next writer knows which files
 /// belong to nobody and removes them.
 ///
@@ -58,6 +58,8 @@ package enum LakeStep: String, CaseIterable, Sendable {
     case fileDeleted
     case deletedFilesForgotten
     case deadLettersRemoved
+    /// The catalog knows which files that nothing refers to are to be deleted.
+    case orphansNoted
 }
 
 /// What the lake says to the audit log before an effect is visible.
@@ -67,6 +69,11 @@ package struct LakeEvent: Equatable, Sendable {
         case rewrite = "lake-rewrite"
         case drop = "lake-drop"
         case expiry = "lake-expiry"
+        /// Small files became one; no row came or went.
+        case compaction = "lake-compaction"
+        case manifests = "lake-manifests"
+        /// Files that nothing refers to are deleted; the table stays as it is.
+        case orphans = "lake-orphans"
     }
     package let kind: Kind
     /// Counts by name, such as `rows` or `policy gdpr`.

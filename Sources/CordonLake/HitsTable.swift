@@ -29,14 +29,26 @@ package final class HitsTable: Sendable {
         package var deliveryRowsMax = 400_000
         /// Journal bytes read, decoded and given to the engine at a time.
         package var journalBytesPerRead = 16 << 20
-        /// Snapshots that delivery leaves behind itself for readers and for looking back.
-        package var snapshotsMax = 10
+        /// A snapshot stays at least so long after another took its place, for whoever reads it.
+        package var snapshotSecondsMin = 600
+        /// So many of the newest snapshots stay however old they are.
+        package var snapshotsMin = 10
         /// Older metadata files that the newest names.
         package var metadataLogMax = 10
         /// A snapshot of more manifests than this gets its small ones merged.
         package var manifestsMax = 32
         /// A manifest above this size is left out of merging.
         package var mergedManifestBytesMax = 8 << 20
+        /// So many manifests that could be merged make maintenance merge them.
+        package var manifestsToMerge = 16
+        /// So many small files of a partition are made one.
+        package var compactFiles = 8
+        /// A file below it is small.
+        package var smallFileBytes: Int64 = 32 << 20
+        /// Files are made one as long as they stay below it together.
+        package var compactedFileBytes: Int64 = 128 << 20
+        /// A file that nothing refers to goes when it was not changed for so long.
+        package var orphanSecondsMin = 72 * 3600
 
         package init(directory: String, lockPath: String, scratchDirectory: String) {
             self.directory = directory
@@ -49,6 +61,14 @@ package final class HitsTable: Sendable {
             self.init(
                 directory: region.hitsTableDirectory, lockPath: region.lakeLockPath,
                 scratchDirectory: region.stateDirectory + "/lake-scratch")
+            let maintenance = region.maintenance
+            snapshotSecondsMin = maintenance.snapshotMinutes * 60
+            snapshotsMin = maintenance.snapshotsMin
+            manifestsToMerge = maintenance.manifests
+            compactFiles = maintenance.compactFiles
+            smallFileBytes = Int64(maintenance.smallMegabytes) << 20
+            compactedFileBytes = Int64(maintenance.fileMegabytes) << 20
+            orphanSecondsMin = maintenance.orphanHours * 3600
         }
     }
 

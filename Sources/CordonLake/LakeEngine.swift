@@ -132,6 +132,45 @@ extension LakeEngine {
             """)
     }
 
+    /// Writes the rows of files of one partition as one file, in the table's order.
+    func merge(_ paths: [String], to newPath: String) throws {
+        try connection.execute(
+            """
+            COPY (SELECT \(HitsSchema.columnList) FROM \(Self.source(paths))
+                  ORDER BY \(HitsSchema.orderList))
+            TO \(Self.literal(newPath)) (\(Self.copyOptions))
+            """)
+    }
+
+    /// The files as one relation.
+    private static func source(_ paths: [String]) -> String {
+        let list = paths.map(fileLiteral).joined(separator: ", ")
+        return "read_parquet([\(list)], hive_partitioning = false)"
+    }
+
+    /// What the rows of files are, whatever their order and their files: their number and two sums over a hash of each
+    /// row with all its columns.
+    struct RowsDigest: Equatable {
+        let rows: String
+        let sum: String
+        let xor: String
+    }
+
+    func digest(of paths: [String]) throws -> RowsDigest {
+        let hash = "hash(\(HitsSchema.columnList))"
+        let rows = try connection.query(
+            """
+            SELECT count(*), CAST(sum(CAST(\(hash) AS HUGEINT)) AS VARCHAR),
+                   CAST(bit_xor(\(hash)) AS VARCHAR)
+            FROM \(Self.source(paths))
+            """
+        ).rows()
+        guard let row = rows.first, row.count == 3, let count = row[0] else {
+            throw LakeError(.unfitDataFile, "the rows of a data file cannot be summed")
+        }
+        return RowsDigest(rows: count, sum: row[1] ?? "", xor: row[2] ?? "")
+    }
+
     /// Counts the rows of each file that `filter` matches; files without any are left out.
     func count(_ filter: SubjectFilter, in paths: [String]) throws -> [String: Int64] {
         var counts: [String: Int64] = [:]

@@ -6,6 +6,8 @@ import LinuxIO
 struct LakeChange {
     enum Operation: String {
         case append, overwrite, delete
+        /// Other files with the same rows.
+        case replace
     }
     var operation: Operation
     var added: [DataFile] = []
@@ -13,6 +15,8 @@ struct LakeChange {
     var removed: Set<String> = []
     var deliveredThrough: Int64?
     var deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])] = []
+    /// Whether manifests are merged however few there are.
+    var mergesManifests = false
     var event: LakeEvent
 }
 
@@ -32,7 +36,7 @@ extension LakeWriter {
             updatedMilliseconds: milliseconds)
     }
 
-    private var milliseconds: Int64 { table.clock.now().microseconds / 1000 }
+    var milliseconds: Int64 { table.clock.now().microseconds / 1000 }
 
     /// Makes `change` a snapshot and the table's present state; deletes what nothing refers to any more.
     ///
@@ -76,12 +80,19 @@ extension LakeWriter {
                     metadataFile: head.location, timestampMilliseconds: old.lastUpdatedMilliseconds)
             )
         }
-        next = next.bounded(
-            snapshotsMax: settings.snapshotsMax, metadataLogMax: settings.metadataLogMax)
+        next = bounded(next)
         try publish(
             next, at: location, after: head.map { ($0.metadata, $0.location) },
             committed: noted + change.added.map(\.path), change: change)
         return plan.snapshotID
+    }
+
+    /// The metadata without the snapshots whose time is over.
+    func bounded(_ metadata: TableMetadata) -> TableMetadata {
+        metadata.bounded(
+            snapshotsMin: settings.snapshotsMin,
+            supersededBefore: milliseconds - Int64(settings.snapshotSecondsMin) * 1000,
+            metadataLogMax: settings.metadataLogMax)
     }
 
     /// Writes `metadata` and moves the catalog's pointer to them; deletes what nothing refers to any more.
@@ -159,19 +170,40 @@ extension LakeWriter {
             throw LakeError(
                 .damagedTable, "a file to remove is not in the table's current snapshot")
         }
-        if plan.listed.count > settings.manifestsMax {
-            let small = plan.listed.filter { $0.bytes <= settings.mergedManifestBytesMax }
+        if change.mergesManifests || plan.listed.count > settings.manifestsMax {
+            let small = plan.listed.filter { isMergeable($0) }
             let merged = Set(small.map(\.path))
             plan.listed.removeAll { merged.contains($0.path) }
             for file in small { carried += try files.manifest(file).entries.map(\.carriedOver) }
         }
         let added = change.added.map { ManifestEntry.added($0, snapshotID: plan.snapshotID) }
-        for entries in [carried, added] where !entries.isEmpty {
+        for entries in Self.clustered(carried) + [added] where !entries.isEmpty {
             plan.written.append(
                 Manifest(
                     schema: HitsSchema.iceberg, spec: HitsSchema.partitionSpec, entries: entries))
         }
         return plan
+    }
+
+    func isMergeable(_ file: ManifestFile) -> Bool { file.bytes <= settings.mergedManifestBytesMax }
+
+    /// Entries of one manifest at most: with counts of all columns some 4 MB.
+    private static let manifestEntriesMax = 4096
+
+    /// Entries as manifests are to hold them: neighbours in time together, so that readers who ask for a few days can
+    /// pass over whole manifests by their summaries.
+    private static func clustered(_ entries: [ManifestEntry]) -> [[ManifestEntry]] {
+        func key(_ entry: ManifestEntry) -> (Int32, Int32, String) {
+            let partition = entry.file.partition
+            return (
+                partition.first.flatMap { $0 } ?? .min, partition.last.flatMap { $0 } ?? .min,
+                entry.file.path
+            )
+        }
+        let sorted = entries.sorted { key($0) < key($1) }
+        return stride(from: 0, to: sorted.count, by: manifestEntriesMax).map {
+            Array(sorted[$0..<min($0 + manifestEntriesMax, sorted.count)])
+        }
     }
 
     /// The operation and totals, as other engines write them.

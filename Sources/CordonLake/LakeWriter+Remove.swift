@@ -129,44 +129,8 @@ extension LakeWriter {
         var compared = kept
         compared.lastUpdatedMilliseconds = head.metadata.lastUpdatedMilliseconds
         guard compared != head.metadata else { return 0 }
-        let location = nextMetadataLocation(after: head.location)
-        try catalog.noteWriting([location], table: name)
-        try table.step(.metadataFilesNoted)
-        let change = LakeChange(
-            operation: .delete,
-            event: LakeEvent(
-                kind: .expiry,
-                counts: ["snapshots": head.metadata.snapshots.count - kept.snapshots.count]))
-        return try publish(
-            kept, at: location, after: (head.metadata, head.location), committed: [location],
-            change: change)
-    }
-
-    /// Paths below the table's folder that the table does not refer to. Empty unless somebody else wrote there.
-    package func strayFiles() throws -> [String] {
-        var known: Set<String> = []
-        if let head = try head() {
-            let reach = try files.metadataReach(of: head.metadata)
-            known = reach.others.union(reach.manifests.keys)
-            for file in reach.manifests.values {
-                known.formUnion(try files.manifest(file).entries.map(\.file.path))
-            }
-            known.insert(head.location)
-        }
-        var stray: [String] = []
-        var folders = [settings.directory]
-        while let folder = folders.popLast() {
-            guard try File.exists(folder) else { continue }
-            for entry in try Directory.list(folder) {
-                let path = folder + "/" + entry
-                if try File.metadata(path)?.isDirectory == true {
-                    folders.append(path)
-                } else if !known.contains(TableFiles.uri(of: path)) {
-                    stray.append(path)
-                }
-            }
-        }
-        return stray.sorted()
+        return try publishExpiry(
+            kept, after: head, snapshots: head.metadata.snapshots.count - kept.snapshots.count)
     }
 
     /// Dead letters cannot be decoded, so they are searched byte by byte for each pseudonym as a batch holds it;

@@ -8,13 +8,24 @@ extension HitsTable {
     /// lets `body` change the table. Blocks its thread.
     package func write<Result>(_ body: (LakeWriter) throws -> Result) throws -> Result {
         try Directory.create(File.parent(of: settings.lockPath))
+        // Who waits for the lock holds its door. So whoever takes the lock again and again (a compaction of many groups) lets
+        // those that wait go first, and a delivery is not kept from being in time.
+        let door = try FileLock(waitingFor: settings.lockPath + ".door")
         let lock = try FileLock(waitingFor: settings.lockPath)
+        _ = consume door
         let result = try withExtendedLifetime(lock) {
             let writer = LakeWriter(self)
             try writer.recover()
             return try body(writer)
         }
         return result
+    }
+
+    /// Lets `body` look at the table while nobody changes it. It deletes nothing that a killed writer left.
+    func look<Result>(_ body: (LakeWriter) throws -> Result) throws -> Result {
+        try Directory.create(File.parent(of: settings.lockPath))
+        let lock = try FileLock(waitingFor: settings.lockPath, .shared)
+        return try withExtendedLifetime(lock) { try body(LakeWriter(self)) }
     }
 }
 

@@ -19,6 +19,8 @@ package protocol TableCatalog: Sendable {
     func writtenFiles(table: String) throws -> [String]
     /// Files that a commit made unreferenced and that may still be on disk.
     func unreferencedFiles(table: String) throws -> [String]
+    /// Notes files that no state of the table refers to and that are about to be deleted.
+    func noteUnreferenced(_ paths: [String], table: String) throws
     /// Says that these files are gone from the disk for good.
     func forgetFiles(_ paths: [String], table: String) throws
 

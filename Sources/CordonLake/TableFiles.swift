@@ -62,12 +62,8 @@ struct TableFiles {
 
     /// URIs of all that `metadata` refer to, apart from data files: lists, manifests, statistics, older metadata.
     func metadataReach(of metadata: TableMetadata) throws -> Reach {
-        var reach = Reach()
-        reach.others = Set(metadata.metadataLog.map(\.metadataFile))
-        reach.others.formUnion(metadata.statistics.map(\.path))
-        reach.others.formUnion(metadata.partitionStatistics.map(\.path))
+        var reach = Reach(others: Self.named(metadata))
         for snapshot in metadata.snapshots {
-            reach.others.insert(snapshot.manifestList)
             for file in try manifests(of: snapshot) { reach.manifests[file.path] = file }
         }
         return reach
@@ -78,20 +74,31 @@ struct TableFiles {
     /// Data files are reached through manifests alone, so they are compared only when a manifest went; then
     /// against every manifest that stays, over all snapshots: never by guessing from what a commit removed.
     func unreferenced(from old: TableMetadata, to new: TableMetadata) throws -> [String] {
-        let before = try metadataReach(of: old)
-        let after = try metadataReach(of: new)
-        var gone = before.others.subtracting(after.others)
-        let dropped = before.manifests.filter { after.manifests[$0.key] == nil }
-        if !dropped.isEmpty {
-            gone.formUnion(dropped.keys)
-            var data: Set<String> = []
-            for file in dropped.values { data.formUnion(try dataPaths(file)) }
-            for file in after.manifests.values where !data.isEmpty {
-                data.subtract(try dataPaths(file))
-            }
-            gone.formUnion(data)
+        var gone = Self.named(old).subtracting(Self.named(new))
+        let stayingLists = Set(new.snapshots.map(\.manifestList))
+        var dropped: [String: ManifestFile] = [:]
+        for snapshot in old.snapshots where !stayingLists.contains(snapshot.manifestList) {
+            for file in try manifests(of: snapshot) { dropped[file.path] = file }
         }
-        return gone.sorted()
+        guard !dropped.isEmpty else { return gone.sorted() }
+        var staying: [String: ManifestFile] = [:]
+        for snapshot in new.snapshots {
+            for file in try manifests(of: snapshot) { staying[file.path] = file }
+        }
+        dropped = dropped.filter { staying[$0.key] == nil }
+        gone.formUnion(dropped.keys)
+        var data: Set<String> = []
+        for file in dropped.values { data.formUnion(try dataPaths(file)) }
+        for file in staying.values where !data.isEmpty { data.subtract(try dataPaths(file)) }
+        return gone.union(data).sorted()
+    }
+
+    /// URIs that metadata name themselves.
+    private static func named(_ metadata: TableMetadata) -> Set<String> {
+        Set(metadata.metadataLog.map(\.metadataFile))
+            .union(metadata.statistics.map(\.path))
+            .union(metadata.partitionStatistics.map(\.path))
+            .union(metadata.snapshots.map(\.manifestList))
     }
 
     private func dataPaths(_ file: ManifestFile) throws -> [String] {

@@ -16,11 +16,12 @@ package struct RegionConfiguration: Equatable, Sendable {
     package var keysDirectory: String
     /// Folder for what the region file does not place: journal, audit log, requests.
     package var stateDirectory: String
+    package var maintenance: LakeMaintenance
 
     package init(
         name: String, title: String, jurisdiction: String, collector: Collector,
         lakeDirectory: String, catalogPath: String, keysDirectory: String, stateDirectory: String,
-        service: Service? = nil
+        service: Service? = nil, maintenance: LakeMaintenance = LakeMaintenance()
     ) {
         self.name = name
         self.title = title
@@ -31,6 +32,7 @@ package struct RegionConfiguration: Equatable, Sendable {
         self.keysDirectory = keysDirectory
         self.stateDirectory = stateDirectory
         self.service = service
+        self.maintenance = maintenance
     }
 
     /// Where the region's catalog and queries are asked.
@@ -168,6 +170,8 @@ extension RegionConfiguration {
     package var tokensPath: String { stateDirectory + "/tokens.sqlite" }
     /// Locked (`flock`) by whoever writes the lake: delivery, retention, erasure.
     package var lakeLockPath: String { stateDirectory + "/lake.lock" }
+    /// Locked (`flock`) by whoever carries out a request of a person, retention or maintenance.
+    package var requestsLockPath: String { stateDirectory + "/requests.lock" }
     /// Folder of the one table: `metadata/` and `data/` lie in it.
     package var hitsTableDirectory: String { lakeDirectory + "/pixels/hits" }
 }

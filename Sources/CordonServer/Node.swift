@@ -28,8 +28,9 @@ package final class Node: Sendable {
         package var usesFreePorts = false
         /// Threads that serve connections.
         package var loopCount: Int
-        /// How long hits wait in the journal before the next delivery begins, in seconds.
-        package var deliverySeconds = 10
+        /// How long hits wait in the journal before the next delivery begins, in seconds; nil for what each region's
+        /// `maintenance.freshness_seconds` asks for.
+        package var deliverySeconds: Int?
         /// Whether nothing is decided by rules without a proof certificate that covers them.
         package var requiresProof = false
         /// Percent of the addresses with a place above which a reload of the geo table waits for a confirmation.

@@ -6,10 +6,11 @@ import CordonModel
 import CordonSubjects
 import Telemetry
 
-/// What a region needs besides its collector: delivery of the journal, requests that were cut, the end of retention.
+/// What a region needs besides its collector: delivery of the journal, requests that were cut, the end of retention,
+/// and maintenance of the lake.
 struct RegionUpkeep: Sendable {
     private let lake: RegionLake
-    private let subjects: RegionSubjects
+    private let maintenance: RegionMaintenance
     private let logger: Logger
 
     init(
@@ -17,30 +18,34 @@ struct RegionUpkeep: Sendable {
     ) throws {
         lake = try RegionLake(region, clock: clock, log: log)
         let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
-        subjects = RegionSubjects(lake, keys: keys, log: log, clock: clock)
+        maintenance = RegionMaintenance(
+            lake, subjects: RegionSubjects(lake, keys: keys, log: log, clock: clock), log: log,
+            clock: clock)
         self.logger = logger
     }
 
-    /// How often what is due is taken away and cut requests are tried again, in seconds.
-    private static let sweepSeconds = 600
-
-    /// Threads that deliver every so often, and sweep: soon after the start and then now and again.
-    func workers(everySeconds seconds: Int) -> [Worker] {
-        let deliverer = Worker(name: "upkeep-\(lake.region.name)", everySeconds: seconds) {
-            isFirst in
+    /// Threads that deliver every so often, and maintain: soon after the start and then now and again.
+    ///
+    /// - Parameter seconds: between deliveries; nil for what the region's freshness asks for.
+    func workers(everySeconds seconds: Int?) -> [Worker] {
+        let settings = lake.region.maintenance
+        let deliverer = Worker(
+            name: "upkeep-\(lake.region.name)", everySeconds: seconds ?? settings.deliverySeconds
+        ) { isFirst in
             deliver()
-            if isFirst { sweep() }
+            if isFirst { maintain() }
         }
-        let sweeper = Worker(name: "sweep-\(lake.region.name)", everySeconds: Self.sweepSeconds) {
-            _ in
-            sweep()
+        let maintainer = Worker(
+            name: "maintain-\(lake.region.name)", everySeconds: settings.everyMinutes * 60
+        ) { _ in
+            maintain()
         }
-        return [deliverer, sweeper]
+        return [deliverer, maintainer]
     }
 
-    private func sweep() {
+    private func maintain() {
         do {
-            let outcome = try subjects.sweep()
+            let outcome = try maintenance.run()
             for open in outcome.unfinished {
                 logger.error(
                     "a request is still unfinished and is tried again",
@@ -50,18 +55,30 @@ struct RegionUpkeep: Sendable {
                         "subjects.step": .text(open.request.step.rawValue),
                     ])
             }
-            guard let retention = outcome.retention else { return }
+            if let retention = outcome.retention {
+                logger.info(
+                    "retention applied",
+                    [
+                        "subjects.region": .text(lake.region.name),
+                        "subjects.rows": .count(retention.counts.rows),
+                        "subjects.files": .count(retention.counts.files),
+                    ])
+            }
+            guard outcome.hasChangedFiles else { return }
             logger.info(
-                "retention applied",
+                "lake maintained",
                 [
-                    "subjects.region": .text(lake.region.name),
-                    "subjects.rows": .count(retention.counts.rows),
-                    "subjects.files": .count(retention.counts.files),
+                    "lake.region": .text(lake.region.name),
+                    "lake.compacted_files": .count(outcome.compaction.filesBefore),
+                    "lake.compacted_into": .count(outcome.compaction.filesAfter),
+                    "lake.merged_manifests": .count(outcome.manifests),
+                    "lake.expired_snapshots": .count(outcome.snapshots),
+                    "lake.orphans": .count(outcome.orphans),
                 ])
         } catch {
             logger.error(
-                "the sweep failed and is tried again",
-                ["subjects.region": .text(lake.region.name), "error": .text("\(error)")])
+                "maintenance failed and is tried again",
+                ["lake.region": .text(lake.region.name), "error": .text("\(error)")])
         }
     }
 

@@ -53,7 +53,7 @@ package final class SubjectService {
             self.init(
                 region: region.name, storePath: region.requestsPath,
                 journalPath: region.journalPath,
-                lockPath: region.stateDirectory + "/requests.lock", roots: roots.map(\.element))
+                lockPath: region.requestsLockPath, roots: roots.map(\.element))
         }
     }
 

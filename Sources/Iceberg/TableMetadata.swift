@@ -226,14 +226,22 @@ extension TableMetadata {
         return next
     }
 
-    /// The metadata without its oldest snapshots and log entries, at most `snapshotsMax` of the former and
-    /// `metadataLogMax` of the latter. The current snapshot always stays.
-    package func bounded(snapshotsMax: Int, metadataLogMax: Int) -> TableMetadata {
-        precondition(snapshotsMax >= 1, "a table keeps its current snapshot")
+    /// The metadata without old snapshots and log entries.
+    ///
+    /// The `snapshotsMin` newest snapshots stay, and each that was the current one after `milliseconds`: who began to
+    /// read it then may still be reading. Of the log the newest `metadataLogMax` entries stay.
+    package func bounded(
+        snapshotsMin: Int, supersededBefore milliseconds: Int64, metadataLogMax: Int
+    ) -> TableMetadata {
+        precondition(snapshotsMin >= 1, "a table keeps its current snapshot")
         var next = self
         next.metadataLog = Array(metadataLog.suffix(metadataLogMax))
-        guard snapshots.count > snapshotsMax else { return next }
-        let kept = Set(snapshots.suffix(snapshotsMax).map(\.snapshotID))
+        let kept = Set(
+            snapshots.indices.filter { index in
+                index + snapshotsMin >= snapshots.count
+                    || snapshots[index + 1].timestampMilliseconds > milliseconds
+            }.map { snapshots[$0].snapshotID })
+        guard kept.count < snapshots.count else { return next }
         next.snapshots = snapshots.filter { kept.contains($0.snapshotID) }
         for index in next.snapshots.indices {
             if let parent = next.snapshots[index].parentSnapshotID, !kept.contains(parent) {

@@ -19,7 +19,7 @@ import Testing
         for occurrence in 1...2 {
             let fixture = try LakeFixture()
             // Each commit leaves files to delete, so that every step is reached.
-            fixture.settings.snapshotsMax = 1
+            fixture.settings.snapshotsMin = 1
             fixture.settings.metadataLogMax = 0
             var records = HitRecord.random(count: 40, &generator)
             try fixture.append(records)
@@ -43,7 +43,9 @@ import Testing
             } catch is Killed {
                 wasKilled = true
             }
-            if occurrence == 1 { #expect(wasKilled == (step != .deadLettersRemoved)) }
+            if occurrence == 1 {
+                #expect(wasKilled == ![.deadLettersRemoved, .orphansNoted].contains(step))
+            }
             _ = try fixture.table().deliver(from: fixture.journal)
             #expect(
                 try fixture.hitIDs() == records.map(\.idText).sorted(), "seed \(generator.seed)")
@@ -58,7 +60,7 @@ import Testing
         var number = 1
         while true {
             let fixture = try LakeFixture()
-            fixture.settings.snapshotsMax = 1
+            fixture.settings.snapshotsMin = 1
             fixture.settings.metadataLogMax = 0
             try fixture.append(records)
             _ = try fixture.table().deliver(from: fixture.journal)

@@ -20,6 +20,14 @@ final class SteppingClock: WallClock {
     }
 }
 
+/// A clock that stands until a test sets it.
+final class SetClock: WallClock {
+    private let microseconds: Mutex<Int64>
+    init(_ day: Day) { microseconds = Mutex(day.start.microseconds) }
+    func now() -> Timestamp { Timestamp(microseconds: microseconds.withLock { $0 }) }
+    func advance(seconds: Int64) { microseconds.withLock { $0 += seconds * 1_000_000 } }
+}
+
 struct Killed: Error {}
 
 /// A region's lake and journal in a folder of the test's own.
@@ -42,15 +50,19 @@ final class LakeFixture {
             directory: directory.file("lake/pixels/hits"), lockPath: directory.file("lake.lock"),
             scratchDirectory: directory.file("scratch"))
         settings.engineThreads = 1
+        // The clock of these tests begins again with each table, so ages would mean nothing.
+        settings.snapshotSecondsMin = 0
         settings.engineMegabytesMax = 256
     }
 
+    /// - Parameter clock: nil for one that begins anew.
     func table(
+        clock: (any WallClock)? = nil,
         step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
     ) -> HitsTable {
         let events = events
         return HitsTable(
-            settings, catalog: catalog, clock: SteppingClock(),
+            settings, catalog: catalog, clock: clock ?? SteppingClock(),
             audit: { event in events.all.withLock { $0.append(event) } }, step: step)
     }
 

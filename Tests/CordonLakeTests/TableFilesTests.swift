@@ -140,7 +140,7 @@ import Testing
     @Test func `many deliveries leave few manifests and a bounded history`() throws {
         var generator = Generator()
         fixture.settings.manifestsMax = 4
-        fixture.settings.snapshotsMax = 3
+        fixture.settings.snapshotsMin = 3
         fixture.settings.metadataLogMax = 2
         var records: [HitRecord] = []
         for _ in 0..<14 {

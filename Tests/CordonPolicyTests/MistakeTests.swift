@@ -253,6 +253,14 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Regions/north.yaml:5:82: unknown key `connection_per_address`, did you mean `connections_per_address`?"
         ),
         MistakeCase(
+            region, "node: local", "node: local\nmaintenance: { orphan_hours: 0 }",
+            "Regions/north.yaml:5:30: expected a whole number from 1 to 8760, found `0`"),
+        MistakeCase(
+            region, "node: local",
+            "node: local\nmaintenance: { small_megabytes: 64, file_megabytes: 32 }",
+            "Regions/north.yaml:5:33: a small file, below 64 MB, would be larger than what files are made one up to, `file_megabytes: 32`"
+        ),
+        MistakeCase(
             region, "client_address: x-forwarded-for", "tls: {}",
             "Regions/north.yaml:5:77: key `certificate` is missing",
             "Regions/north.yaml:5:77: key `key` is missing"),

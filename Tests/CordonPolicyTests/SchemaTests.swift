@@ -167,6 +167,7 @@ private struct SchemaValidator {
                 catalog: { store: "sqlite:b" }
                 keys: { directory: c }
                 engine: { driver: duckdb }
+                maintenance: { freshness_seconds: 30, compact_files: 4 }
 
                 """
         texts["Policies/accepted.yaml"] = """

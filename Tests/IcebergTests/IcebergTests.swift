@@ -122,10 +122,30 @@ private enum Sample {
             metadata = metadata.adding(
                 Sample.snapshot(number, at: number, parent: number == 1 ? nil : 99 + number))
         }
-        let bounded = metadata.bounded(snapshotsMax: 2, metadataLogMax: 3)
+        let bounded = metadata.bounded(
+            snapshotsMin: 2, supersededBefore: .max, metadataLogMax: 3)
         #expect(bounded.snapshots.map(\.snapshotID) == [104, 105])
         #expect(bounded.snapshots.map(\.parentSnapshotID) == [nil, 104])
         #expect(bounded.snapshotLog.map(\.snapshotID) == [104, 105])
+    }
+
+    @Test func `a snapshot stays for its time after another took its place`() throws {
+        var metadata = Sample.metadata()
+        for number in 1...5 as ClosedRange<Int64> {
+            metadata = metadata.adding(
+                Sample.snapshot(number, at: number, parent: number == 1 ? nil : 99 + number))
+        }
+        // The second was current until the third came: who opened it just before may still read it.
+        let third = try #require(
+            metadata.snapshots.first { $0.snapshotID == 103 }?.timestampMilliseconds)
+        func kept(_ before: Int64) -> [Int64] {
+            metadata.bounded(snapshotsMin: 1, supersededBefore: before, metadataLogMax: 3)
+                .snapshots.map(\.snapshotID)
+        }
+        #expect(kept(third - 1) == [102, 103, 104, 105])
+        #expect(kept(third) == [103, 104, 105])
+        #expect(kept(.max) == [105])
+        #expect(kept(.min) == [101, 102, 103, 104, 105])
     }
 
     @Test func `another format version is refused by its number`() {

@@ -101,6 +101,8 @@ struct `The lake in other readers' eyes` {
             directory: directory.file("lake/pixels/hits"), lockPath: directory.file("lake.lock"),
             scratchDirectory: directory.file("scratch"))
         settings.manifestsMax = 2
+        settings.compactFiles = 2
+        settings.manifestsToMerge = 2
         table = HitsTable(
             settings, catalog: try Catalog(path: directory.file("catalog.sqlite")),
             clock: FixedClock(), audit: { _ in })
@@ -124,7 +126,9 @@ struct `The lake in other readers' eyes` {
             #expect(report.rowsRemoved > 0)
             try writer.expireAllButCurrent()
         }
+        #expect(try table.compact(suppressed: { SubjectFilter() }).commits > 0)
         try deliver(50, &generator)
+        #expect(try table.write { try $0.mergeManifests() } > 0)
         let snapshot = try table.snapshot()
         let day = Self.day.text
         let found = try OtherReaders.read(

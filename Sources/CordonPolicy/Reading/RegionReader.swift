@@ -8,7 +8,7 @@ struct RegionReader {
 
     static let keys = [
         "region", "title", "jurisdiction", "node", "collector", "service", "lake", "catalog",
-        "engine", "keys",
+        "engine", "keys", "maintenance",
     ]
 
     func read(_ item: Item, fileName: String) -> RegionConfiguration? {
@@ -36,15 +36,66 @@ struct RegionReader {
             root["catalog"], key: "store", scheme: "sqlite:", later: ["postgresql:"],
             default: state + "/catalog.sqlite")
         engine(root["engine"])
+        let maintenance = root["maintenance"].map(maintenance) ?? LakeMaintenance()
         let keys = keysDirectory(root["keys"], default: state + "/keys")
-        guard let name, let title, let jurisdiction, let collector, let lake, let catalog, let keys
+        guard let name, let title, let jurisdiction, let collector, let lake, let catalog, let keys,
+            let maintenance
         else { return nil }
         if case .some(.none) = service { return nil }
         return RegionConfiguration(
             name: name, title: title, jurisdiction: jurisdiction, collector: collector,
             lakeDirectory: layout.absolute(lake), catalogPath: layout.absolute(catalog),
             keysDirectory: layout.absolute(keys), stateDirectory: layout.absolute(state),
-            service: service ?? nil)
+            service: service ?? nil, maintenance: maintenance)
+    }
+
+    /// The keys of `maintenance` with what each sets.
+    static let maintenanceKeys:
+        [(
+            name: String, range: ClosedRange<Int>,
+            value: any WritableKeyPath<LakeMaintenance, Int> & Sendable
+        )] = [
+            (
+                "freshness_seconds", LakeMaintenance.freshnessSecondsRange,
+                \LakeMaintenance.freshnessSeconds
+            ),
+            ("every_minutes", LakeMaintenance.everyMinutesRange, \LakeMaintenance.everyMinutes),
+            ("compact_files", LakeMaintenance.compactFilesRange, \LakeMaintenance.compactFiles),
+            (
+                "small_megabytes", LakeMaintenance.smallMegabytesRange,
+                \LakeMaintenance.smallMegabytes
+            ),
+            (
+                "file_megabytes", LakeMaintenance.fileMegabytesRange,
+                \LakeMaintenance.fileMegabytes
+            ),
+            ("manifests", LakeMaintenance.manifestsRange, \LakeMaintenance.manifests),
+            (
+                "snapshot_minutes", LakeMaintenance.snapshotMinutesRange,
+                \LakeMaintenance.snapshotMinutes
+            ),
+            ("snapshots_min", LakeMaintenance.snapshotsMinRange, \LakeMaintenance.snapshotsMin),
+            ("orphan_hours", LakeMaintenance.orphanHoursRange, \LakeMaintenance.orphanHours),
+        ]
+
+    private func maintenance(_ item: Item) -> LakeMaintenance? {
+        guard let section = Section(item, keys: Self.maintenanceKeys.map(\.name)) else {
+            return nil
+        }
+        var maintenance = LakeMaintenance()
+        for key in Self.maintenanceKeys {
+            guard let item = section[key.name] else { continue }
+            guard let number = item.integer(in: key.range) else { return nil }
+            maintenance[keyPath: key.value] = number
+        }
+        if maintenance.smallMegabytes > maintenance.fileMegabytes {
+            let item = section["small_megabytes"] ?? section["file_megabytes"] ?? item
+            item.error(
+                "a small file, below \(maintenance.smallMegabytes) MB, would be larger than what files are made one up to, "
+                    + "`file_megabytes: \(maintenance.fileMegabytes)`")
+            return nil
+        }
+        return maintenance
     }
 
     private func isLoopback(_ address: IPAddress) -> Bool {

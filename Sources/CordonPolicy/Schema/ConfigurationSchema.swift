@@ -81,7 +81,30 @@ package enum ConfigurationSchema {
                                 "directory", .text(form: nil), required: true,
                                 "a path, relative to the project")
                         ])), fallback: "var/NAME/keys", "where keys lie"),
+                SchemaKey(
+                    "maintenance", .mapping(maintenance), "how the lake is kept in order"),
             ])))
+
+    private static let maintenance = SchemaMapping(
+        RegionReader.maintenanceKeys.map { key in
+            SchemaKey(
+                key.name, .integer(key.range),
+                fallback: "\(LakeMaintenance()[keyPath: key.value])",
+                maintenanceTexts[key.name] ?? "")
+        })
+
+    private static let maintenanceTexts = [
+        "freshness_seconds": "seconds after which a hit can be read at the latest",
+        "every_minutes": "minutes between two runs of retention and maintenance",
+        "compact_files": "small files of a day from which on they are made one",
+        "small_megabytes": "a file below it is small",
+        "file_megabytes": "files are made one as long as they stay below it together",
+        "manifests": "small manifests from which on they are made few",
+        "snapshot_minutes": "minutes that a snapshot stays at least, for whoever reads it",
+        "snapshots_min": "newest snapshots that stay however old they are",
+        "orphan_hours":
+            "age from which on a file goes that nothing refers to and nobody is writing",
+    ]
 
     private static let collector = SchemaMapping([
         SchemaKey(

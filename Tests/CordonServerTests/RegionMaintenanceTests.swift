@@ -1,0 +1,106 @@
+import CordonAudit
+import CordonKeys
+import CordonLake
+import CordonModel
+import CordonServer
+import CordonSubjects
+import Dispatch
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite struct `Maintenance of a region` {
+    private let region: SubjectRegion
+    private let maintenance: RegionMaintenance
+
+    init() throws {
+        var settings = LakeMaintenance()
+        settings.compactFiles = 2
+        settings.snapshotsMin = 1
+        region = try SubjectRegion(maintenance: settings)
+        maintenance = RegionMaintenance(
+            region.lake, subjects: region.subjects, log: region.log, clock: SubjectRegion.Clock())
+    }
+
+    private func deliver(times: Int) throws {
+        for _ in 0..<times {
+            try region.append(batches: 1)
+            try region.deliver()
+        }
+    }
+
+    @Test func `a run makes few files of many, keeps every row, and ends in an audit entry`() throws
+    {
+        try deliver(times: 3)
+        let rows = try region.otherRows()
+        let files = try region.lake.table.snapshot().files
+        let partitions = Set(files.map { [$0.day, $0.retainUntil] }).count
+        let plan = try maintenance.plan().lake
+        #expect(plan.compactions.reduce(0) { $0 + $1.files.count } == files.count)
+        let outcome = try maintenance.run()
+        #expect(outcome.compaction.filesBefore == files.count)
+        #expect(outcome.compaction.filesAfter == partitions && !outcome.waitsForErasure)
+        #expect(try region.otherRows() == rows)
+        #expect(try region.auditKinds().suffix(1) == [RegionMaintenance.kind])
+        let size = region.log.size
+        #expect(try !maintenance.run().hasChangedFiles)
+        #expect(region.log.size == size)
+        // No row came or went, by the log's account too.
+        let balance = try RegionBalance(region.region, clock: SubjectRegion.Clock())
+        #expect(balance.findings.filter { $0.stage == .lakeToNow } == [])
+        #expect(balance.total.removed == 0 && balance.total.present == Int64(rows.count + 3))
+    }
+
+    @Test func `while an erasure cannot be ended, compaction waits for it`() throws {
+        try deliver(times: 2)
+        let files = try region.lake.table.snapshot().files
+        #expect(throws: SubjectRegion.Killed.self) { try region.erase("r", killing: .intent) }
+        // A key that the request does not cover: it needs the person's id again.
+        _ = try region.keys.pseudonymKey(.user, .week, SubjectRegion.day, creating: true)
+        let outcome = try maintenance.run()
+        #expect(outcome.waitsForErasure && outcome.unfinished.count == 1)
+        #expect(try region.lake.table.snapshot().files == files)
+        #expect(try region.erase("r").state == "erased")
+        #expect(try maintenance.run().compaction.commits > 0)
+        let found = try region.subjects.service().verify(region.subject(), request: "v")
+        #expect(found.traces == [] && found.unread == [])
+    }
+
+    @Test
+    func `deliveries, maintenance and an erasure side by side lose nothing and leave nothing`()
+        throws
+    {
+        try deliver(times: 2)
+        let isOver = Atomic(false)
+        let appended = Atomic(0)
+        let failures = Mutex<[String]>([])
+        let region = region
+        let maintenance = maintenance
+        func background(_ body: @escaping @Sendable () throws -> Void) -> DispatchGroup {
+            let group = DispatchGroup()
+            DispatchQueue.global().async(group: group) {
+                do {
+                    repeat { try body() } while !isOver.load(ordering: .acquiring)
+                } catch { failures.withLock { $0.append("\(error)") } }
+            }
+            return group
+        }
+        let groups = [
+            background {
+                try region.append(batches: 1, person: false)
+                appended.add(1, ordering: .relaxed)
+                try region.deliver()
+            },
+            background { _ = try maintenance.run() },
+        ]
+        #expect(try region.erase().state == "erased")
+        isOver.store(true, ordering: .releasing)
+        for group in groups { group.wait() }
+        #expect(failures.withLock { $0 } == [])
+        try region.expectGone()
+        _ = try maintenance.run()
+        try region.expectGone()
+        #expect(try region.otherRows().count == 50 * (2 + appended.load(ordering: .relaxed)))
+    }
+}
