@@ -24,7 +24,8 @@ enum GateLists {
         """
         any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_min argmax argmin array_agg avg
         bit_and bit_or bit_xor bool_and bool_or corr count count_if count_star countif covar_pop covar_samp entropy favg
-        first fsum geomean geometric_mean group_concat histogram kahan_sum kurtosis last list listagg mad max max_by mean
+        first fsum geomean geometric_mean group_concat histogram json_group_array
+        json_group_object kahan_sum kurtosis last list listagg mad max max_by mean
         median min min_by mode product quantile quantile_cont quantile_disc regr_avgx regr_avgy regr_count regr_intercept
         regr_r2 regr_slope regr_sxx regr_sxy regr_syy sem skewness stddev stddev_pop stddev_samp string_agg sum sumkahan
         var_pop var_samp variance weighted_avg wavg
@@ -40,7 +41,7 @@ enum GateLists {
         !~~ !~~* % & && * ** + - ->> -> / // << <@ >> @ @> ^ ^@ | || ~ ~~ ~~* ~~~ abs acos add age array_append
         array_concat array_contains array_distinct array_extract array_has array_has_all array_has_any array_indexof
         array_intersect array_length array_position array_prepend array_reverse array_reverse_sort array_slice array_sort
-        array_to_string array_transform array_filter array_unique array_value array_zip ascii asin atan atan2 bar bin
+        array_to_string array_transform array_filter array_unique array_value array_zip ascii asin atan atan2 bar base64 bin
         bit_count bit_length cardinality cbrt ceil ceiling century char_length character_length chr concat concat_ws
         contains cos cot current_date current_localtime current_localtimestamp damerau_levenshtein date_add date_diff
         date_part date_sub date_trunc datediff datepart datesub datetrunc day dayname dayofmonth dayofweek dayofyear
@@ -70,6 +71,11 @@ enum GateLists {
         to_years today transaction_timestamp translate trim trunc try_strptime typeof ucase unbin unhex unicode unnest
         upper url_decode url_encode uuid_extract_timestamp week weekday weekofyear xor year yearweek
         """)
+
+    /// What stands as a name and is a call that tells of the engine.
+    static let callsWithoutParentheses: Set<String> = [
+        "current_catalog", "current_role", "current_schema", "current_user", "session_user",
+    ]
 
     static let functions = aggregates.union(scalars)
 

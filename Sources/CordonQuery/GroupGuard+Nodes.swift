@@ -27,11 +27,17 @@ extension GroupGuard {
     private static func aggregate(
         _ name: String, of column: String, isDistinct: Bool, _ condition: JSONTree?
     ) -> JSONTree {
+        call(name, [Self.column(column)], isDistinct: isDistinct, filter: condition)
+    }
+
+    static func call(
+        _ name: String, _ arguments: [JSONTree], isDistinct: Bool = false, filter: JSONTree? = nil
+    ) -> JSONTree {
         expression(
             "FUNCTION", "FUNCTION",
             [
                 ("function_name", .string(name)), ("schema", .string("")),
-                ("children", .array([Self.column(column)])), ("filter", condition ?? .null),
+                ("children", .array(arguments)), ("filter", filter ?? .null),
                 (
                     "order_bys",
                     .make([("type", .string("ORDER_MODIFIER")), ("orders", .array([]))])
@@ -49,7 +55,7 @@ extension GroupGuard {
     }
 
     static func comparison(_ type: String, _ left: JSONTree, _ number: Int) -> JSONTree {
-        let integer = JSONTree.make([("id", .string("INTEGER")), ("type_info", .null)])
+        let integer = JSONTree.make([("id", .string("BIGINT")), ("type_info", .null)])
         let value = JSONTree.make([
             ("type", integer), ("is_null", .bool(false)), ("value", .number(String(number))),
         ])

@@ -23,6 +23,8 @@ struct GroupGuard {
         struct Rows: Equatable {
             /// Kind by lowercase column name; columns not in here are opaque.
             var kinds: [String: HitsColumn.Kind]
+            /// The engine's type by lowercase name, of the columns that still are the table's own.
+            var types: [String: String] = [:]
             /// Lowercase names by which the rows are qualified here.
             var qualifiers: Set<String>
             /// Whether other sources stand beside them in the same FROM.
@@ -100,6 +102,7 @@ struct GroupGuard {
     private func renamed(_ relation: Relation, _ isRenamed: Bool) -> Relation {
         guard isRenamed, case .rows(var rows) = relation else { return relation }
         rows.kinds = [:]
+        rows.types = [:]
         return .rows(rows)
     }
 
@@ -109,6 +112,9 @@ struct GroupGuard {
         node["from_table"] = source
         // A filter only takes rows away, and what is left is counted; so a guarded subquery may stand in it.
         node["where_clause"] = try free(node["where_clause"], scope)
+        if let rows = relation.rows {
+            node["where_clause"] = try total(node["where_clause"], rows, isCondition: true)
+        }
         guard let rows = relation.rows else {
             for name in ["having", "qualify"] { node[name] = try free(node[name], scope) }
             for name in ["select_list", "group_expressions"] {
@@ -139,23 +145,27 @@ struct GroupGuard {
             for order in modifier["orders"].array { try rowExpression(order["expression"]) }
         }
         var kinds: [String: HitsColumn.Kind] = [:]
+        var types: [String: String] = [:]
         var items: [JSONTree] = []
+        func put(_ name: String, _ kind: HitsColumn.Kind, _ type: String?) {
+            // Of two columns with one name either may be meant later.
+            types[name] = kinds[name] == nil ? type : nil
+            kinds[name] = kinds[name] == nil ? kind : .opaque
+        }
         for item in node["select_list"].array {
             guard item["class"].string == "STAR" else {
                 try rowExpression(item)
-                if let name = outputName(item) {
-                    // Of two columns with one name either may be meant later.
-                    kinds[name] = kinds[name] == nil ? kind(item, rows) : .opaque
-                }
-                items.append(item)
+                if let name = outputName(item) { put(name, kind(item, rows), type(item, rows)) }
+                items.append(named(try total(item, rows), as: item))
                 continue
             }
             let (star, names) = try self.star(item, rows)
-            for (name, kind) in names { kinds[name] = kinds[name] == nil ? kind : .opaque }
+            for (name, kind) in names { put(name, kind, rows.isJoined ? nil : rows.types[name]) }
             items.append(star)
         }
+        node["modifiers"] = .array([])
         node["select_list"] = .array(items + HitsColumn.guards.map(Self.column))
-        return (node, .rows(.init(kinds: kinds, qualifiers: [])))
+        return (node, .rows(.init(kinds: kinds, types: types, qualifiers: [])))
     }
 
     /// `*` or `t.*` without the person's column, which is put in by itself, and the columns it gives.
@@ -197,7 +207,9 @@ struct GroupGuard {
             if name == "hits" {
                 let kinds = Dictionary(
                     uniqueKeysWithValues: HitsColumn.all.map { ($0.name, $0.kind) })
-                relation = .rows(.init(kinds: kinds, qualifiers: []))
+                let types = Dictionary(
+                    uniqueKeysWithValues: HitsColumn.all.map { ($0.name, $0.type) })
+                relation = .rows(.init(kinds: kinds, types: types, qualifiers: []))
             } else {
                 relation = scope[name] ?? .guarded
             }
@@ -221,12 +233,29 @@ struct GroupGuard {
         case "JOIN": return try join(source, scope)
         case "TABLE_FUNCTION":
             for child in source["function"]["children"].array { try rowExpression(child) }
+            var function = source["function"]
+            function["children"] = .array(
+                try function["children"].array.map {
+                    try total($0, .init(kinds: [:], qualifiers: []))
+                })
+            source["function"] = function
             return (source, .open)
         case "EXPRESSION_LIST":
             for row in source["values"].array {
                 for value in row.array { try rowExpression(value) }
             }
             return (source, .open)
+        case "PIVOT":
+            let (inner, relation) = try self.source(source["source"], scope)
+            guard relation.rows == nil else {
+                throw Refused(
+                    "PIVOT and UNPIVOT read rows of `hits` here; aggregate them first, with GROUP BY, then turn the result"
+                )
+            }
+            source["source"] = inner
+            source["aggregates"] = .array(
+                try source["aggregates"].array.map { try free($0, scope) })
+            return (source, relation)
         default: return (source, .open)
         }
     }
@@ -251,6 +280,7 @@ struct GroupGuard {
             else { throw Refused("this kind of join is not allowed over rows of `hits`") }
             var rows = left ?? right!
             rows.isJoined = true
+            source["condition"] = try total(source["condition"], rows, isCondition: true)
             return (source, .rows(rows))
         }
     }
@@ -268,20 +298,28 @@ struct GroupGuard {
         }
         node["select_list"] = .array(
             try node["select_list"].array.map { item in
-                var guarded = try held(item, rows)
-                // The guard is no part of what was asked, so the column keeps the name it would have had.
-                if guarded != item, (item["alias"].string ?? "").isEmpty {
-                    guarded["alias"] = .string(Self.columnName(item))
-                }
-                return guarded
+                named(try held(item, rows), as: item)
             })
-        for group in node["group_expressions"].array { try rowExpression(group) }
+        node["group_expressions"] = .array(
+            try node["group_expressions"].array.map { group in
+                try rowExpression(group)
+                return try total(group, rows)
+            })
         node["qualify"] = try held(node["qualify"], rows)
         node["modifiers"] = try modifiers(node["modifiers"], scope, rows: rows)
         let people = holds(where: nil)
-        let having = try held(node["having"], rows)
+        // It is computed of the groups that vanish too, so no count of theirs may stand in it.
+        let having = try held(node["having"], rows, guardsEveryCall: true)
         node["having"] = having.isNull ? people : conjunction([having, people])
         return node
+    }
+
+    /// What is put in for `item` keeps the name that the column would have had.
+    private func named(_ made: JSONTree, as item: JSONTree) -> JSONTree {
+        guard made != item, (item["alias"].string ?? "").isEmpty else { return made }
+        var made = made
+        made["alias"] = .string(Self.columnName(item))
+        return made
     }
 
     /// What a column without a name of its own is called: the expression, in short.
@@ -302,19 +340,33 @@ struct GroupGuard {
         }
     }
 
-    /// An expression of an aggregation, with each aggregate call held to k people of its own.
-    private func held(_ node: JSONTree, _ rows: Relation.Rows) throws -> JSONTree {
+    /// An expression of an aggregation, with each aggregate call held to k people of its own, and no errors but those of
+    /// numbers that enough people make.
+    ///
+    /// - Parameter guardsEveryCall: whether calls that need no guard in a group that is shown get one nevertheless.
+    private func held(
+        _ node: JSONTree, _ rows: Relation.Rows, guardsEveryCall: Bool = false
+    ) throws -> JSONTree {
+        try total(calls(node, rows, guardsEveryCall), rows)
+    }
+
+    private func calls(
+        _ node: JSONTree, _ rows: Relation.Rows, _ guardsEveryCall: Bool
+    ) throws -> JSONTree {
         switch node["class"].string {
         case "SUBQUERY":
             throw Refused(
                 "a subquery may not stand beside aggregates over `hits`; make it a common table")
         case "STAR": throw Refused("`*` is not allowed beside aggregates over `hits`")
-        case "FUNCTION" where Self.isAggregate(node): return try heldAggregate(node, rows)
-        default: return try mapped(node) { try held($0, rows) }
+        case "FUNCTION" where Self.isAggregate(node):
+            return try heldAggregate(node, rows, isGuarded: guardsEveryCall)
+        default: return try mapped(node) { try calls($0, rows, guardsEveryCall) }
         }
     }
 
-    private func heldAggregate(_ node: JSONTree, _ rows: Relation.Rows) throws -> JSONTree {
+    private func heldAggregate(
+        _ node: JSONTree, _ rows: Relation.Rows, isGuarded: Bool
+    ) throws -> JSONTree {
         let name = node["function_name"].string!.lowercased()
         let arguments = node["children"].array
         for argument in arguments { try rowExpression(argument) }
@@ -323,6 +375,7 @@ struct GroupGuard {
             throw Refused("ORDER BY inside `\(name)` is not allowed")
         }
         let isDistinct = node["distinct"] == .bool(true)
+        var call = node
         var conditions = node["filter"].isNull ? [] : [node["filter"]]
         if name == "count_star" || (name == "count" && arguments.isEmpty) {
         } else if arguments.count == 1 {
@@ -339,10 +392,15 @@ struct GroupGuard {
                 "stddev_pop", "stddev_samp", "var_pop", "var_samp", "variance", "sem":
                 guard !isDistinct else { throw Refused("`\(name)(DISTINCT …)` is not allowed") }
                 conditions.append(try contribution(of: argument, rows, name))
+                if let bounded = isBounded(argument) {
+                    conditions.append(bounded)
+                    let filter = node["filter"]
+                    call["filter"] = filter.isNull ? bounded : conjunction([filter, bounded])
+                }
             case "min", "max", "mode":
-                guard kind(argument, rows) == .coarse else {
+                guard isDay(argument, rows) else {
                     throw Refused(
-                        "`\(name)` would show a value of one row; it may be taken of coarse columns and of days only"
+                        "`\(name)` would show a value of one row; it may be taken of days only; for the most frequent value use GROUP BY and count(*)"
                     )
                 }
                 conditions.append(isNotNull(argument))
@@ -351,11 +409,17 @@ struct GroupGuard {
         } else {
             throw notAllowed(name)
         }
-        guard !conditions.isEmpty else { return node }
-        var call = node
+        if conditions.isEmpty && !isGuarded { return node }
         let alias = node["alias"]
         call["alias"] = .string("")
-        return Self.when(holds(where: conjunction(conditions)), then: call, alias: alias)
+        let condition = conditions.isEmpty ? nil : conjunction(conditions)
+        return Self.when(holds(where: condition), then: call, alias: alias)
+    }
+
+    /// Whether the values are days, or longer spans, of the table's own times.
+    private func isDay(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
+        guard kind(node, rows) == .coarse else { return false }
+        return type(node, rows) == "DATE" || type(node, rows) == "TIMESTAMP WITH TIME ZONE"
     }
 
     private func notAllowed(_ name: String) -> Refused {
@@ -457,7 +521,7 @@ struct GroupGuard {
     }
 
     /// The node with `transform` applied to each expression directly below it.
-    private func mapped(
+    func mapped(
         _ node: JSONTree, _ transform: (JSONTree) throws -> JSONTree
     ) throws -> JSONTree {
         guard !node["class"].isNull else { return node }
@@ -488,12 +552,12 @@ struct GroupGuard {
         }
     }
 
-    private static func isAggregate(_ node: JSONTree) -> Bool {
+    static func isAggregate(_ node: JSONTree) -> Bool {
         GateLists.aggregates.contains(node["function_name"].string?.lowercased() ?? "")
     }
 
     /// Whether an aggregate call stands in the expression outside of subqueries.
-    private static func holdsAggregate(_ value: JSONTree) -> Bool {
+    static func holdsAggregate(_ value: JSONTree) -> Bool {
         switch value {
         case .object(let members):
             switch value["class"].string {

@@ -262,8 +262,40 @@ private struct GateWalk {
             try function(source["function"], named: GateLists.tableFunctions, tables, depth + 1)
         case "SHOW_REF":
             throw Refused("DESCRIBE, SHOW and SUMMARIZE are not allowed", at: location)
-        case "PIVOT": throw Refused("PIVOT and UNPIVOT are not allowed", at: location)
+        case "PIVOT":
+            try members(
+                of: source,
+                are: common + [
+                    "source", "aggregates", "unpivot_names", "pivots", "groups",
+                    "column_name_alias", "include_nulls",
+                ])
+            try pivot(source, tables, depth)
         default: throw Refused("the query reads from a source of an unknown kind", at: location)
+        }
+    }
+
+    private mutating func pivot(
+        _ source: JSONTree, _ tables: Set<String>, _ depth: Int
+    ) throws {
+        try self.source(source["source"], tables: tables, depth: depth + 1)
+        for list in ["unpivot_names", "groups", "column_name_alias"] { try names(source[list]) }
+        try all(source["aggregates"].array, tables, depth)
+        for pivot in source["pivots"].array {
+            try members(
+                of: pivot, are: ["pivot_expressions", "unpivot_names", "entries", "pivot_enum"])
+            guard pivot["pivot_enum"].string == "" else {
+                throw Refused(
+                    "PIVOT needs its values named: `IN (…)`", at: source["query_location"])
+            }
+            try names(pivot["unpivot_names"])
+            try all(pivot["pivot_expressions"].array, tables, depth)
+            for entry in pivot["entries"].array {
+                try members(of: entry, are: ["values", "star_expr", "alias"])
+                try name(entry["alias"].string ?? "")
+                // Of UNPIVOT the values are names of columns.
+                for value in entry["values"].array { try name(value["value"].string ?? "") }
+                try all([entry["star_expr"]], tables, depth)
+            }
         }
     }
 
@@ -306,6 +338,12 @@ private struct GateWalk {
         case "COLUMN_REF":
             try members(of: node, are: common + ["column_names"])
             try names(node["column_names"])
+            // The engine reads these as calls where there is no such column.
+            if let name = node["column_names"].array.first?.string?.lowercased(),
+                GateLists.callsWithoutParentheses.contains(name)
+            {
+                throw Refused("the function `\(name)` is not allowed", at: location)
+            }
         case "POSITIONAL_REFERENCE": try members(of: node, are: common + ["index"])
         case "CAST":
             try members(of: node, are: common + ["child", "cast_type", "try_cast"])

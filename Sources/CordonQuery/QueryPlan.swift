@@ -71,6 +71,8 @@ struct WorkerFailure: Codable, Equatable, Error {
         case memory
         case tooManyRows
         case tooManyBytes
+        /// What the engine writes beside its memory is more than it may, or the disk is full.
+        case scratch
         /// A file could not be read.
         case file
         case engine

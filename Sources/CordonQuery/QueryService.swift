@@ -358,6 +358,12 @@ extension QueryError {
             self.init(
                 code: .limits,
                 text: "the query needs more memory than \(limits.memoryBytes >> 20) MiB")
+        case .scratch:
+            self.init(
+                code: .limits,
+                text:
+                    "the query needs more than \(limits.scratchBytes >> 20) MiB of disk beside its memory, or the disk is full"
+            )
         case .tooManyRows:
             self.init(
                 code: .limits,

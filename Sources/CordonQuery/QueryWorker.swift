@@ -180,7 +180,11 @@ extension WorkerFailure {
             "Invalid type Error":
             self.init(code: .conversion)
         case "Out of Memory Error": self.init(code: .memory)
-        case "IO Error": self.init(code: .file)
+        case "IO Error":
+            // What the engine spills has met its bound; nothing else is written but a result.
+            let isSpilled =
+                error.engineText.contains("rite") || error.engineText.contains("temp")
+            self.init(code: isSpilled ? .scratch : .file)
         default: self.init(code: error.engineText.contains("bad_alloc") ? .memory : .engine)
         }
     }

@@ -64,6 +64,77 @@ import Testing
         #expect(fixture.entries.allSatisfy { $0.outcome == .refused && $0.rowCount == 0 })
     }
 
+    @Test func `there are at least 150 statements of either kind`() {
+        let hostile =
+            HostileQuery.all.count + HostileQuery.againstGroups.count + HostileQuery.bombs.count
+            + HostileQuery.oracles.count
+        #expect(hostile >= 150)
+        #expect(OrdinaryQueries.rows.count >= 150)
+        #expect(Set(OrdinaryQueries.rows + OrdinaryQueries.groups).count >= 200)
+    }
+
+    @Test func `bombs end at their bounds and leave nothing behind`() throws {
+        var limits = QueryLimits()
+        limits.seconds = 1
+        limits.memoryBytes = 128 << 20
+        limits.scratchBytes = 64 << 20
+        limits.rows = 100_000
+        limits.resultBytes = 1 << 20
+        for sql in HostileQuery.bombs {
+            do {
+                let outcome = try fixture.ask(sql, as: QueryFixture.officer, limits: limits)
+                Issue.record("\(sql): \(outcome)")
+            } catch let error as QueryError {
+                #expect(error.code == .limits, "\(sql): \(error)")
+            }
+        }
+        #expect(try fixture.ask("SELECT 1", as: QueryFixture.officer).cells == [["1"]])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: fixture.scratchDirectory).isEmpty)
+    }
+
+    @Test func `an error that one row decides is no error`() throws {
+        for condition in HostileQuery.oracles {
+            do {
+                let sql = "SELECT count(*) AS n FROM hits WHERE \(condition)"
+                let outcome = try fixture.ask(sql, as: QueryFixture.analyst)
+                #expect(outcome.refusal == nil, "\(condition)")
+                #expect(outcome.cells?.count == 1, "\(condition)")
+            } catch {
+                Issue.record("\(condition): \(error)")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        "SELECT count(*) AS n, site FROM hits GROUP BY site HAVING count(*) * 4611686018427387904 > 0",
+        "SELECT site, count(*) AS n FROM hits GROUP BY site HAVING CAST(site AS INTEGER) IS NULL",
+        "SELECT site, CAST(count(*) AS TINYINT) AS n FROM hits GROUP BY site",
+        "SELECT sum(CAST(params['value'] AS HUGEINT) * 3402823669209384634633746074317682114) AS n FROM hits",
+        "SELECT stddev(CAST(params['value'] AS DOUBLE) * 1e300) AS n, count(*) FROM hits",
+        "SELECT avg(CAST(params['value'] AS DECIMAL(38, 0)) * 1000000000000000000000000000000000000) AS n, count(*) FROM hits",
+        "SELECT CAST(page_path AS INTEGER) AS p, count(*) AS n FROM hits GROUP BY p",
+        "SELECT p, count(*) AS n FROM (SELECT CAST(page_path AS INTEGER) AS p FROM hits) GROUP BY p",
+        "SELECT count(*) AS n FROM hits h JOIN (VALUES (1)) v(x) ON CAST(h.page_path AS INTEGER) = v.x OR country IS NOT NULL",
+        "SELECT count(*) AS n FROM hits WHERE list_transform([1], lambda x: ln(x - (site = 'tiny.example')::INTEGER))[1] = 0",
+        "SELECT count(*) FILTER (WHERE CAST(page_path AS INTEGER) = 1) AS n, count(*) FROM hits",
+    ])
+    func `no computation over rows fails for a held principal`(_ sql: String) throws {
+        // Refused for its group or answered: an error would be thrown.
+        let outcome = try fixture.ask(sql, as: QueryFixture.analyst)
+        if let refusal = outcome.refusal { #expect(refusal.rule == "min_group", "\(sql)") }
+    }
+
+    @Test func `division and order by a group that is too small give null`() throws {
+        let outcome = try fixture.ask(
+            """
+            SELECT count(*) / count(*) FILTER (WHERE site = 'tiny.example') AS d,
+              count(*) FILTER (WHERE site = 'no.such.example') AS none
+            FROM hits ORDER BY count(*) FILTER (WHERE site = 'tiny.example')
+            """, as: QueryFixture.analyst)
+        #expect(outcome.cells == [[nil, nil]])
+    }
+
     @Test func `what may single out people is refused with the rule's file and line`() throws {
         for query in HostileQuery.againstGroups {
             do {

@@ -1,0 +1,234 @@
+/// Keeps errors from telling of single rows.
+///
+/// An expression that fails on one row and not on others is an oracle: whoever can choose the row sees one bit of it in the
+/// error. So what a held principal computes of rows gives null where it would fail: casts become `TRY_CAST`, and calls and
+/// comparisons that may fail stand in `TRY`. What cannot fail is left as it is, so that the engine still prunes files by it.
+extension GroupGuard {
+    /// Functions that give a value for every row when all arguments but one are constants.
+    private static let totalFunctions: Set<String> = [
+        "!~~", "!~~*", "concat", "concat_ws", "contains", "date_part", "date_trunc", "datepart",
+        "datetrunc", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "element_at",
+        "ends_with", "epoch", "hour", "ifnull", "isodow", "lcase", "left", "len",
+        "length", "list_extract", "list_value", "lower", "ltrim", "map_extract",
+        "map_extract_value", "map_keys", "map_values", "minute",
+        "month", "monthname", "nullif", "prefix", "quarter", "regexp_extract", "regexp_full_match",
+        "regexp_matches", "replace", "reverse", "right", "rtrim", "second", "split_part",
+        "starts_with", "strftime", "strlen", "substr", "substring", "suffix", "time_bucket",
+        "timezone", "trim", "ucase", "unnest", "upper", "week", "weekday", "year", "||", "~~",
+        "~~*", "~~~",
+    ]
+
+    /// Functions that are true or false.
+    private static let predicates: Set<String> = [
+        "!~~", "!~~*", "contains", "ends_with", "isfinite", "isinf", "isnan", "list_contains",
+        "list_has", "map_contains", "prefix", "regexp_full_match", "regexp_matches", "starts_with",
+        "suffix", "~~", "~~*", "~~~",
+    ]
+
+    /// The expression with null in the place of every error of its own.
+    ///
+    /// - Parameter isCondition: whether it stands where the engine would turn it into a truth value.
+    func total(
+        _ node: JSONTree, _ rows: Relation.Rows, isCondition: Bool = false
+    ) throws -> JSONTree {
+        let made = try totalParts(node, rows)
+        guard isCondition, !Self.isTruth(node, rows) else { return made }
+        return Self.tried(made, as: "BOOLEAN")
+    }
+
+    private func totalParts(_ node: JSONTree, _ rows: Relation.Rows) throws -> JSONTree {
+        let kind = node["class"].string
+        // Subqueries are guarded by themselves, and a lambda is tried as part of the call that it stands in.
+        if kind == "SUBQUERY" || kind == "LAMBDA" { return node }
+        var made = try mapped(node) { try total($0, rows) }
+        switch kind {
+        case "CAST":
+            made["try_cast"] = .bool(true)
+            return made
+        case "CONJUNCTION":
+            made["children"] = .array(
+                try node["children"].array.map { try total($0, rows, isCondition: true) })
+            return made
+        case "CASE":
+            made["case_checks"] = .array(
+                try node["case_checks"].array.map { check in
+                    var check = check
+                    let when = check["when_expr"]
+                    // `CASE x WHEN y` is a comparison already.
+                    check["when_expr"] = try total(when, rows, isCondition: true)
+                    check["then_expr"] = try total(check["then_expr"], rows)
+                    return check
+                })
+            return made
+        case "COMPARISON":
+            return agree([node["left"], node["right"]], rows) ? made : tried(made)
+        case "BETWEEN":
+            let parts = [node["input"], node["lower"], node["upper"]]
+            return agree(parts, rows) ? made : tried(made)
+        case "OPERATOR":
+            switch node["type"].string {
+            case "COMPARE_IN", "COMPARE_NOT_IN":
+                return agree(node["children"].array, rows) ? made : tried(made)
+            case "OPERATOR_NOT":
+                made["children"] = .array(
+                    try node["children"].array.map { try total($0, rows, isCondition: true) })
+                return made
+            default: return made
+            }
+        case "FUNCTION":
+            try mustNotFail(node)
+            return Self.isAggregate(node) || isTotalCall(node) ? made : tried(made)
+        default: return made
+        }
+    }
+
+    /// Functions whose errors `TRY` lets through: all arguments but the named one must be constants.
+    private static let untriable: [String: Int] = [
+        "like_escape": 0, "not_like_escape": 0, "ilike_escape": 0, "not_ilike_escape": 0,
+        "timezone": 1, "time_bucket": 1,
+    ]
+
+    /// Refuses calls over rows whose error would tell of a row and cannot be kept from the result.
+    private func mustNotFail(_ node: JSONTree) throws {
+        let name = node["function_name"].string?.lowercased() ?? ""
+        guard name != "list_reduce" && name != "reduce" && name != "array_reduce" else {
+            throw Refused("`\(name)` over rows of `hits` is not allowed")
+        }
+        guard let free = Self.untriable[name] else { return }
+        for (index, argument) in node["children"].array.enumerated()
+        where index != free && !Self.isConstant(argument) {
+            throw Refused("`\(name)` over rows of `hits` takes constants beside the value")
+        }
+    }
+
+    /// Whether an expression names no column.
+    private static func isConstant(_ value: JSONTree) -> Bool {
+        switch value {
+        case .object(let members):
+            value["class"].string != "COLUMN_REF" && value["class"].string != "SUBQUERY"
+                && members.allSatisfy { isConstant($0.value) }
+        case .array(let values): values.allSatisfy { isConstant($0) }
+        default: true
+        }
+    }
+
+    private func isTotalCall(_ node: JSONTree) -> Bool {
+        let name = node["function_name"].string?.lowercased() ?? ""
+        guard Self.totalFunctions.contains(name) else { return false }
+        if ["concat", "concat_ws", "list_value", "||", "unnest"].contains(name) { return true }
+        return node["children"].array.count { !Self.isConstant($0) } <= 1
+    }
+
+    /// Whether no side has to be turned from a row's text into the type of another.
+    private func agree(_ sides: [JSONTree], _ rows: Relation.Rows) -> Bool {
+        let types = sides.map { type($0, rows) }
+        if types.allSatisfy({ $0 == "VARCHAR" }) { return true }
+        return zip(sides, types).allSatisfy { side, type in
+            guard side["class"].string != "CONSTANT" else { return true }
+            if let type { return type != "VARCHAR" }
+            // Of an unknown type: a text constant becomes that type, once, whatever the rows hold.
+            return zip(sides, types).allSatisfy {
+                $0["class"].string == "CONSTANT" && $1 == "VARCHAR" || $0 == side
+            }
+        }
+    }
+
+    /// The engine's type of an expression, where it is known.
+    func type(_ node: JSONTree, _ rows: Relation.Rows) -> String? {
+        switch node["class"].string {
+        case "CONSTANT": return node["value"]["type"]["id"].string
+        case "CAST": return node["cast_type"]["id"].string
+        case "COLUMN_REF":
+            let names = node["column_names"].array.compactMap { $0.string?.lowercased() }
+            guard let name = names.last else { return nil }
+            if names.count > 1, !rows.qualifiers.contains(names[names.count - 2]) { return nil }
+            return rows.types[name]
+        case "FUNCTION":
+            let name = node["function_name"].string?.lowercased() ?? ""
+            if ["lower", "upper", "lcase", "ucase", "concat", "split_part", "strftime"]
+                .contains(name)
+            {
+                return "VARCHAR"
+            }
+            if ["date_trunc", "datetrunc", "time_bucket"].contains(name),
+                let last = node["children"].array.last
+            {
+                return type(last, rows) == nil ? nil : "TIMESTAMP WITH TIME ZONE"
+            }
+            let numbers = ["hour", "minute", "second", "year", "month", "week", "isodow", "length"]
+            return numbers.contains(name) || name == "date_part" ? "BIGINT" : nil
+        default: return nil
+        }
+    }
+
+    private static func isTruth(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
+        if node.isNull { return true }
+        switch node["class"].string {
+        case "COMPARISON", "BETWEEN", "CONJUNCTION", "SUBQUERY", "CONSTANT": return true
+        case "OPERATOR":
+            return [
+                "COMPARE_IN", "COMPARE_NOT_IN", "OPERATOR_NOT", "OPERATOR_IS_NULL",
+                "OPERATOR_IS_NOT_NULL",
+            ].contains(node["type"].string)
+        case "FUNCTION":
+            return predicates.contains(node["function_name"].string?.lowercased() ?? "")
+        case "COLUMN_REF":
+            guard node["column_names"].array.count == 1,
+                let name = node["column_names"].array.last?.string?.lowercased()
+            else { return false }
+            return rows.types[name] == "BOOLEAN"
+        default: return false
+        }
+    }
+
+    /// `TRY(node)`; the engine takes neither aggregates nor subqueries in it, and neither fails on a row.
+    private func tried(_ node: JSONTree) -> JSONTree {
+        guard !Self.holdsAggregate(node), !Self.holdsSubquery(node) else { return node }
+        var inner = node
+        let alias = node["alias"]
+        inner["alias"] = .string("")
+        return Self.expression(
+            "OPERATOR", "OPERATOR_TRY", alias: alias, [("children", .array([inner]))])
+    }
+
+    /// `TRY_CAST(node AS type)`.
+    static func tried(_ node: JSONTree, as type: String) -> JSONTree {
+        var inner = node
+        let alias = node["alias"]
+        inner["alias"] = .string("")
+        return expression(
+            "CAST", "OPERATOR_CAST", alias: alias,
+            [
+                ("child", inner),
+                ("cast_type", .make([("id", .string(type)), ("type_info", .null)])),
+                ("try_cast", .bool(true)),
+            ])
+    }
+
+    private static func holdsSubquery(_ value: JSONTree) -> Bool {
+        switch value {
+        case .object(let members):
+            value["class"].string == "SUBQUERY" || members.contains { holdsSubquery($0.value) }
+        case .array(let values): values.contains { holdsSubquery($0) }
+        default: false
+        }
+    }
+
+    /// Measures beyond this are left out of sums and deviations, whose overflow would be an error that one row decides.
+    static let measureMax = 1_000_000_000_000_000
+
+    /// `abs(TRY_CAST(node AS DOUBLE)) < measureMax`; nil where the value is a constant below it.
+    func isBounded(_ node: JSONTree) -> JSONTree? {
+        let checks = node["case_checks"].array
+        if checks.count == 1, Self.isSmallConstant(checks[0]["then_expr"]) { return nil }
+        if Self.isSmallConstant(node) { return nil }
+        let size = Self.call("abs", [Self.tried(node, as: "DOUBLE")])
+        return Self.comparison("COMPARE_LESSTHAN", size, Self.measureMax)
+    }
+
+    private static func isSmallConstant(_ node: JSONTree) -> Bool {
+        guard node["class"].string == "CONSTANT", case .number(let digits) = node["value"]["value"]
+        else { return false }
+        return digits.count < 15
+    }
+}
