@@ -130,19 +130,22 @@ struct Bench {
 
     /// A hit from its bytes to its record, under the shipped policies and under many more.
     private func measureHit(_ layout: ProjectLayout, _ folder: String) throws -> [Measured] {
-        try (isQuick ? [0, 5] : [0, 50, 500]).flatMap { extra -> [Measured] in
+        let rows = try (isQuick ? [0, 5] : [0, 50, 500]).map { extra -> Measured in
             let name = extra == 0 ? "shipped policies" : "and \(extra) of \(extra * 2) sites"
-            let figure = try hitNanoseconds(layout, extraPolicies: extra, folder)
-            return [("a hit, bytes to record, \(name)", figure, "ns/hit")]
+            let figure = try hitNanoseconds(layout, extraPolicies: extra, folder + "/hit-\(extra)")
+            return ("a hit, bytes to record, \(name)", figure, "ns/hit")
         }
+        let figure = try hitNanoseconds(
+            layout, extraPolicies: 0, folder + "/hit-shadow", asksCandidate: true)
+        return rows + [("the same with a candidate beside the shipped", figure, "ns/hit")]
     }
 
-    /// With `extraPolicies` beside the shipped ones, each for two sites of its own.
+    /// With `extraPolicies` beside the shipped ones, each for two sites of its own, in a new project at `root`.
+    /// - Parameter asksCandidate: whether the same rules are asked a second time, as a candidate.
     private func hitNanoseconds(
-        _ shipped: ProjectLayout, extraPolicies: Int, _ folder: String
+        _ shipped: ProjectLayout, extraPolicies: Int, _ root: String, asksCandidate: Bool = false
     ) throws -> Double {
         let manager = FileManager.default
-        let root = folder + "/hit-\(extraPolicies)"
         try manager.copyItem(atPath: shipped.root, toPath: root)
         let layout = ProjectLayout(root: root)
         let world = try String(contentsOfFile: root + "/Policies/world.yaml", encoding: .utf8)
@@ -161,9 +164,10 @@ struct Bench {
         let keys = try configuration.regions.map {
             try RegionKeys(opening: $0.keysDirectory, region: $0.name)
         }
-        let context = try EdgeContext(
+        var context = try EdgeContext(
             ruleSet: configuration.ruleSet, geoTable: table,
             userAgents: UserAgentRules.loadInstalled(), keys: keys, today: CordonCLI.today)
+        if asksCandidate { context = context.shadowed(by: configuration.ruleSet, loops: 1) }
         var generator = TrafficGenerator(pool: AddressPool(table.rangesWithPlace), seed: 1)
         let requests = (0..<(isQuick ? 200 : 20_000)).map { _ in generator.next().request }
         return HitBenchmark.run(

@@ -47,6 +47,7 @@ extension Command {
                     try console.print(json: outcome)
                 } else {
                     print(outcome, isStatus: isStatus, console)
+                    if let shadow = outcome.shadow { print(shadow, console) }
                 }
                 if !outcome.mistakes.isEmpty || outcome.held != nil, exitCode == .done {
                     exitCode = .foundProblem
@@ -88,5 +89,16 @@ extension Command {
         }
         console.print("\(node): not reloaded, rule set stays \(outcome.ruleSet)")
         for mistake in outcome.mistakes { console.print("  \(mistake)") }
+    }
+
+    /// A candidate with mistakes is no reason to call a reload failed.
+    private static func print(_ shadow: ShadowStatus, _ console: Console) {
+        if let candidate = shadow.candidate {
+            console.print("  asked beside them: candidate \(candidate) from \(shadow.folder)")
+        }
+        guard !shadow.mistakes.isEmpty else { return }
+        let rest = shadow.candidate == nil ? "no candidate is asked" : "the candidate before stays"
+        console.print("  \(shadow.folder) has mistakes, \(rest):")
+        for mistake in shadow.mistakes { console.print("    \(mistake)") }
     }
 }

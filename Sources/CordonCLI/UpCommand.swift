@@ -24,13 +24,19 @@ extension Command {
                 "hold a reload whose geo table gives more of the addresses another home or policy, 0 to 100 (default: 2)"
         ),
         Option(
+            name: "shadow", value: "DIR",
+            help:
+                "also ask the policies below DIR about each hit, and count where they decide otherwise: see `policy shadow`"
+        ),
+        Option(
             name: "log-level", value: "LEVEL", help: "error, warning, info or debug (default: info)"
         ),
     ]
 
     static let up = Command(
         ["up"], summary: "run every region in one process: collectors, delivery, upkeep",
-        usage: "[--require-proof] [--free-ports] [--ready-file FILE] [--every SECONDS]",
+        usage:
+            "[--require-proof] [--shadow DIR] [--free-ports] [--ready-file FILE] [--every SECONDS]",
         options: runOptions + [
             Option(
                 name: "every", value: "SECONDS",
@@ -46,12 +52,13 @@ extension Command {
         options.holdAbovePercent =
             try percent("hold-above", arguments) ?? Node.holdAbovePercentDefault
         options.deliverySeconds = try arguments.integer("every", in: 1...3600)
+        options.shadow = shadowFolder(arguments)
         return try NodeRun(arguments, console).run(options)
     }
 
     static let collect = Command(
         ["collect"], summary: "run one region's collector and nothing else",
-        usage: "--region R [--require-proof] [--free-ports] [--ready-file FILE]",
+        usage: "--region R [--require-proof] [--shadow DIR] [--free-ports] [--ready-file FILE]",
         options: runOptions + [.region],
         example: "cordon collect --region eu-central"
     ) { arguments, console in
@@ -61,8 +68,13 @@ extension Command {
         options.requiresProof = arguments.has("require-proof")
         options.holdAbovePercent =
             try percent("hold-above", arguments) ?? Node.holdAbovePercentDefault
+        options.shadow = shadowFolder(arguments)
         options.delivers = false
         return try NodeRun(arguments, console).run(options)
+    }
+
+    private static func shadowFolder(_ arguments: Arguments) -> String? {
+        arguments.value("shadow").map { URL(fileURLWithPath: $0).standardizedFileURL.path }
     }
 
     /// The value of an option that is a percentage.

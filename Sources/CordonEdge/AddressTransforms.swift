@@ -10,6 +10,11 @@ struct Locate: SensitiveTransform {
     func apply(_ value: IPAddress) -> Int { table.placeIndex(of: value) }
 }
 
+/// The family of an address.
+struct IsIPv6: SensitiveTransform {
+    func apply(_ value: IPAddress) -> Bool { value.isIPv6 }
+}
+
 /// The address with all but its leading bits cleared; nil when none are kept.
 struct Truncate: SensitiveTransform {
     let ipv4Bits: Int

@@ -319,6 +319,9 @@ extension Collector {
     ) -> String {
         var page = MetricsText()
         sum(loops).write(to: &page)
+        // All loops share the context, and with it the candidate.
+        let shadow = loops.first?.context.withLock { $0.shadow }
+        ShadowCounts.write(shadow?.counts(), to: &page)
         let counts = committers.map { ($0.region, $0.counts) }
         page.family(
             "cordon_journal_commits_total", .counter, help: "Transactions that were synced.")

@@ -27,6 +27,8 @@ package final class EdgeContext: Sendable {
     /// First bytes of each batch.
     let batchHeader: [UInt8]
     let keyrings: [Keyring]
+    /// A candidate that is asked beside the rules; nil when there is none.
+    package let shadow: ShadowRules?
 
     /// The keys of one region for two days.
     struct Keyring: Sendable {
@@ -73,12 +75,42 @@ package final class EdgeContext: Sendable {
             keyrings.append(try Self.keyring(regionKeys, ruleSet: ruleSet, today: today))
         }
         self.keyrings = keyrings
+        shadow = nil
     }
 
     /// The same for hits of `day`, with whatever keys of that day are still there: none is made.
-    func dated(_ day: Day) throws(KeysError) -> EdgeContext { try EdgeContext(self, day: day) }
+    package func dated(_ day: Day) throws(KeysError) -> EdgeContext {
+        var keyrings: [Keyring] = []
+        for regionKeys in keys {
+            keyrings.append(
+                try Self.keyring(
+                    regionKeys, ruleSet: ruleSet, today: day, days: 0...0, creating: false))
+        }
+        return EdgeContext(self, keyDay: day, keyrings: keyrings, shadow: nil)
+    }
 
-    private init(_ other: EdgeContext, day: Day) throws(KeysError) {
+    /// The same with the keys of another day.
+    package func renewed(today: Day) throws(KeysError) -> EdgeContext {
+        var keyrings: [Keyring] = []
+        for regionKeys in keys {
+            keyrings.append(try Self.keyring(regionKeys, ruleSet: ruleSet, today: today))
+        }
+        return EdgeContext(self, keyDay: today, keyrings: keyrings, shadow: shadow)
+    }
+
+    /// The same with a candidate that is asked beside the rules, and decides nothing.
+    ///
+    /// - Parameter loops: threads that decide by the context.
+    package func shadowed(by candidate: RuleSet, loops: Int) -> EdgeContext {
+        EdgeContext(
+            self, keyDay: keyDay, keyrings: keyrings,
+            shadow: ShadowRules(
+                candidate, beside: ruleSet, rules, table: geoTable, loops: loops))
+    }
+
+    private init(
+        _ other: EdgeContext, keyDay: Day, keyrings: [Keyring], shadow: ShadowRules?
+    ) {
         ruleSet = other.ruleSet
         rules = other.rules
         geoTable = other.geoTable
@@ -91,20 +123,9 @@ package final class EdgeContext: Sendable {
         countries = other.countries
         subdivisions = other.subdivisions
         batchHeader = other.batchHeader
-        keyDay = day
-        var keyrings: [Keyring] = []
-        for regionKeys in other.keys {
-            keyrings.append(
-                try Self.keyring(
-                    regionKeys, ruleSet: other.ruleSet, today: day, days: 0...0, creating: false))
-        }
+        self.keyDay = keyDay
         self.keyrings = keyrings
-    }
-
-    /// The same with the keys of another day.
-    package func renewed(today: Day) throws(KeysError) -> EdgeContext {
-        try EdgeContext(
-            ruleSet: ruleSet, geoTable: geoTable, userAgents: userAgents, keys: keys, today: today)
+        self.shadow = shadow
     }
 
     /// Opens the keys that the region's policies use, and no others.

@@ -92,6 +92,9 @@ extension EdgeLoop {
             peer: connection.peer, announced: connection.announced, head: head, bytes: bytes)
         counters.addresses[Int(client.provenance.rawValue)] += 1
         let decided = transform.decide(head, bytes, client, context, at: timestamp)
+        if let shadow = context.shadow {
+            transform.compare(decided, shadow, tally: number, bytes, client, at: timestamp)
+        }
         let policy = decided.decision.policy
         if let fate = decided.fate {
             count(fate, policy: policy)

@@ -63,6 +63,9 @@ package struct HitBenchmark: Sendable {
         let client = resolver.resolve(
             peer: peer, announced: AnnouncedClient(), head: head, bytes: bytes)
         let decided = transform.decide(head, bytes, client, context, at: now)
+        if let shadow = context.shadow {
+            transform.compare(decided, shadow, tally: 0, bytes, client, at: now)
+        }
         guard decided.fate == nil else { return 0 }
         let batch = batches[decided.slot]
         if !batch.hasRoom { batch.open(context, ticket: 1, generation: 0, at: 0) }

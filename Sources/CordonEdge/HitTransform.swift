@@ -18,6 +18,8 @@ internal import HTTP
     var text: [UInt8] = []
     /// Reads consent strings, and remembers them while the rules stay.
     private var consentReader: ConsentReader
+    /// The same for a candidate's rules, where those ask for other vendors.
+    private var shadowReader: ConsentReader?
     private let consentKey: (UInt64, UInt64)
     let known = NameList(["event", "url", "userid", "ref", "event_id"])
     let invalidSite = Array("invalid".utf8)
@@ -53,20 +55,12 @@ internal import HTTP
             client.provenance.isKnown
             ? client.address.inspect(with: Locate(table: context.geoTable)) : 0
         let site = parts.site(in: bytes)
-        let rules = context.rules
-        let policy = rules.policyIndex(
-            place: place, siteClass: rules.siteClass(of: bytes, site))
-        if consentReader.vendors != rules.vendors {
-            consentReader = ConsentReader(vendors: rules.vendors, key: consentKey)
+        if consentReader.vendors != context.rules.vendors {
+            consentReader = ConsentReader(vendors: context.rules.vendors, key: consentKey)
         }
-        let consent = rules.consent(
-            policy: policy, parts: parts, bytes: bytes, at: timestamp, reader: consentReader)
-        var decision = rules.decision(policy: policy, consent: consent)
-        if !client.provenance.isKnown {
-            decision.ipv4Bits = 0
-            decision.ipv6Bits = 0
-            decision.visitor = nil
-        }
+        let decision = decision(
+            context.rules, place: place, site: site, parts, bytes, client, at: timestamp,
+            reader: consentReader)
         let slot = decision.region < 0 ? -1 : context.slots[decision.region]
         var fate: HitFate?
         switch decision.outcome {
@@ -84,6 +78,50 @@ internal import HTTP
         }
         return Decided(
             decision: decision, parts: parts, place: place, site: site, slot: slot, fate: fate)
+    }
+
+    /// What `rules` say of a hit.
+    private func decision(
+        _ rules: BoundRules, place: Int, site: Range<Int>?, _ parts: RequestParts,
+        _ bytes: Span<UInt8>, _ client: borrowing ClientAddress, at timestamp: Timestamp,
+        reader: ConsentReader
+    ) -> Decision {
+        let policy = rules.policyIndex(
+            place: place, siteClass: rules.siteClass(of: bytes, site))
+        let consent = rules.consent(
+            policy: policy, parts: parts, bytes: bytes, at: timestamp, reader: reader)
+        var decision = rules.decision(policy: policy, consent: consent)
+        if !client.provenance.isKnown {
+            decision.ipv4Bits = 0
+            decision.ipv6Bits = 0
+            decision.visitor = nil
+        }
+        return decision
+    }
+
+    /// Asks the candidate's rules about a hit that was decided on, and counts in what they say otherwise; nothing else comes
+    /// of it.
+    func compare(
+        _ decided: Decided, _ shadow: ShadowRules, tally: Int, _ bytes: Span<UInt8>,
+        _ client: borrowing ClientAddress, at timestamp: Timestamp
+    ) {
+        let reader: ConsentReader
+        if shadow.rules.vendors == consentReader.vendors {
+            // What a string says depends on nothing but the vendors that are asked for.
+            reader = consentReader
+        } else {
+            if shadowReader?.vendors != shadow.rules.vendors {
+                shadowReader = ConsentReader(vendors: shadow.rules.vendors, key: consentKey)
+            }
+            reader = shadowReader ?? consentReader
+        }
+        let candidate = decision(
+            shadow.rules, place: decided.place, site: decided.site, decided.parts, bytes, client,
+            at: timestamp, reader: reader)
+        let isIPv6 = client.provenance.isKnown && client.address.inspect(with: IsIPv6())
+        shadow.tallies[tally].add(
+            policy: decided.decision.policy, candidate: candidate.policy,
+            shadow.comparison.differences(decided.decision, candidate, isIPv6: isIPv6))
     }
 
     /// Whether the hit is among the sampled: the same for each hit of one address and user agent. When the address is not

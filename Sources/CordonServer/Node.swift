@@ -35,6 +35,8 @@ package final class Node: Sendable {
         package var requiresProof = false
         /// Percent of the addresses with a place above which a reload of the geo table waits for a confirmation.
         package var holdAbovePercent = Node.holdAbovePercentDefault
+        /// Absolute path of a folder whose `Policies/` are asked beside the rules, for their counts alone; nil asks none.
+        package var shadow: String?
 
         package init(loopCount: Int) { self.loopCount = loopCount }
     }
@@ -67,6 +69,7 @@ package final class Node: Sendable {
     private let collector: Collector
     private let tickets: TicketKeys
     private let logs: [AuditLog]
+    private let shadow: ShadowMode?
     private let workers = Mutex<[Worker]>([])
     private let services = Mutex<[RegionService]>([])
     private let control = Mutex<NodeControl?>(nil)
@@ -97,7 +100,7 @@ package final class Node: Sendable {
                 directory: region.auditDirectory, region: region.name, key: keys.signingKey)
         }
         self.logs = logs
-        let context = try EdgeContext(
+        var context = try EdgeContext(
             ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
             userAgents: UserAgentRules.loadInstalled(), keys: keys, today: today)
         if options.requiresProof {
@@ -111,6 +114,13 @@ package final class Node: Sendable {
                     }
                 }, kind: "start.refused")
         }
+        let shadow = options.shadow.map {
+            ShadowMode(
+                folder: $0, layout: layout, loops: options.loopCount, regions: listening,
+                logger: logger, clock: clock)
+        }
+        self.shadow = shadow
+        if let shadow { context = shadow.attached(to: context) }
         tickets = TicketKeys(at: SystemClock.monotonicMilliseconds())
         let contexts = try Self.tlsContexts(local, listening, clock.now(), tickets, logger)
         collector = Collector(
@@ -188,11 +198,13 @@ package final class Node: Sendable {
             rulesFields(collector.context, file: file).merging(["regions": .list(listening)]) {
                 $1
             })
+        shadow?.begin(collector.context)
         try collector.start()
         let ports = collector.ports
         var workers = [
             Worker(name: "ledger", everySeconds: Self.ledgerSeconds) { [self] _ in
                 report("the ledger was not written") { try tellLedger(includingOpenMinute: false) }
+                shadow?.save()
             }
         ]
         if options.delivers {
@@ -252,9 +264,10 @@ package final class Node: Sendable {
         }
     }
 
-    /// What is decided by now, and whether a reload waits.
+    /// What is decided by now, and whether a reload waits; counts of a candidate are on disk when it returns.
     private func status() -> ReloadOutcome {
-        reloading.withLock { held in outcome(mistakes: [], held) }
+        shadow?.save()
+        return reloading.withLock { held in outcome(mistakes: [], held) }
     }
 
     private func outcome(mistakes: [String], _ held: HeldReload?) -> ReloadOutcome {
@@ -262,7 +275,7 @@ package final class Node: Sendable {
         return ReloadOutcome(
             pid: getpid(), project: layout.root, regions: listening,
             ruleSet: context.ruleSet.digest, geoBuild: context.geoTable.build, mistakes: mistakes,
-            held: held)
+            held: held, shadow: shadow?.status)
     }
 
     /// Takes the project up, or says why its geo table waits.
@@ -273,7 +286,7 @@ package final class Node: Sendable {
         let keys = try configuration.regions.map {
             try RegionKeys(opening: $0.keysDirectory, region: $0.name)
         }
-        let context = try EdgeContext(
+        var context = try EdgeContext(
             ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
             // They belong to the installation, not to the project, and take longer to read than all the rest.
             userAgents: collector.context.userAgents, keys: keys, today: today)
@@ -303,10 +316,12 @@ package final class Node: Sendable {
                 ])
             return hold
         }
+        if let shadow { context = shadow.attached(to: context) }
         let file = try KeptRules(layout).keep(configuration)
         var fields = rulesFields(context, file: file)
         fields["confirmed"] = .text(hold == nil ? "not needed" : "by hand")
         try tell("rules.loaded", fields)
+        shadow?.begin(context)
         collector.replace(context)
         collector.replace(tlsContexts: contexts)
         for service in services.withLock({ $0 }) { try service.replacePolicies(configuration) }
@@ -358,6 +373,7 @@ package final class Node: Sendable {
         for service in services.withLock({ $0 }) { try service.stop() }
         collector.drain()
         for worker in workers.withLock({ $0 }) { worker.stop() }
+        shadow?.save()
         try tellLedger(includingOpenMinute: true)
         try tell("node.stopped", [:])
     }
@@ -384,14 +400,17 @@ package final class Node: Sendable {
 
     // MARK: Audit
 
-    /// What audit entries say of rules that come into force: `rules_file` is the digest of the file they are kept in.
+    /// What audit entries say of rules that come into force: `rules_file` is the digest of the file they are kept in,
+    /// `candidate` that of the rules that are asked beside them.
     private func rulesFields(
         _ context: EdgeContext, file: String
     ) -> [String: AuditEntry.Value] {
-        [
+        var fields: [String: AuditEntry.Value] = [
             "rule_set": .text(context.ruleSet.digest), "rules_file": .text(file),
             "geo_build": .text(context.geoTable.build),
         ]
+        if let shadow = context.shadow { fields["candidate"] = .text(shadow.ruleSet.digest) }
+        return fields
     }
 
     /// One entry in every region's log.

@@ -15,9 +15,11 @@ package struct ReloadOutcome: Codable, Sendable {
     package let mistakes: [String]
     /// A reload that waits for somebody to confirm it; while it does, all is as it was.
     package let held: HeldReload?
+    /// What is asked beside the rules; nil when nothing is.
+    package let shadow: ShadowStatus?
 
     private enum CodingKeys: String, CodingKey {
-        case pid, project, regions, mistakes, held
+        case pid, project, regions, mistakes, held, shadow
         case ruleSet = "rule_set"
         case geoBuild = "geo_build"
     }

@@ -124,7 +124,7 @@ import Testing
         "CQSU_AAQSU_AAAfABBENCWFgAP_gAAAAAAYgAAoAAAAA", "CQraFkAQraFkAAfABBENCWFgAIGA",
     ]
 
-    private static func request(_ generator: inout Generator) throws -> SyntheticRequest {
+    static func request(_ generator: inout Generator) throws -> SyntheticRequest {
         func one(_ texts: [String]) -> String { texts.randomElement(using: &generator)! }
         var query: [String] = []
         let choices = ["granted", "denied", "m", "a", "m,a", "perhaps"]

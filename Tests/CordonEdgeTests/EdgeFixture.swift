@@ -51,10 +51,12 @@ final class EdgeFixture {
         return try GeoTable(mapping: path)
     }
 
-    /// - Parameter policies: texts in the place of shipped policy files, by file name.
+    /// - Parameters:
+    ///   - policies: texts in the place of shipped policy files, by file name.
+    ///   - candidate: rules that are asked beside them.
     init(
         loops: Int = 2, journalBytesMax: Int = 0, policies: [String: String] = [:],
-        tls: TLSContext? = nil,
+        tls: TLSContext? = nil, candidate: RuleSet? = nil,
         handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax,
         connectionsMax: Int = EdgeLimits.connectionsMax,
         configure: (inout RegionConfiguration.Collector) -> Void = { _ in },
@@ -104,10 +106,11 @@ final class EdgeFixture {
             device\t\tSpider\tbot
 
             """.utf8)
-        let context = try EdgeContext(
+        var context = try EdgeContext(
             ruleSet: ruleSet, geoTable: try Self.geoTable(at: directory.file("places.cgt")),
             userAgents: try UserAgentRules(parsing: rules, path: "rules.tsv"), keys: keys,
             today: today)
+        if let candidate { context = context.shadowed(by: candidate, loops: loops) }
         collector = Collector(
             regions: regions, listening: Set(regions.map(\.name)), context: context, loops: loops,
             tlsContexts: regions.map { _ in tls }, journalBytesMax: journalBytesMax,

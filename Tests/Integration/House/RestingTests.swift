@@ -29,6 +29,7 @@ import Testing
         "Sources/CordonServer/Evidence/TarArchive.swift": "the audit log and certificates",
         "Sources/CordonServer/ProjectProof.swift": "proofs of policies",
         "Sources/CordonServer/ProjectSetup.swift": "regions and policies",
+        "Sources/CordonServer/ShadowRecords.swift": "how many hits a candidate decided otherwise",
         "Sources/CordonTokens/TokenAuthority.swift": "keys",
         "Sources/CordonTokens/TokenRegister.swift": "tokens",
     ]
