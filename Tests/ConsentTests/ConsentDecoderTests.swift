@@ -238,6 +238,13 @@ private let start2022 = 16_409_952_000
                     "KnownChildSensitiveDataConsents": .integer(1),
                 ]),
             section(
+                10, "BVWSSVg.YA",
+                [
+                    "SharingNotice": .integer(1), "Gpc": .flag(true),
+                    "SensitiveDataProcessing": .list([2, 1, 0, 2, 1, 0, 2]),
+                    "KnownChildSensitiveDataConsents": .integer(1),
+                ]),
+            section(
                 11, "BVVkklWA",
                 [
                     "SharingNotice": .integer(1),
@@ -288,10 +295,38 @@ private let start2022 = 16_409_952_000
                     "AdditionalDataProcessingConsent": .integer(1), "Gpc": .flag(true),
                 ]),
             section(
+                18, "BVVkklWA.YA",
+                [
+                    "ProcessingNotice": .integer(1), "SensitiveDataOptOutNotice": .integer(1),
+                    "SensitiveDataProcessing": .list(eight), "Gpc": .flag(true),
+                    "KnownChildSensitiveDataConsents": .integer(1),
+                ]),
+            section(
+                19, "BVWSSVWA.YA",
+                [
+                    "ProcessingNotice": .integer(1), "SensitiveDataProcessing": .list(eight),
+                    "KnownChildSensitiveDataConsents": .integer(1),
+                    "AdditionalDataProcessingConsent": .integer(1), "Gpc": .flag(true),
+                ]),
+            section(
+                20, "BVWSSZFY.YA",
+                [
+                    "ProcessingNotice": .integer(1), "SensitiveDataProcessing": .list(eight),
+                    "KnownChildSensitiveDataConsents": .list([2, 1, 0]),
+                    "AdditionalDataProcessingConsent": .integer(1), "Gpc": .flag(true),
+                ]),
+            section(
                 21, "BVWSSRklWA.YA",
                 [
                     "SensitiveDataProcessing": .list(eight + [0, 1]),
                     "KnownChildSensitiveDataConsents": .list([2, 1, 0, 2, 1]),
+                    "AdditionalDataProcessingConsent": .integer(1), "Gpc": .flag(true),
+                ]),
+            section(
+                22, "BVWSSVWA.YA",
+                [
+                    "ProcessingNotice": .integer(1), "SensitiveDataProcessing": .list(eight),
+                    "KnownChildSensitiveDataConsents": .integer(1),
                     "AdditionalDataProcessingConsent": .integer(1), "Gpc": .flag(true),
                 ]),
             section(
@@ -300,6 +335,17 @@ private let start2022 = 16_409_952_000
                     "SensitiveDataProcessing": .list(eight),
                     "KnownChildSensitiveDataConsents": .integer(1), "Gpc": .flag(true),
                 ]),
+        ]
+        // Core and GPC segment of that suite behind the section header of the Maryland specification, which the suite lacks.
+        + [
+            Section(
+                id: 24, text: "YBABYA.BVVU.YA",
+                values: answers.merging([
+                    "SectionID": .integer(24), "MspaVersion": .integer(1),
+                    "MspaMode": .integer(1), "MspaCoveredTransaction": .integer(1),
+                    "ProcessingNotice": .integer(1),
+                    "AdditionalDataProcessingConsent": .integer(1), "Gpc": .flag(true),
+                ]) { $1 })
         ]
         + [(25, "Z"), (26, "a"), (27, "b")].map { id, first in
             Section(
@@ -325,6 +371,8 @@ private let start2022 = 16_409_952_000
     /// Default strings of the same test suites: no answer, no opt-out, Global Privacy Control off.
     @Test(arguments: [
         (7, "BAAAAAAAAABA.QA"), (7, "BAAAAAAAAQA.QA"), (8, "BAAAAABA.QA"), (9, "BAAAABA"),
+        (10, "BAAAAEA.QA"), (18, "BAAAAAQA.QA"), (19, "BAAAAAQA.QA"), (20, "BAAAAABA.QA"),
+        (22, "BAAAAAQA.QA"), (24, "YBAA.AQAA"),
         (11, "BAAAAAQA"), (12, "BAAAAAEA.QA"), (13, "BAAAAABA"), (14, "BAAAAABA.QA"),
         (15, "BAAAAAABAA.QA"), (16, "BAAAAAQA.QA"), (17, "BAAAAAABAA.QA"), (21, "BAAAAAAAQA.QA"),
         (23, "BAAAAAQA.QA"), (25, "ZBAA.AQAA"), (26, "aBAA.AQAA"), (27, "bBAA.AQAA"),
