@@ -139,3 +139,20 @@ import Testing
         #expect(try cordon.run("policy", "test", "--minimum", "101").exitCode == 2)
     }
 }
+
+/// The table that `cordon init` makes of the whole world's addresses.
+@Suite struct `Borders of the world` {
+    @Test func `each at which a policy changes is decided twice, and alike`() throws {
+        let directory = try TemporaryDirectory()
+        let cordon = try CordonProgram(projectIn: directory)
+        let result = try cordon.run("policy", "test", "--boundaries", "--json")
+        #expect(result.exitCode == 0, "\(result.output)\(result.errorOutput)")
+        let report = try #require(
+            try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        let found = try #require(report["boundaries"] as? [String: Any])
+        // Both address spaces, with the IPv4 addresses that stand in IPv6 ones.
+        #expect(found["borders"] as? Int ?? 0 > 500_000)
+        #expect(found["comparisons"] as? Int ?? 0 > 1_000_000)
+        #expect((found["faults"] as? [Any])?.isEmpty == true)
+    }
+}
