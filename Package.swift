@@ -140,7 +140,8 @@ let package = Package(
             "CordonServer",
             [
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "SQLite", "Engine",
-                "Compression", "GeoTables", "UserAgents", "AccessLogs", "Iceberg", "CordonModel", "CordonKeys", "CordonPolicy",
+                "Compression", "GeoTables", "UserAgents", "AccessLogs", "Iceberg", "CordonModel",
+                "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery", "CordonSubjects", "CordonProof", "Merkle", "CordonAuthoring",
                 "CordonTokens", "CordonAPI",
@@ -149,7 +150,8 @@ let package = Package(
             "CordonCLI",
             [
                 "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine", "GeoTables",
-                "UserAgents", "HTTP", "Consent", "AccessLogs", "Iceberg", "CordonModel", "CordonKeys",
+                "UserAgents", "HTTP", "Consent", "AccessLogs", "Iceberg", "CordonModel",
+                "CordonKeys",
                 "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery",
@@ -163,7 +165,8 @@ let package = Package(
 
         // tests
         .target(
-            name: "TestSupport", dependencies: ["Bytes", "HTTP", "CordonModel"], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["Bytes", "HTTP", "CordonModel"],
+            path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(
             name: "FuzzTargets",
@@ -198,7 +201,7 @@ let package = Package(
         tests("CordonPolicy"),
         tests("CordonJournal"),
         tests("CordonAudit"),
-        tests("CordonProof", ["CordonProofCheck", "LinuxIO"]),
+        tests("CordonProof", ["CordonProofCheck", "LinuxIO", "AllocationCount"]),
         tests("CordonAuthoring"),
         // A layer over SQLite's files that fails on demand.
         .target(name: "FaultySQLite", dependencies: ["CSQLite"], path: "Tests/FaultySQLite"),
@@ -220,7 +223,8 @@ let package = Package(
             name: "Integration",
             dependencies: [
                 "TestSupport", "Bytes", "Engine", "CordonModel", "CordonKeys", "CordonJournal",
-                "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "SQLite", "CordonAudit", "Crypto",
+                "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "SQLite", "CordonAudit",
+                "Crypto",
             ],
             path: "Tests/Integration", exclude: ["Fixtures"],
             swiftSettings: strict),
@@ -262,7 +266,8 @@ if Context.environment["CORDON_FUZZ"] != nil {
     let watch = SwiftSetting.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])
     for watched in package.targets
     where [
-        "Bytes", "Compression", "HTTP", "HTTP2", "Consent", "AccessLogs", "CordonModel", "CordonEdge",
+        "Bytes", "Compression", "HTTP", "HTTP2", "Consent", "AccessLogs", "CordonModel",
+        "CordonEdge",
         "FuzzTargets",
     ].contains(watched.name) {
         watched.swiftSettings?.append(watch)

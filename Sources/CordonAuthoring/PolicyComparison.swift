@@ -36,6 +36,7 @@ package struct PolicyComparison: Equatable, Sendable {
         }
         // Neither of two regions lets more than the other.
         add("route.region", oldRegion, newRegion, oldRegion == newRegion ? .equal : .mixed)
+        compareRelocation(old.route.relocate, new.route.relocate)
         compareConsent(old.consent, new.consent)
         compareWords(old.consent, new.consent, oldWords, newWords)
         compareFields(old.fields, new.fields)
@@ -54,6 +55,22 @@ package struct PolicyComparison: Equatable, Sendable {
     ) {
         guard strictness != .equal else { return }
         changes.append(Change(key: key, old: old, new: new, strictness: strictness))
+    }
+
+    /// Rows that may go to more places are held less strictly.
+    private mutating func compareRelocation(_ old: PlaceSet?, _ new: PlaceSet?) {
+        func places(_ set: PlaceSet?) -> Set<String> {
+            set?.isWorld == true ? ["world"] : set?.codes ?? []
+        }
+        let (before, after) = (places(old), places(new))
+        let strictness: Strictness =
+            switch (old?.isWorld == true, new?.isWorld == true) {
+            case (true, true): .equal
+            case (true, false): .stricter
+            case (false, true): .looser
+            case (false, false): .ofAllowed(before, after)
+            }
+        add("route.relocate", Self.list(before), Self.list(after), strictness)
     }
 
     private static func percent(_ sampling: CompiledPolicy.Sampling) -> String {

@@ -8,7 +8,7 @@ enum CommandTable {
         .importLogs,
         .query,
         .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,
-        .geoBuild, .geoLookup, .geoInfo, .geoDiff,
+        .geoBuild, .geoLookup, .geoInfo, .geoDiff, .relocate,
         .scan,
         .doctorAddress, .doctor,
         .policyExplain, .policyTest, .policyProve, .policyDiff, .policyShadow, .policyReference,

@@ -5,7 +5,7 @@ import Synchronization
 /// The catalog of one region. Any thread may call it; calls wait for each other, and for those of other processes.
 package final class Catalog: Sendable {
     /// Raised with each change of the tables below.
-    package static let layoutVersion: Int64 = 2
+    package static let layoutVersion: Int64 = 3
     /// A writer holds the lock for milliseconds; longer means that something is wrong.
     private static let busyTimeoutMilliseconds: Int32 = 10_000
 
@@ -51,6 +51,7 @@ package final class Catalog: Sendable {
             guard version <= layoutVersion else { throw CatalogError.unsupportedVersion(version) }
             if version < 1 { try connection.execute(pipelineLayout) }
             if version < 2 { try connection.execute(clientTablesLayout) }
+            if version < 3 { try connection.execute(outgoingLayout) }
             if version < layoutVersion {
                 try connection.execute("PRAGMA user_version = \(layoutVersion)")
             }
@@ -119,11 +120,13 @@ extension Catalog {
     ///   - committed: files that the new state references; they are no longer merely written.
     ///   - unreferenced: files that no kept state references; they are to be deleted.
     ///   - deadLetters: batches that could not be delivered.
+    ///   - outgoing: hits that this change takes out of the table for other regions.
     /// - Throws: ``CatalogError/conflict(table:)`` when the pointer stands elsewhere; then nothing has changed.
     package func commit(
         table: String, expecting expected: String?, new location: String, deliveredThrough: Int64?,
         committed: [String], unreferenced: [String],
-        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], at time: Timestamp
+        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])],
+        outgoing: [OutgoingBatch] = [], at time: Timestamp
     ) throws {
         try connection.withLock { connection in
             try connection.transaction(.immediate) {
@@ -151,6 +154,7 @@ extension Catalog {
                     try keep.bind(4, letter.bytes)
                     try keep.run()
                 }
+                try Self.insert(outgoing, table, connection)
             }
         }
     }
@@ -300,5 +304,5 @@ extension Catalog {
 }
 
 extension Catalog: RestingWriter {
-    package static let rests = [Rest(.deadLetters, HitBatch.columns)]
+    package static let rests = [Rest(.deadLetters, HitBatch.columns), outgoingRest]
 }

@@ -431,5 +431,7 @@ package struct JournalDepth: Equatable, Sendable {
 extension Journal: RestingWriter {
     private static let batchesRest = Rest(.journal, HitBatch.columns)
 
-    package static let rests = [batchesRest, ledgerRest, suppressionRest, importsRest]
+    package static let rests = [
+        batchesRest, ledgerRest, suppressionRest, importsRest, relocationsRest,
+    ]
 }

@@ -74,6 +74,7 @@ package struct LakeEvent: Equatable, Sendable {
         case manifests = "lake-manifests"
         /// Files that nothing refers to are deleted; the table stays as it is.
         case orphans = "lake-orphans"
+        case relocation = "lake-relocation"
     }
     package let kind: Kind
     /// Counts by name, such as `rows` or `policy gdpr`.
@@ -90,6 +91,8 @@ package struct LakeEvent: Equatable, Sendable {
     package static let rowsPrefix = "policy "
     /// Before a policy's name: hits that a delivery left out because their person was erased.
     package static let leftOutPrefix = "left-out "
+    /// Before a region's name: rows that left for it.
+    package static let destinationPrefix = "to "
     /// Before a policy's name: hits of batches that went to the dead letters.
     package static let deadPrefix = "dead "
 

@@ -214,7 +214,7 @@ extension LakeWriter {
         try catalog.commit(
             table: name, expecting: head.metadataLocation, new: head.metadataLocation,
             deliveredThrough: load.last.value, committed: [], unreferenced: [],
-            deadLetters: load.deadLetters, at: table.clock.now())
+            deadLetters: load.deadLetters, outgoing: [], at: table.clock.now())
         try table.step(.committed)
     }
 

@@ -5,7 +5,7 @@ import LinuxIO
 
 /// The embedded engine as the lake uses it: takes hits in, writes and rewrites Parquet files, looks into them.
 final class LakeEngine {
-    private let connection: EngineConnection
+    let connection: EngineConnection
     private let scratchDirectory: String
 
     init(_ settings: HitsTable.Settings) throws {
@@ -42,7 +42,7 @@ final class LakeEngine {
         LakePath.literal(path)
     }
 
-    private static let copyOptions = """
+    static let copyOptions = """
         FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE \(HitsSchema.rowGroupRows), \
         WRITE_BLOOM_FILTER false, USE_TMP_FILE false, FIELD_IDS \(HitsSchema.fieldIDs)
         """

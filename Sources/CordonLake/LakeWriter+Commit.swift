@@ -17,6 +17,8 @@ struct LakeChange {
     var deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])] = []
     /// Whether manifests are merged however few there are.
     var mergesManifests = false
+    /// Hits that leave the table for other regions.
+    var outgoing: [OutgoingBatch] = []
     var event: LakeEvent
 }
 
@@ -120,7 +122,8 @@ extension LakeWriter {
         try catalog.commit(
             table: name, expecting: old?.location, new: location,
             deliveredThrough: change.deliveredThrough, committed: committed,
-            unreferenced: unreferenced, deadLetters: change.deadLetters, at: table.clock.now())
+            unreferenced: unreferenced, deadLetters: change.deadLetters, outgoing: change.outgoing,
+            at: table.clock.now())
         try table.step(.committed)
         return try deleteFiles(unreferenced)
     }

@@ -128,5 +128,6 @@ package final class LakeWriter {
 }
 
 extension HitsTable: RestingWriter {
-    package static let rests: [Rest] = LakeEngine.rests + [LakeWriter.manifestsRest]
+    package static let rests: [Rest] =
+        LakeEngine.rests + [LakeEngine.handOverRest, LakeWriter.manifestsRest]
 }

@@ -7,11 +7,12 @@ package protocol TableCatalog: Sendable {
 
     /// Moves a table's pointer from `expected` (nil: the table must not exist) to `new` in one transaction, together
     /// with how far the journal is delivered, which noted files are now owned, which files are now
-    /// unreferenced, and which batches are dead letters. Throws, changing nothing, when the pointer stands elsewhere.
+    /// unreferenced, which batches are dead letters, and which hits are on their way to other regions. Throws, changing nothing, when the pointer stands elsewhere.
     func commit(
         table: String, expecting expected: String?, new location: String, deliveredThrough: Int64?,
         committed: [String], unreferenced: [String],
-        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], at time: Timestamp) throws
+        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], outgoing: [OutgoingBatch],
+        at time: Timestamp) throws
 
     /// Notes files that are about to be written.
     func noteWriting(_ paths: [String], table: String) throws

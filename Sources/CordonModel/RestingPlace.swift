@@ -17,6 +17,8 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     case manifests
     /// Batches that could not be delivered.
     case deadLetters = "dead letters"
+    /// Hits that were moved out of the lake and that the journal of another region does not have yet.
+    case outgoing = "outgoing hits"
     /// Requests of persons on their way, with their pseudonyms masked.
     case requests
     case audit
@@ -34,7 +36,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .dataFiles: "LAKE/pixels/hits/data"
         case .scratch: "var/R/lake-scratch"
         case .manifests: "LAKE/pixels/hits/metadata"
-        case .deadLetters: "CATALOG"
+        case .deadLetters, .outgoing: "CATALOG"
         case .requests: "var/R/requests.sqlite"
         case .audit: "var/R/audit"
         case .certificates: "var/R/certificates"
@@ -56,6 +58,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .scratch: "emptied when the work is done, and before the next begins"
         case .manifests: "written anew with the data files; older ones are deleted"
         case .deadLetters: "batches that hold the person go whole"
+        case .outgoing: "nothing: they have left their pseudonyms behind"
         case .requests: "pseudonyms are masked while the request runs and deleted at its end"
         case .audit: "nothing: entries name a person by a keyed digest at most"
         case .certificates: "one is made: it names the person by a keyed digest"
@@ -72,6 +75,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .dataFiles, .manifests: "the sweep after the row's `retain_until`"
         case .scratch: "the end of the delivery or rewriting"
         case .deadLetters: "the same sweep"
+        case .outgoing: "the end of `relocate`, or the next sweep"
         case .requests: "the end of the request"
         case .certificates: "never"
         case .audit: "never: nobody can take an entry out unseen"
@@ -84,7 +88,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         switch self {
         case .exports, .queryResults: true
         case .journal, .ledger, .suppression, .dataFiles, .scratch, .manifests, .deadLetters,
-            .requests, .audit,
+            .outgoing, .requests, .audit,
             .certificates:
             false
         }

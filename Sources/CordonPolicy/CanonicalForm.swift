@@ -41,6 +41,8 @@ struct CanonicalForm {
         add("claims", Set(claims).sorted())
         add("sites", policy.sites.map(\.text).sorted())
         add("route", policy.route.region.map { [$0] } ?? [])
+        // A policy without it keeps the digest that it had before there was such a key.
+        if let relocate = policy.route.relocate { add("relocate", [Self.text(relocate)]) }
         add("signals", policy.consent.signals.map(\.text).sorted())
         add("purposes", policy.consent.purposes)
         for purpose in policy.consent.purposes {

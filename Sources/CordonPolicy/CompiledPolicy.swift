@@ -64,9 +64,13 @@ package struct CompiledPolicy: Equatable, Sendable {
     package struct Route: Equatable, Sendable {
         /// The home region's name; nil refuses every hit.
         package var region: String?
+        /// Where regions may stand that rows are moved to when a later geo table makes them the home; nil where the rows
+        /// stay in the jurisdiction of their home.
+        package var relocate: PlaceSet?
         package var position: FilePosition
-        package init(region: String?, position: FilePosition) {
+        package init(region: String?, relocate: PlaceSet? = nil, position: FilePosition) {
             self.region = region
+            self.relocate = relocate
             self.position = position
         }
     }

@@ -57,7 +57,8 @@ package struct Prover {
         var fault: (item: ConsentCase, fault: Fault)?
     }
 
-    /// Proves everything. Takes one sweep of the table, and then time by places, sites and policies.
+    /// Proves everything. Takes one sweep of the table, and then time by places, sites and policies. Memory grows with
+    /// places, sites and policies, never with ranges.
     package func prove() -> Proof {
         let places = PlaceAddresses.sweep(table)
         let standings = statements.map { statement in

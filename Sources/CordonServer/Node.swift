@@ -209,7 +209,8 @@ package final class Node: Sendable {
         ]
         if options.delivers {
             for (region, log) in zip(collector.regions, logs) {
-                let upkeep = try RegionUpkeep(region, log: log, logger: logger, clock: clock)
+                let upkeep = try RegionUpkeep(
+                    region, of: collector.regions, log: log, logger: logger, clock: clock)
                 workers += upkeep.workers(everySeconds: options.deliverySeconds)
             }
         }

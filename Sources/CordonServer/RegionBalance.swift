@@ -47,7 +47,9 @@ package struct RegionBalance: Sendable {
 
         package var received: Int64 { fates.values.reduce(0, +) }
         package var stored: Int64 {
-            HitFate.allCases.reduce(0) { $0 + ($1.isStored ? fates[$1.text] ?? 0 : 0) }
+            HitFate.allCases.reduce(fates[Journal.relocatedFate] ?? 0) {
+                $0 + ($1.isStored ? fates[$1.text] ?? 0 : 0)
+            }
         }
         /// Stored by the edge, and neither waiting nor taken away nor delivered.
         package var missingBeforeLake: Int64 {

@@ -17,23 +17,31 @@ package struct RegionLake: Sendable {
     /// - Parameter audit: tells the region's audit log; what it throws prevents the change it was told of.
     package init(
         _ region: RegionConfiguration, clock: any WallClock,
-        audit: @escaping @Sendable (LakeEvent) throws -> Void
+        audit: @escaping @Sendable (LakeEvent) throws -> Void,
+        step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
     ) throws {
         self.region = region
         try Directory.create(region.stateDirectory)
         try Directory.create(File.parent(of: region.catalogPath))
         catalog = try Catalog(path: region.catalogPath)
-        table = HitsTable(HitsTable.Settings(region), catalog: catalog, clock: clock, audit: audit)
+        table = HitsTable(
+            HitsTable.Settings(region), catalog: catalog, clock: clock, audit: audit, step: step)
     }
 
     /// Opens the lake of a region whose audit log hears of every change before it is visible.
-    package init(_ region: RegionConfiguration, clock: any WallClock, log: AuditLog) throws {
-        try self.init(region, clock: clock) { event in
+    ///
+    /// - Parameter step: called between the effects of each change; throws in tests.
+    package init(
+        _ region: RegionConfiguration, clock: any WallClock, log: AuditLog,
+        step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
+    ) throws {
+        let audit: @Sendable (LakeEvent) throws -> Void = { event in
             _ = try log.append(
                 AuditEntry(
                     at: clock.now(), kind: event.kind.rawValue, region: region.name,
                     fields: event.counts.mapValues { .integer($0) }))
         }
+        try self.init(region, clock: clock, audit: audit, step: step)
     }
 
     /// Opens the lake of a region with the audit log and the signing key that stand beside it.

@@ -21,6 +21,8 @@ package struct RegionRecovery: Equatable, Sendable {
     /// Out of the table and not yet deleted.
     package var unreferencedFiles = 0
     package var unfinishedRequests = 0
+    /// Batches on their way to other regions: a relocation was cut.
+    package var outgoingBatches = 0
     /// Closed and not forgotten: the ledger was cut while it was told.
     package var untoldReports = 0
 
@@ -35,7 +37,7 @@ package struct RegionRecovery: Equatable, Sendable {
             ("waiting-batches", waitingBatches), ("waiting-hits", waitingHits),
             ("delivered-batches", deliveredBatches), ("uncommitted-files", uncommittedFiles),
             ("unreferenced-files", unreferencedFiles), ("unfinished-requests", unfinishedRequests),
-            ("untold-reports", untoldReports),
+            ("outgoing-batches", outgoingBatches), ("untold-reports", untoldReports),
         ].filter { $0.count > 0 }
     }
 
@@ -62,6 +64,7 @@ package struct RegionRecovery: Equatable, Sendable {
             let table = HitsSchema.tableName
             uncommittedFiles = try lake.catalog.writtenFiles(table: table).count
             unreferencedFiles = try lake.catalog.unreferencedFiles(table: table).count
+            outgoingBatches = try lake.catalog.outgoingHits(table: table).batches
         }
         if try File.exists(region.requestsPath) {
             unfinishedRequests = try subjects.unfinishedCount()
@@ -111,6 +114,7 @@ package struct RegionRecovery: Equatable, Sendable {
                 "lake.uncommitted_files": .count(found.uncommittedFiles),
                 "lake.unreferenced_files": .count(found.unreferencedFiles),
                 "subjects.unfinished": .count(found.unfinishedRequests),
+                "lake.outgoing_batches": .count(found.outgoingBatches),
                 "ledger.untold_reports": .count(found.untoldReports),
             ])
     }

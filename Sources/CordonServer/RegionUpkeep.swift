@@ -11,16 +11,20 @@ import Telemetry
 struct RegionUpkeep: Sendable {
     private let lake: RegionLake
     private let maintenance: RegionMaintenance
+    private let relocation: Relocation
     private let logger: Logger
 
+    /// - Parameter regions: all of the project.
     init(
-        _ region: RegionConfiguration, log: AuditLog, logger: Logger, clock: any WallClock
+        _ region: RegionConfiguration, of regions: [RegionConfiguration], log: AuditLog,
+        logger: Logger, clock: any WallClock
     ) throws {
         lake = try RegionLake(region, clock: clock, log: log)
         let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
         maintenance = RegionMaintenance(
             lake, subjects: RegionSubjects(lake, keys: keys, log: log, clock: clock), log: log,
             clock: clock)
+        relocation = Relocation(out: lake, regions: regions, clock: clock)
         self.logger = logger
     }
 
@@ -44,6 +48,17 @@ struct RegionUpkeep: Sendable {
     }
 
     private func maintain() {
+        maintainLake()
+        do {
+            try relocation.finish()
+        } catch {
+            logger.error(
+                "hits on their way to other regions wait, and are tried again",
+                ["relocation.region": .text(lake.region.name), "error": .text("\(error)")])
+        }
+    }
+
+    private func maintainLake() {
         do {
             let outcome = try maintenance.run()
             for open in outcome.unfinished {

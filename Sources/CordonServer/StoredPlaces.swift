@@ -1,4 +1,3 @@
-import Bytes
 import CordonLake
 package import CordonModel
 package import CordonPolicy
@@ -47,37 +46,41 @@ package struct StoredPlaces: Sendable {
             ("memory_limit", "512MB"), ("threads", "2"),
             ("autoinstall_known_extensions", "false"), ("autoload_known_extensions", "false"),
         ])
+        let judge = RelocationRules(rules, table: table, regions: regions)
         var found: [Key: Int] = [:]
         for region in regions {
             guard let lake = try RegionLake.reading(region, clock: clock) else { continue }
             for file in try lake.table.snapshot().files {
                 let rows = try engine.query(
                     """
-                    SELECT ip_prefix, coalesce(subdivision, country), count(*)
+                    SELECT ip_prefix, coalesce(subdivision, country), site, policy, count(*)
                     FROM read_parquet(\(LakePath.literal(file.path)), hive_partitioning = false)
                     GROUP BY ALL
                     """
                 ).rows()
                 for row in rows {
-                    let count = row[2].flatMap { Int($0) } ?? 0
+                    let count = row[4].flatMap { Int($0) } ?? 0
                     hits += count
-                    guard let prefix = row[0].flatMap({ IPPrefix($0) }) else { continue }
-                    let range = table.match(prefix.address)
-                    guard prefix.span.last <= range.last.value else { continue }
-                    placed += count
-                    let place = RulePlace(table.places[range.place])
-                    guard !rules.homes(of: place).contains(region.name) else { continue }
-                    found[
-                        Key(region: region.name, place: row[1], newPlace: place), default: 0] +=
-                        count
+                    let verdict = judge.verdict(
+                        prefix: row[0], site: row[2] ?? "", policy: row[3] ?? "", in: region.name)
+                    if verdict != .untellable { placed += count }
+                    let (place, home): (Int, String?)
+                    switch verdict {
+                    case .untellable, .home: continue
+                    case .belongs(let destination):
+                        (place, home) = (destination.place, destination.region)
+                    case .refused(let refusal): (place, home) = (refusal.place, refusal.region)
+                    }
+                    let key = Key(
+                        region: region.name, place: row[1], newPlace: judge.code(place), home: home)
+                    found[key, default: 0] += count
                 }
             }
         }
         misplaced = found.map { key, hits in
             Row(
-                region: key.region, place: key.place,
-                newPlace: key.newPlace.subdivision ?? key.newPlace.country,
-                homes: rules.homes(of: key.newPlace), hits: hits)
+                region: key.region, place: key.place, newPlace: key.newPlace,
+                homes: key.home.map { [$0] } ?? [], hits: hits)
         }.sorted {
             $0.hits != $1.hits
                 ? $0.hits > $1.hits
@@ -89,6 +92,7 @@ package struct StoredPlaces: Sendable {
     private struct Key: Hashable {
         let region: String
         let place: String?
-        let newPlace: RulePlace
+        let newPlace: String?
+        let home: String?
     }
 }

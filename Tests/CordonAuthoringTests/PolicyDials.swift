@@ -58,6 +58,7 @@ enum PolicyDials {
                 "from: [SE], see: aggregates, min_group: 20",
                 "from: [SE], see: aggregates, min_group: 20, hide: [user]",
             ]),
+        Dial(name: "relocate", texts: [", relocate: [Nordic]", ", relocate: [SE]", ""]),
         Dial(
             name: "transfer",
             texts: [
@@ -77,7 +78,7 @@ enum PolicyDials {
             title: A law
             source: A gazette
             applies_to: { places: [\(places)] }
-            route: { region: north, away: refuse }
+            route: { region: north, away: refuse\(at("relocate")) }
             consent:
               signals: ["param:c", "cookie:k", tcf, gpp, gcm\(at("signals"))]
               when_absent: \(at("absent"))

@@ -1,3 +1,4 @@
+import AllocationCount
 import Consent
 import CordonModel
 import Foundation
@@ -111,6 +112,27 @@ import Testing
         let only6 = try ProofFixture.table("2a00::/48,JP\n", in: directory)
         let other = Prover(project, rules: project.ruleSet.bound(to: only6.places), table: only6)
         #expect(other.prove().failure?.example.range.text == "2a00::/48")
+    }
+
+    /// The smaller table has every place that the larger one has.
+    @Test func `memory does not grow with ranges`() throws {
+        let project = try fixture.load()
+        func allocations(ranges: Int) throws -> (count: UInt64, ranges: Int, cases: Int) {
+            let path = directory.file("ranges-\(ranges).cgt")
+            try ProofBenchmark.writeTable(ranges: ranges, to: path)
+            let table = try GeoTable(mapping: path)
+            let prover = Prover(
+                project, rules: project.ruleSet.bound(to: table.places), table: table)
+            let before = allocation_count()
+            let proof = prover.prove()
+            let count = allocation_count() - before
+            return (count, proof.rangeCount, proof.results.reduce(0) { $0 + $1.cases })
+        }
+        let (small, large) = (try allocations(ranges: 100), try allocations(ranges: 30_000))
+        #expect(large.ranges > 200 * small.ranges)
+        #expect(large.cases == small.cases)
+        // Hash tables are seeded by where they lie, so that some hundredths of a per cent come and go.
+        #expect(large.count < small.count + small.count / 100)
     }
 
     @Test func `a table that was compiled from other policies is not what is written`() throws {

@@ -10,6 +10,7 @@ import Engine
 import Foundation
 import Iceberg
 import LinuxIO
+import SQLite
 import Synchronization
 import TestSupport
 import Testing
@@ -71,6 +72,32 @@ import Testing
         let request = try region.subjects.service().requests(max: 9).first { $0.kind == .erase }
         #expect(request?.state == "erased")
         #expect(request?.counts.rows ?? 0 >= 6)
+        try region.expectGone()
+    }
+
+    /// The places that hold something while a request runs and nothing else does.
+    @Test func `what a request keeps on its way is gone when it is done`() throws {
+        let users = try region.subject().users
+        let scratch = region.region.stateDirectory + "/lake-scratch"
+        #expect(throws: SubjectRegion.Killed.self) { try region.erase("r", killing: .rewrite) }
+        let journal = try region.lake.journal()
+        #expect(try journal.suppression().users == users)
+        let requests = region.region.requestsPath
+        let store = try RequestStore(path: requests, maskKey: region.keys.subjectDigestKey)
+        #expect(try Set(store.pseudonyms(of: "r").map(\.pseudonym)) == users)
+        func masks() throws -> Int64 {
+            try Connection(path: requests, mode: .readOnly)
+                .integer("SELECT count(*) FROM pending_pseudonyms") ?? -1
+        }
+        #expect(try masks() == Int64(users.count))
+        // A killed engine leaves its overflow.
+        try Directory.create(scratch)
+        try File.write(scratch + "/overflow.tmp", users.flatMap { Array($0.text.utf8) })
+
+        #expect(try region.subjects.sweep().unfinished.isEmpty)
+        #expect(try journal.suppression().users.isEmpty)
+        #expect(try masks() == 0)
+        #expect(try !File.exists(scratch))
         try region.expectGone()
     }
 

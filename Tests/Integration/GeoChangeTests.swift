@@ -141,6 +141,79 @@ import WorldTraffic
         }
     }
 
+    /// 1.0.2.0/24 goes from the United States to Germany, and 1.0.0.0/24 the other way.
+    private static let third =
+        "1.0.0.0/24,US\n1.0.1.0/24,DE\n1.0.2.0/24,DE\n1.0.3.0/24,US\n2a00::/32,DE\n"
+
+    private func relocate(_ words: String...) throws -> (exitCode: Int32, lines: [[String: Any]]) {
+        let result = try cordon.run(["relocate", "--json"] + words)
+        let lines = try result.output.split(separator: "\n").map { try json(String($0)) }
+        return (result.exitCode, lines)
+    }
+
+    private func hits(_ region: String, from place: String) throws -> String {
+        try cordon.run(
+            "query", "--region", region, "--role", "privacy-officer", "--purpose",
+            "data-subject-request", "--from", place, "--format", "csv",
+            "SELECT policy, country, count(*), count(\"user\"), count(visitor) FROM hits GROUP BY ALL ORDER BY ALL"
+        ).output
+    }
+
+    @Test func `stored hits are brought home by hand, as far as their policy lets them go`()
+        async throws
+    {
+        let server = try await cordon.up()
+        let port = try #require(server.ports["eu-central"])
+        for _ in 0..<2 { try send(port, from: "1.0.2.9", consent: "granted") }
+        try send(port, from: "1.0.0.7", consent: "granted")
+        #expect(server.end(SIGTERM) == 0)
+        try deliver()
+        #expect(try relocate().exitCode == 0)
+        #expect(try relocate("--confirm").exitCode == 0)
+
+        try Self.third.write(
+            toFile: directory.file("third.csv"), atomically: false, encoding: .utf8)
+        let built = try cordon.run(
+            "geo", "build", "--format", "csv", "--out", table + ".new",
+            directory.file("third.csv"))
+        try #require(built.exitCode == 0, "\(built.errorOutput)")
+        rename(table + ".new", table)
+        let preview = try relocate()
+        #expect(preview.exitCode == 1)
+        let away = try #require(preview.lines.first { $0["region"] as? String == "us-east" })
+        let moves = try #require(away["moves"] as? [[String: Any]])
+        #expect(moves.count == 1 && moves[0]["counted"] as? Int == 2)
+        // A purpose that stands as long as nobody opts out is none under a law that asks for consent.
+        #expect(moves[0]["moved"] as? Int == 0)
+        #expect(moves[0]["to"] as? String == "eu-central")
+        #expect(moves[0]["new_policy"] as? String == "gdpr")
+        let home = try #require(preview.lines.first { $0["region"] as? String == "eu-central" })
+        let refused = try #require(home["refused"] as? [[String: Any]])
+        #expect(refused.count == 1 && refused[0]["rows"] as? Int == 1)
+        #expect(refused[0]["file"] as? String == "Policies/gdpr.yaml")
+        #expect(refused[0]["line"] as? Int == 5)
+        // Nothing is moved by a table that nobody decides by.
+        #expect(try relocate("--confirm").exitCode == 1)
+        #expect(try hits("us-east", from: "US").contains("us-states,US,2,"))
+
+        let again = try await cordon.up()
+        #expect(again.end(SIGTERM) == 0)
+        let text = try cordon.run("relocate", "--confirm", "--region", "us-east")
+        #expect(text.exitCode == 0, "\(text.errorOutput)")
+        #expect(text.output.contains("us-states → gdpr"), "\(text.output)")
+        let rest = try relocate("--confirm")
+        #expect(rest.exitCode == 3)
+        #expect(rest.lines.allSatisfy { ($0["moves"] as? [Any])?.isEmpty == true })
+        // One of its own with its visitor's pseudonym, and two that left theirs behind.
+        #expect(try hits("eu-central", from: "DE").contains("gdpr,DE,3,0,1"))
+        #expect(try hits("us-east", from: "US").split(separator: "\n").count == 1)
+        for region in ["eu-central", "us-east"] {
+            #expect(try cordon.run("audit", "verify", "--region", region).exitCode == 0)
+            let balance = try cordon.run("audit", "balance", "--region", region)
+            #expect(balance.exitCode == 0, "\(balance.output)")
+        }
+    }
+
     @Test func `a limit that is set higher lets it through`() async throws {
         let server = try await cordon.start("up", "--hold-above", "30")
         try FileManager.default.copyItem(atPath: new, toPath: table + ".new")

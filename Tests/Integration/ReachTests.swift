@@ -184,6 +184,9 @@ import WorldTraffic
         case .deadLetters:
             return try stands(
                 in: texts(state + "/catalog.sqlite", "SELECT bytes FROM dead_letters"))
+        case .outgoing:
+            return try stands(
+                in: texts(state + "/catalog.sqlite", "SELECT bytes FROM outgoing"))
         case .requests:
             return stands(
                 in: bytes(["", "-wal", "-journal"].map { state + "/requests.sqlite" + $0 }))

@@ -327,6 +327,10 @@ extension PolicyLints {
                 .notAdequate, policy.route.position,
                 "the home region lies in `\(jurisdiction)`: \(advice)")
         }
+        if let relocate = policy.route.relocate, let places = outside(relocate) {
+            problems.warn(
+                .notAdequate, policy.route.position, "rows may be moved to \(places): \(advice)")
+        }
         for rule in policy.transfer {
             guard let places = outside(rule.to) else { continue }
             problems.warn(

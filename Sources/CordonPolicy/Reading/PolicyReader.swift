@@ -131,7 +131,7 @@ extension PolicyReader {
             item.error("expected `refuse` or a mapping with `region`, found \(item.found)")
             return nil
         }
-        guard let section = Section(item, keys: ["region", "away"]) else { return nil }
+        guard let section = Section(item, keys: ["region", "away", "relocate"]) else { return nil }
         if let away = section.required("away"), away.text() != nil {
             switch away.scalar {
             case "refuse": break
@@ -144,7 +144,12 @@ extension PolicyReader {
             region.error("unknown region `\(name)`" + Spelling.suggestion(name, among: regions))
             return nil
         }
-        return .init(region: name, position: region.position)
+        var relocate: PlaceSet?
+        if let item = section["relocate"] {
+            guard let places = placeSet(item) else { return nil }
+            relocate = places
+        }
+        return .init(region: name, relocate: relocate, position: region.position)
     }
 }
 

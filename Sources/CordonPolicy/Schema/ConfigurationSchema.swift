@@ -222,6 +222,11 @@ package enum ConfigurationSchema {
         SchemaKey(
             "away", .word(["refuse"]), required: true,
             "what becomes of a hit when that region is not on this node"),
+        SchemaKey(
+            "relocate", places, fallback: "nowhere",
+            "jurisdictions to whose regions `cordon relocate` may move stored rows, without their pseudonyms, when a later geo "
+                + "table makes one of them the home; within one jurisdiction they may always be moved"
+        ),
     ])
 
     private static let signal =
