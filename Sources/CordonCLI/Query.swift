@@ -7,13 +7,14 @@ import Foundation
 extension Command {
     static let query = Command(
         ["query"],
-        summary: "ask a region's hits in SQL, as far as its policies allow",
+        summary: "ask the hits of one or several regions in SQL, as far as their policies allow",
         usage:
-            "[--region REGION] --role ROLE --purpose PURPOSE --from CC [--format FORM] [--out FILE] SQL",
+            "[--region REGION]… --role ROLE --purpose PURPOSE --from CC [--format FORM] [--out FILE] SQL",
         options: [
             Option(
                 name: "region", value: "REGION",
-                help: "the region to ask; needed where there are several",
+                help:
+                    "the region to ask; several are asked each under its own rules, and what adds up is summed",
                 repeats: true),
             Option(name: "role", value: "ROLE", help: "in which role you ask"),
             Option(name: "purpose", value: "PURPOSE", help: "for which purpose you ask"),
@@ -33,18 +34,21 @@ extension Command {
     ) { arguments, console in
         let (request, destination) = try queryRequest(arguments)
         let project = try CordonCLI.configuration(arguments)
-        let names = arguments.all("region")
-        if Set(names).count > 1 {
-            let text =
-                "a query over several regions is not answered by this version; ask each by itself"
-            return try refuse(Refusal(rule: "regions", text: text), arguments, console)
-        }
-        let region = try queryRegion(names.first, project.regions)
+        var names: [String] = []
+        for name in arguments.all("region") where !names.contains(name) { names.append(name) }
         let clock = SystemWallClock()
         let environment = ProcessInfo.processInfo.environment
         let service = try QueryService(
             policies: project.ruleSet.policies, clock: clock,
             allowsUnsandboxed: environment["CORDON_ALLOW_UNSANDBOXED"] == "1")
+        if names.count > 1 {
+            let regions = try names.map { name throws(UsageError) in
+                try queryRegion(name, project.regions)
+            }
+            return try askTogether(
+                service, request, regions, clock, destination, arguments, console)
+        }
+        let region = try queryRegion(names.first, project.regions)
         let outcome: QueryService.Outcome
         do {
             outcome = try service.run(
@@ -56,9 +60,56 @@ extension Command {
         }
         switch outcome {
         case .refused(let refusal): return try refuse(refusal, arguments, console)
-        case .answered(let answer): try show(answer, destination, console)
+        case .answered(let answer):
+            try show(answer.columns, answer.body, destination, console)
+            note(answer.access, console)
+            if answer.confinement.hasPrefix("without") {
+                console.note("the query process ran \(answer.confinement)")
+            }
         }
         return .done
+    }
+
+    /// Asks several regions, shows what may be shown together, and says of each region what became of its part.
+    private static func askTogether(
+        _ service: QueryService, _ request: QueryRequest, _ regions: [RegionConfiguration],
+        _ clock: any WallClock, _ destination: String?, _ arguments: Arguments, _ console: Console
+    ) throws -> ExitCode {
+        let together: QueryService.RegionalAnswer
+        do {
+            together = try service.runTogether(
+                request, in: regions.map { LateRegion($0, clock: clock) },
+                destination: request.format == .parquet ? destination : nil)
+        } catch let error as QueryError {
+            throw CommandFailure(
+                text: error.text, exitCode: error.code == .query ? .wrongUsage : .worldFailed)
+        }
+        if let body = together.body {
+            try show(together.columns, body, destination, console)
+            if !together.isCombined {
+                console.note("the query does not add up over regions: each row is of one region")
+            }
+        }
+        var exitCode = ExitCode.done
+        for (name, result) in together.regions {
+            switch result {
+            case .answered(_, let access): note(access, console, region: name)
+            case .refused(let refusal):
+                if exitCode == .done { exitCode = .refusedByPolicy }
+                if arguments.wantsJSON && together.body == nil {
+                    try console.print(json: ["refused": refusal])
+                }
+                console.note(
+                    "region `\(name)` is not in the answer, refused (\(refusal.rule)): \(refusal.message)"
+                )
+            case .missing(let error):
+                exitCode = .worldFailed
+                console.note(
+                    "region `\(name)` is missing from the answer, its hits are not counted: \(error.text)"
+                )
+            }
+        }
+        return exitCode
     }
 
     /// Runs in the child process of a query, under its restrictions; people have no use for it.
@@ -126,16 +177,16 @@ extension Command {
     }
 
     private static func show(
-        _ answer: QueryAnswer, _ destination: String?, _ console: Console
+        _ columns: [String], _ body: QueryAnswer.Body, _ destination: String?, _ console: Console
     ) throws {
-        switch answer.body {
+        switch body {
         case .cells(let rows):
             if let destination {
-                let lines = [answer.columns] + rows.map { $0.map { $0 ?? "" } }
+                let lines = [columns] + rows.map { $0.map { $0 ?? "" } }
                 let text = lines.map { $0.joined(separator: "\t") + "\n" }.joined()
                 try put(Array(text.utf8), at: destination)
             } else {
-                console.table(answer.columns, rows.map { $0.map { $0 ?? "" } })
+                console.table(columns, rows.map { $0.map { $0 ?? "" } })
             }
         case .text(let bytes):
             if let destination {
@@ -145,18 +196,22 @@ extension Command {
             }
         case .file: break
         }
-        if answer.access.isHeldToGroups {
-            let sizes = answer.access.grants.map {
+    }
+
+    /// Says what an answer leaves out.
+    private static func note(_ access: Access, _ console: Console, region: String? = nil) {
+        let place = region.map { "region `\($0)`: " } ?? ""
+        if access.isHeldToGroups {
+            let sizes = access.grants.map {
                 "\($0.minGroup) people under policy `\($0.policy)` (\($0.position.text))"
             }
-            console.note("smaller groups are left out: at least \(sizes.joined(separator: ", "))")
+            console.note(
+                "\(place)smaller groups are left out: at least \(sizes.joined(separator: ", "))")
         }
-        if !answer.access.leftOut.isEmpty {
-            let names = answer.access.leftOut.map { "`\($0)`" }.joined(separator: ", ")
-            console.note("rows of \(names) are left out: they may be seen as aggregates only")
-        }
-        if answer.confinement.hasPrefix("without") {
-            console.note("the query process ran \(answer.confinement)")
+        if !access.leftOut.isEmpty {
+            let names = access.leftOut.map { "`\($0)`" }.joined(separator: ", ")
+            console.note(
+                "\(place)rows of \(names) are left out: they may be seen as aggregates only")
         }
     }
 
@@ -168,6 +223,28 @@ extension Command {
                 text: "the result cannot be put at `\(path)`; is there a file already?")
         }
     }
+}
+
+/// A region that is opened when it is asked, so that one that cannot be opened is missing and the others answer.
+private struct LateRegion: QueryRegion {
+    private let region: RegionConfiguration
+    private let clock: any WallClock
+
+    init(_ region: RegionConfiguration, clock: any WallClock) {
+        self.region = region
+        self.clock = clock
+    }
+
+    private func opened() throws -> RegionQueries { try RegionQueries(region, clock: clock) }
+
+    var name: String { region.name }
+    var jurisdiction: String { region.jurisdiction }
+    var scratchDirectory: String { region.stateDirectory + "/query-scratch" }
+    func files() throws -> [QueryFile] { try opened().files() }
+    func suppressedPseudonyms() throws -> [SuppressedPseudonym] {
+        try opened().suppressedPseudonyms()
+    }
+    func record(_ entry: QueryAuditEntry) throws { try opened().record(entry) }
 }
 
 /// The file that `--out` names.

@@ -17,11 +17,22 @@ extension GroupGuard {
 
     /// `count(DISTINCT person) FILTER (WHERE condition) >= max(group) FILTER (WHERE condition)`: of the rows that fulfil the
     /// condition there are enough people; not true where there is no such row.
+    ///
+    /// Quick, the people are counted by how many of 64 bits they set, which is never more than they are; a group for
+    /// which that is too few ends the statement.
     func holds(where condition: JSONTree?) -> JSONTree {
-        let people = Self.aggregate("count", of: HitsColumn.person, isDistinct: true, condition)
         let needed = Self.aggregate("max", of: HitsColumn.group, isDistinct: false, condition)
-        return Self.expression(
-            "COMPARISON", "COMPARE_GREATERTHANOREQUALTO", [("left", people), ("right", needed)])
+        guard isQuick else {
+            let people = Self.aggregate("count", of: HitsColumn.person, isDistinct: true, condition)
+            return Self.comparison("COMPARE_GREATERTHANOREQUALTO", people, needed)
+        }
+        let place = Self.call("&", [Self.column(HitsColumn.person), Self.number(63)])
+        let bit = Self.call("<<", [Self.cast(Self.number(1), as: "UBIGINT"), place])
+        let people = Self.call("bit_count", [Self.call("bit_or", [bit], filter: condition)])
+        return Self.when(
+            Self.comparison("COMPARE_GREATERTHANOREQUALTO", people, needed),
+            then: Self.constant("BOOLEAN", .bool(true)), alias: .string(""),
+            otherwise: Self.call("error", [Self.constant("VARCHAR", .string(Self.notProven))]))
     }
 
     private static func aggregate(
@@ -54,17 +65,22 @@ extension GroupGuard {
         return Self.comparison("COMPARE_NOTEQUAL", node, 0)
     }
 
+    static func comparison(_ type: String, _ left: JSONTree, _ right: JSONTree) -> JSONTree {
+        expression("COMPARISON", type, [("left", left), ("right", right)])
+    }
+
     static func comparison(_ type: String, _ left: JSONTree, _ number: Int) -> JSONTree {
-        let integer = JSONTree.make([("id", .string("BIGINT")), ("type_info", .null)])
+        comparison(type, left, Self.number(number))
+    }
+
+    static func number(_ number: Int) -> JSONTree { constant("BIGINT", .number(String(number))) }
+
+    private static func constant(_ type: String, _ value: JSONTree) -> JSONTree {
         let value = JSONTree.make([
-            ("type", integer), ("is_null", .bool(false)), ("value", .number(String(number))),
+            ("type", .make([("id", .string(type)), ("type_info", .null)])),
+            ("is_null", .bool(false)), ("value", value),
         ])
-        return expression(
-            "COMPARISON", type,
-            [
-                ("left", left),
-                ("right", expression("CONSTANT", "VALUE_CONSTANT", [("value", value)])),
-            ])
+        return expression("CONSTANT", "VALUE_CONSTANT", [("value", value)])
     }
 
     func conjunction(_ nodes: [JSONTree]) -> JSONTree {
@@ -80,7 +96,10 @@ extension GroupGuard {
             "OPERATOR", "OPERATOR_IS_NOT_NULL", [("children", .array([node]))])
     }
 
-    static func when(_ condition: JSONTree, then: JSONTree, alias: JSONTree) -> JSONTree {
+    /// `CASE WHEN condition THEN value ELSE otherwise END`; null where `otherwise` is not given.
+    static func when(
+        _ condition: JSONTree, then: JSONTree, alias: JSONTree, otherwise: JSONTree? = nil
+    ) -> JSONTree {
         let null = JSONTree.make([
             ("type", .make([("id", .string("NULL")), ("type_info", .null)])),
             ("is_null", .bool(true)),
@@ -92,7 +111,24 @@ extension GroupGuard {
                     "case_checks",
                     .array([.make([("when_expr", condition), ("then_expr", then)])])
                 ),
-                ("else_expr", expression("CONSTANT", "VALUE_CONSTANT", [("value", null)])),
+                (
+                    "else_expr",
+                    otherwise ?? expression("CONSTANT", "VALUE_CONSTANT", [("value", null)])
+                ),
+            ])
+    }
+
+    /// `CAST(node AS type)`, or `TRY_CAST`.
+    static func cast(_ node: JSONTree, as type: String, tries: Bool = false) -> JSONTree {
+        var inner = node
+        let alias = node["alias"]
+        inner["alias"] = .string("")
+        return expression(
+            "CAST", "OPERATOR_CAST", alias: alias,
+            [
+                ("child", inner),
+                ("cast_type", .make([("id", .string(type)), ("type_info", .null)])),
+                ("try_cast", .bool(tries)),
             ])
     }
 }

@@ -183,7 +183,9 @@ extension GroupGuard {
 
     /// `TRY(node)`; the engine takes neither aggregates nor subqueries in it, and neither fails on a row.
     private func tried(_ node: JSONTree) -> JSONTree {
-        guard !Self.holdsAggregate(node), !Self.holdsSubquery(node) else { return node }
+        guard !Self.holdsAggregate(node), !Self.holdsSubquery(node), !Self.isFailure(node) else {
+            return node
+        }
         var inner = node
         let alias = node["alias"]
         inner["alias"] = .string("")
@@ -193,16 +195,12 @@ extension GroupGuard {
 
     /// `TRY_CAST(node AS type)`.
     static func tried(_ node: JSONTree, as type: String) -> JSONTree {
-        var inner = node
-        let alias = node["alias"]
-        inner["alias"] = .string("")
-        return expression(
-            "CAST", "OPERATOR_CAST", alias: alias,
-            [
-                ("child", inner),
-                ("cast_type", .make([("id", .string(type)), ("type_info", .null)])),
-                ("try_cast", .bool(true)),
-            ])
+        cast(node, as: type, tries: true)
+    }
+
+    /// Whether it is the end of a quick guard, which is meant to fail.
+    private static func isFailure(_ node: JSONTree) -> Bool {
+        node["function_name"].string == "error"
     }
 
     private static func holdsSubquery(_ value: JSONTree) -> Bool {

@@ -8,6 +8,14 @@
 ///
 /// How large k is stands in each row, so a group needs as many people as the strictest policy among its rows asks for.
 struct GroupGuard {
+    /// Whether the guards prove enough people by a lower bound, which costs no table of them, and fail with ``notProven``
+    /// where it does not reach.
+    var isQuick = false
+    /// The text of the failure; the statement with exact guards must run then.
+    static let notProven = "cordon: not proven"
+    /// Larger groups are not proven by 64 bits unless they are many times as large.
+    static let quickGroupMax = 40
+
     /// A query that is not proven to keep to groups, and why.
     struct Refused: Error {
         let text: String
@@ -323,7 +331,7 @@ struct GroupGuard {
     }
 
     /// What a column without a name of its own is called: the expression, in short.
-    private static func columnName(_ node: JSONTree) -> String {
+    static func columnName(_ node: JSONTree) -> String {
         switch node["class"].string {
         case "COLUMN_REF":
             return node["column_names"].array.compactMap(\.string).joined(separator: ".")

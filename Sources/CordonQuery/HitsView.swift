@@ -80,10 +80,10 @@ struct HitsView {
     /// Two people with one number make a group look smaller, never larger.
     private var person: String {
         """
-        system.main.hash(CASE WHEN h."user" IS NOT NULL THEN system.main.concat('u', h."user") \
-        WHEN h.visitor IS NOT NULL THEN system.main.concat('v', h.visitor) \
-        WHEN h.hit_id IS NOT NULL THEN system.main.concat('h', h.hit_id::VARCHAR) \
-        ELSE system.main.concat('c', h.file_row_number::VARCHAR, h.filename) END) AS \(HitsColumn.person)
+        CASE WHEN h."user" IS NOT NULL THEN system.main.xor(system.main.hash(h."user"), 1::UBIGINT) \
+        WHEN h.visitor IS NOT NULL THEN system.main.hash(h.visitor) \
+        WHEN h.hit_id IS NOT NULL THEN system.main.xor(system.main.hash(h.hit_id), 2::UBIGINT) \
+        ELSE system.main.xor(system.main.hash(h.file_row_number, h.filename), 3::UBIGINT) END AS \(HitsColumn.person)
         """
     }
 

@@ -8,6 +8,8 @@ struct QueryPlan: Codable, Sendable {
     var suppression: [SuppressionTable]
     /// The principal's statement as the gate let it through.
     var statement: String
+    /// The same with quick guards, to be tried before; see ``GroupGuard/isQuick``.
+    var quickStatement: String?
     var format: QueryFormat
     /// The only folder that may be written.
     var scratchDirectory: String

@@ -125,9 +125,9 @@ package struct QueryError: Error, Equatable, Sendable, CustomStringConvertible {
 package struct QueryService {
     private let policies: [CompiledPolicy]
     private let clock: any WallClock
-    private let child: QueryChild
-    private let allowsUnsandboxed: Bool
-    private let gate: QueryGate
+    let child: QueryChild
+    let allowsUnsandboxed: Bool
+    let gate: QueryGate
 
     /// - Parameters:
     ///   - policies: the rule set's policies; those of other regions are ignored.
@@ -184,7 +184,7 @@ package struct QueryService {
             guard case .refused(let refusal) = decision else { preconditionFailure("two cases") }
             return try refused(refusal)
         }
-        let statement: String
+        let statement: Gated
         do {
             statement = try gated(request.sql, access)
         } catch let error as QueryGate.Refused {
@@ -216,11 +216,23 @@ package struct QueryService {
                 access: access, confinement: answer.confinement))
     }
 
-    /// The statement that runs: checked, held to groups where it must be, written by the engine.
-    private func gated(_ sql: String, _ access: Access) throws -> String {
-        var tree = try gate.check(sql)
-        if access.isHeldToGroups { tree = try GroupGuard().guarding(tree) }
-        return try gate.render(tree)
+    /// What runs, written by the engine.
+    private struct Gated {
+        var exact: String
+        /// The same with quick guards, where there are any that may do.
+        var quick: String?
+    }
+
+    /// The statement that runs: checked, held to groups where it must be.
+    private func gated(_ sql: String, _ access: Access) throws -> Gated {
+        let tree = try gate.check(sql)
+        guard access.isHeldToGroups else { return Gated(exact: try gate.render(tree)) }
+        let exact = try gate.render(GroupGuard().guarding(tree))
+        guard access.grants.allSatisfy({ $0.minGroup <= GroupGuard.quickGroupMax }) else {
+            return Gated(exact: exact)
+        }
+        let quick = try gate.render(GroupGuard(isQuick: true).guarding(tree))
+        return Gated(exact: exact, quick: quick == exact ? nil : quick)
     }
 
     private func minGroupRefusal(_ access: Access, _ text: String) -> Refusal {
@@ -258,7 +270,7 @@ package struct QueryService {
     private static let attemptsMax = 3
 
     private func answer(
-        _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: String,
+        _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated,
         _ today: Day, _ destination: String?
     ) throws -> RawAnswer {
         var attempt = 1
@@ -278,7 +290,7 @@ package struct QueryService {
     }
 
     private func attemptAnswer(
-        _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: String,
+        _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated,
         _ today: Day, _ destination: String?
     ) throws -> RawAnswer {
         let files = try region.files().filter { file in
@@ -301,8 +313,10 @@ package struct QueryService {
         let scratch = try ScratchDirectory(in: region.scratchDirectory)
         defer { scratch.remove() }
         let plan = QueryPlan(
-            view: view.sql, files: files, suppression: tables.map(\.table), statement: statement,
-            format: request.format, scratchDirectory: scratch.path, limits: request.limits,
+            view: view.sql, files: files, suppression: tables.map(\.table),
+            statement: statement.exact,
+            quickStatement: statement.quick, format: request.format, scratchDirectory: scratch.path,
+            limits: request.limits,
             allowsUnsandboxed: allowsUnsandboxed)
         let outcome = try child.run(plan)
         let body: QueryAnswer.Body
@@ -318,7 +332,7 @@ package struct QueryService {
             confinement: outcome.summary.confinement, fileCount: files.count)
     }
 
-    private func cells(_ lines: [UInt8]) throws -> [[String?]] {
+    func cells(_ lines: [UInt8]) throws -> [[String?]] {
         let decoder = JSONDecoder()
         return try lines.split(separator: 0x0A).map {
             try decoder.decode([String?].self, from: Data($0))
@@ -326,7 +340,7 @@ package struct QueryService {
     }
 
     /// Moves a file, across file systems where it must.
-    private func moved(_ path: String, to destination: String) throws -> String {
+    func moved(_ path: String, to destination: String) throws -> String {
         do {
             try FileManager.default.moveItem(atPath: path, toPath: destination)
         } catch {
@@ -416,7 +430,7 @@ private struct AuditDraft {
 }
 
 /// A folder of one query's own, 0700.
-private struct ScratchDirectory {
+struct ScratchDirectory {
     let path: String
 
     /// Folders that a killed parent left are removed once they are older than any query may run.

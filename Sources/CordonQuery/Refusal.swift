@@ -2,7 +2,7 @@ internal import CordonPolicy
 
 /// Why a query was not answered: a result of the check, not a failure.
 package struct Refusal: Equatable, Sendable, Codable {
-    /// Which check refused: `access`, `transfer`, `min_group`, `gate`, `regions`.
+    /// Which check refused: `access`, `transfer`, `min_group`, `gate`.
     package let rule: String
     /// The policy file that decided, relative to the project; nil when no file did.
     package let file: String?

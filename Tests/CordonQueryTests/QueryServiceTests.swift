@@ -1,10 +1,11 @@
 import CordonModel
 import CordonPolicy
-import CordonQuery
 import Engine
 import Foundation
 import TestSupport
 import Testing
+
+@testable import CordonQuery
 
 @Suite struct `Query suites` {
     let fixture: QueryFixture
@@ -53,6 +54,24 @@ import Testing
             return
         }
         #expect(answer.columns == ["event", "count(DISTINCT country)", "n"])
+    }
+
+    @Test func `large groups are proven without counting their people, small ones are counted`()
+        throws
+    {
+        let gate = try QueryGate()
+        let tree = try gate.check(
+            "SELECT event, count(*) FILTER (WHERE country = 'DE') AS n FROM hits GROUP BY event")
+        let quick = try gate.render(GroupGuard(isQuick: true).guarding(tree))
+        #expect(!quick.contains("DISTINCT") && quick.contains("bit_or"))
+        #expect(try gate.render(GroupGuard().guarding(tree)).contains("DISTINCT"))
+        // Nobody else writes such a guard.
+        #expect(throws: QueryGate.Refused.self) { try gate.check("SELECT error('x')") }
+        // `small.example` has six people of one bit each or fewer; that it is shown at all is the exact count's doing.
+        let outcome = try fixture.ask(
+            "SELECT site, count(*) AS n FROM hits GROUP BY site ORDER BY site",
+            as: QueryFixture.analyst)
+        #expect(outcome.cells?.map { $0[0] } == ["shop.example", "small.example"])
     }
 
     @Test func `hostile statements are refused by the gate`() throws {
