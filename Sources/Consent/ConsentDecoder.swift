@@ -180,7 +180,7 @@ extension ConsentDecoder.Reading {
         var parts = Self.segments(text)
         let name = layout.name.description
         var wantsSecond: Bool?
-        if layout.hasHeader {
+        if layout.hasHeader, try Self.bits(parts[0]).integer(6) >= GPPSection.firstWithHeader {
             try segment(parts.removeFirst(), USLayout.header, name, id)
             guard value("SectionID") == .integer(id) else {
                 throw ConsentFault(.badValue, "SectionID")

@@ -168,8 +168,11 @@ extension ConsentScanner {
     ) throws(ConsentFault) -> SegmentReader.Delimiter {
         var delimiter = first
         var wantsSecond: Bool?
-        if layout.hasHeader {
-            guard try reader.take(6) == UInt64(id) else { throw Fault(.badValue, "SectionID") }
+        let opening = layout.hasHeader ? Int(try reader.take(6)) : 0
+        if opening < GPPSection.firstWithHeader {
+            reader.rewind()
+        } else {
+            guard opening == id else { throw Fault(.badValue, "SectionID") }
             guard try reader.take(6) == 1 else { throw Fault(.unknownVersion, "Version") }
             wantsSecond = try hasSecondSubsection()
             try reader.finish()

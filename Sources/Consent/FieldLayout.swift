@@ -154,6 +154,8 @@ enum GPPSection {
     static let usPrivacy = 6
     static let usFirst = 7
     static let usLast = 27
+    /// The first section that has a header of its own.
+    static let firstWithHeader = 24
 
     /// The client-side prefix of a section; nil for what is not registered or cannot stand in a string.
     static func name(_ id: Int) -> StaticString? {
@@ -178,7 +180,9 @@ struct USLayout: Sendable {
     var versionMax = 1
     /// The one other segment that may follow; nil where there is none.
     var second: SegmentLayout?
-    /// Whether a header with section id, version and subsections comes first (sections specified since October 2025).
+    /// Whether a header with section id, version and subsections comes first (sections specified since October 2025). The encoders
+    /// that IAB Tech Lab published in June 2026 (iabgpp-es, pull request 106) leave it out, and what they wrote is read too: a
+    /// header begins with a section id, which is greater than any version of the agreement that the core begins with.
     var hasHeader = false
 
     /// From section 7 on.

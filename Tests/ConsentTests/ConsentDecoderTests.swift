@@ -336,22 +336,25 @@ private let start2022 = 16_409_952_000
                     "KnownChildSensitiveDataConsents": .integer(1), "Gpc": .flag(true),
                 ]),
         ]
-        // Core and GPC segment of that suite behind the section header of the Maryland specification, which the suite lacks.
-        + [
+        // The suite's own string, and with the section header of the specification, which the suite lacks.
+        + ["BVVU.YA", "YBABYA.BVVU.YA"].map { text in
             Section(
-                id: 24, text: "YBABYA.BVVU.YA",
+                id: 24, text: text,
                 values: answers.merging([
-                    "SectionID": .integer(24), "MspaVersion": .integer(1),
+                    "MspaVersion": .integer(1),
                     "MspaMode": .integer(1), "MspaCoveredTransaction": .integer(1),
                     "ProcessingNotice": .integer(1),
                     "AdditionalDataProcessingConsent": .integer(1), "Gpc": .flag(true),
                 ]) { $1 })
-        ]
-        + [(25, "Z"), (26, "a"), (27, "b")].map { id, first in
+        }
+        // With the header, and as the suites of June 2026 had them without.
+        + [
+            (25, "ZBABYA."), (26, "aBABYA."), (27, "bBABYA."), (25, ""), (26, ""), (27, ""),
+        ].map { id, header in
             Section(
-                id: id, text: "\(first)BABYA.BVVV.kkk",
+                id: id, text: "\(header)BVVV.kkk",
                 values: answers.merging([
-                    "SectionID": .integer(id), "MspaVersion": .integer(1), "MspaMode": .integer(1),
+                    "MspaVersion": .integer(1), "MspaMode": .integer(1),
                     "MspaCoveredTransaction": .integer(1), "ProcessingNotice": .integer(1),
                     "KnownChildSensitiveDataConsents": .integer(1),
                     "AdditionalDataProcessingConsent": .integer(1),
@@ -372,7 +375,7 @@ private let start2022 = 16_409_952_000
     @Test(arguments: [
         (7, "BAAAAAAAAABA.QA"), (7, "BAAAAAAAAQA.QA"), (8, "BAAAAABA.QA"), (9, "BAAAABA"),
         (10, "BAAAAEA.QA"), (18, "BAAAAAQA.QA"), (19, "BAAAAAQA.QA"), (20, "BAAAAABA.QA"),
-        (22, "BAAAAAQA.QA"), (24, "YBAA.AQAA"),
+        (22, "BAAAAAQA.QA"), (24, "YBAA.AQAA"), (24, "BQAA.QA"), (25, "BQAA.AAA"), (27, "BQAA"),
         (11, "BAAAAAQA"), (12, "BAAAAAEA.QA"), (13, "BAAAAABA"), (14, "BAAAAABA.QA"),
         (15, "BAAAAAABAA.QA"), (16, "BAAAAAQA.QA"), (17, "BAAAAAABAA.QA"), (21, "BAAAAAAAQA.QA"),
         (23, "BAAAAAQA.QA"), (25, "ZBAA.AQAA"), (26, "aBAA.AQAA"), (27, "bBAA.AQAA"),
@@ -465,7 +468,9 @@ private let start2022 = 16_409_952_000
         #expect(try fault(27, "aBABYA.BVVV.kkk") == .badValue)
         #expect(try fault(27, "bBABYA.BVVV") == .sectionCount)
         #expect(try fault(27, "bBAA.BVVV.kkk") == .sectionCount)
-        #expect(try fault(27, "BQAAAAA.QA") == .badValue)
+        #expect(try fault(27, "BQAAAAA.QA") == .truncated)
+        #expect(try fault(27, "BVVVkkk.YA") == .trailingBits)
+        #expect(try fault(27, "ZBAA.AQAA") == .badValue)
     }
 }
 

@@ -244,7 +244,7 @@ enum SampleGPP {
         let padding = generator.chance(0.5) ? 6 : 8
         var parts: [String] = []
         let hasSecond = layout.second != nil && generator.chance(0.5)
-        if layout.hasHeader {
+        if layout.hasHeader, generator.chance(0.7) {
             var header = BitWriter()
             header.put(id, 6)
             header.put(1, 6)
