@@ -20,7 +20,7 @@ enum CommandTable {
         .keysList, .keysRotate, .keysDestroy, .keysWrap,
         .tokenIssue, .tokenList, .tokenRevoke,
         .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,
-        .retentionPlan, .retentionApply,
+        .retentionPlan, .retentionApply, .retentionStatus,
     ]
 
     /// Commands that only other commands run; help does not list them.

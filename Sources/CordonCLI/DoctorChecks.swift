@@ -1,5 +1,6 @@
 import CLinux
 import CordonKeys
+import CordonLake
 import CordonModel
 import CordonPolicy
 import CordonServer
@@ -177,6 +178,7 @@ struct DoctorChecks {
                 ? .well("configuration", detail)
                 : .doubtful("configuration", detail, fix: "cordon check says each")
             return [finding] + configuration.regions.flatMap(region)
+                + configuration.regions.map { retention($0, configuration.ruleSet) }
                 + certificates(configuration.regions)
         } catch {
             let first = error.problems.first?.description ?? ""
@@ -185,6 +187,35 @@ struct DoctorChecks {
                     "configuration", "\(error.problems.count) mistake(s), the first: \(first)",
                     fix: "cordon check says each, with file and line")
             ]
+        }
+    }
+
+    /// Whether what was due is gone, and somebody still looks.
+    private func retention(_ region: RegionConfiguration, _ ruleSet: RuleSet) -> DoctorFinding {
+        let check = "region \(region.name), retention"
+        do {
+            let marks = try RegionWatermarks(
+                region, ages: FieldAges(ruleSet, region: region.name), clock: SystemWallClock())
+            guard let first = marks.late.first else {
+                let seen = marks.marks.compactMap(\.asOf).min()
+                return .well(
+                    check,
+                    seen.map { "nothing was due any more on \($0.text)" } ?? "nothing to end yet")
+            }
+            let what: String =
+                switch first.matter {
+                case .hits: "whole hits"
+                case .field(let rule): "`\(rule.field)` of policy `\(rule.policy)`"
+                }
+            let since = first.asOf.map { "since \($0.text)" } ?? "at all"
+            return .wrong(
+                check,
+                "\(marks.late.count) watermark(s) are late: nobody has seen to \(what) \(since), so what is past its age may still be on disk",
+                fix:
+                    "cordon maintain --region \(region.name); keep `cordon up` running, or `cordon maintain` on a timer"
+            )
+        } catch {
+            return .wrong(check, "\(error)", fix: "cordon retention status --region \(region.name)")
         }
     }
 

@@ -1,5 +1,6 @@
 import CordonLake
 import CordonModel
+import CordonPolicy
 import CordonServer
 import CordonSubjects
 
@@ -16,8 +17,9 @@ extension Command {
     ) { arguments, console in
         let run = MaintainRun(wantsJSON: arguments.wantsJSON, console: console)
         var isUnfinished = false
+        let ruleSet = try CordonCLI.configuration(arguments).ruleSet
         for region in try CordonCLI.regions(arguments) {
-            let maintenance = try RegionMaintenance(region, clock: SystemWallClock())
+            let maintenance = try RegionMaintenance(region, ruleSet, clock: SystemWallClock())
             if arguments.has("dry-run") {
                 try run.plan(maintenance)
             } else {
@@ -34,7 +36,10 @@ private struct MaintainRun {
     let console: Console
 
     func plan(_ maintenance: RegionMaintenance) throws {
-        let (lake, due) = try maintenance.plan()
+        let lake = try maintenance.plan()
+        let (due, dueValues) = try maintenance.due()
+        let values = dueValues.reduce(0) { $0 + $1.values.values.reduce(0, +) }
+        let agedFiles = dueValues.reduce(0) { $0 + $1.files.count }
         let files = lake.compactions.reduce(0) { $0 + $1.files.count }
         if wantsJSON {
             return try console.print(
@@ -42,6 +47,7 @@ private struct MaintainRun {
                     "region": .text(maintenance.region.name), "dry_run": .bool(true),
                     "due_rows": .integer(due.rows), "due_files": .integer(Int64(due.files)),
                     "due_journal_hits": .integer(due.journalHits),
+                    "due_values": .integer(values), "due_value_files": .integer(Int64(agedFiles)),
                     "compact_files": .integer(Int64(files)),
                     "compact_into": .integer(Int64(lake.compactions.count)),
                     "compact_bytes": .integer(lake.compactions.reduce(0) { $0 + $1.bytes }),
@@ -56,6 +62,7 @@ private struct MaintainRun {
             [
                 (due.files, "would drop \(due.files) files with \(due.rows) rows that are due"),
                 (Int(due.journalHits), "would take \(due.journalHits) due hits out of the journal"),
+                (agedFiles, "would take \(values) values past their age out of \(agedFiles) files"),
                 (files, "would make \(lake.compactions.count) files of \(files)"),
                 (lake.manifests, "would merge \(lake.manifests) manifests"),
                 (lake.snapshots, "would forget \(lake.snapshots) snapshots"),
@@ -82,6 +89,10 @@ private struct MaintainRun {
                 json: JSONValue.object([
                     "region": .text(region), "dry_run": .bool(false),
                     "dropped_rows": .integer(counts.rows), "dropped_files": .integer(counts.files),
+                    "aged_values": .integer(outcome.ageing.values.values.reduce(0, +)),
+                    "aged_files": .integer(Int64(outcome.ageing.filesBefore)),
+                    "aged_files_left": .integer(Int64(outcome.ageing.filesLeft)),
+                    "watermark": outcome.watermark.map { JSONValue.text($0.text) } ?? .null,
                     "compacted_files": .integer(Int64(compaction.filesBefore)),
                     "compacted_into": .integer(Int64(compaction.filesAfter)),
                     "compacted_rows": .integer(compaction.rows),
@@ -103,6 +114,17 @@ private struct MaintainRun {
                     (
                         Int(counts.files),
                         "dropped \(counts.files) files with \(counts.rows) rows that were due"
+                    ),
+                    (
+                        outcome.ageing.commits,
+                        "took values past their age out of \(outcome.ageing.filesBefore) files: "
+                            + outcome.ageing.values.sorted { $0.key < $1.key }.map {
+                                "\($0.value) \($0.key)"
+                            }.joined(separator: ", ")
+                    ),
+                    (
+                        outcome.ageing.filesLeft,
+                        "left \(outcome.ageing.filesLeft) files with values past their age to an erasure that is under way"
                     ),
                     (
                         compaction.commits,

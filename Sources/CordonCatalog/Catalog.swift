@@ -5,7 +5,7 @@ import Synchronization
 /// The catalog of one region. Any thread may call it; calls wait for each other, and for those of other processes.
 package final class Catalog: Sendable {
     /// Raised with each change of the tables below.
-    package static let layoutVersion: Int64 = 3
+    package static let layoutVersion: Int64 = 4
     /// A writer holds the lock for milliseconds; longer means that something is wrong.
     private static let busyTimeoutMilliseconds: Int32 = 10_000
 
@@ -52,6 +52,7 @@ package final class Catalog: Sendable {
             if version < 1 { try connection.execute(pipelineLayout) }
             if version < 2 { try connection.execute(clientTablesLayout) }
             if version < 3 { try connection.execute(outgoingLayout) }
+            if version < 4 { try connection.execute(watermarksLayout) }
             if version < layoutVersion {
                 try connection.execute("PRAGMA user_version = \(layoutVersion)")
             }

@@ -1,7 +1,8 @@
 /// The lake of one region: the table `pixels.hits` as Parquet data files under Apache Iceberg metadata.
 ///
 /// Delivery takes batches from the journal and makes them readable exactly once; rewriting, dropping, expiring and
-/// deleting take rows and files away for good; maintenance makes few files of many and changes no row. Every change is one catalog commit. A file is noted in the catalog
+/// deleting take rows and files away for good; maintenance makes
+/// few files of many and lets values go whose age is over. Every change is one catalog commit. A file is noted in the catalog
 /// before it is written and again before it is deleted, so after a kill at any point the next writer knows which files
 /// belong to nobody and removes them.
 ///
@@ -72,6 +73,8 @@ package struct LakeEvent: Equatable, Sendable {
         /// Small files became one; no row came or went.
         case compaction = "lake-compaction"
         case manifests = "lake-manifests"
+        /// Values past their age are gone; no row came or went.
+        case fieldAges = "lake-field-ages"
         /// Files that nothing refers to are deleted; the table stays as it is.
         case orphans = "lake-orphans"
         case relocation = "lake-relocation"
@@ -95,6 +98,9 @@ package struct LakeEvent: Equatable, Sendable {
     package static let destinationPrefix = "to "
     /// Before a policy's name: hits of batches that went to the dead letters.
     package static let deadPrefix = "dead "
+
+    /// Before a field's name: values of it that went.
+    package static let fieldPrefix = "field "
 
     /// The number of a metadata file; -1 when its name has none.
     package static func version(of metadataLocation: String) -> Int64 {

@@ -1,6 +1,7 @@
 package import CordonModel
 package import Iceberg
 import LinuxIO
+import Synchronization
 
 /// The table `pixels.hits` of one region.
 ///
@@ -13,6 +14,8 @@ package final class HitsTable: Sendable {
     let audit: @Sendable (LakeEvent) throws -> Void
     /// Called between effects; throws in tests.
     let step: @Sendable (LakeStep) throws -> Void
+    /// Files in which nothing of what is due was found.
+    let settled = Mutex<Set<SettledFile>>([])
 
     /// Where the table is and what its work may cost.
     package struct Settings: Sendable {

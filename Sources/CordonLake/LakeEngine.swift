@@ -133,10 +133,18 @@ extension LakeEngine {
     }
 
     /// Writes the rows of files of one partition as one file, in the table's order.
-    func merge(_ paths: [String], to newPath: String) throws {
+    ///
+    /// - Parameter due: values that the new file does not get.
+    func merge(_ paths: [String], without due: [FieldAges.Due] = [], to newPath: String) throws {
+        let columns = HitsSchema.columns.map { column in
+            let name = "\"\(column.name)\""
+            guard let due = due.first(where: { $0.column == column.name }) else { return name }
+            return "CASE WHEN \(due.condition) THEN NULL ELSE \(name) END AS \(name)"
+        }
         try connection.execute(
             """
-            COPY (SELECT \(HitsSchema.columnList) FROM \(Self.source(paths))
+            COPY (SELECT \(HitsSchema.columnList)
+                  FROM (SELECT \(columns.joined(separator: ", ")) FROM \(Self.source(paths)))
                   ORDER BY \(HitsSchema.orderList))
             TO \(Self.literal(newPath)) (\(Self.copyOptions))
             """)
@@ -156,8 +164,10 @@ extension LakeEngine {
         let xor: String
     }
 
-    func digest(of paths: [String]) throws -> RowsDigest {
-        let hash = "hash(\(HitsSchema.columnList))"
+    /// - Parameter columns: those that count; nil for all.
+    func digest(of paths: [String], columns: [String]? = nil) throws -> RowsDigest {
+        let list = columns.map { $0.map { "\"\($0)\"" }.joined(separator: ", ") }
+        let hash = "hash(\(list ?? HitsSchema.columnList))"
         let rows = try connection.query(
             """
             SELECT count(*), CAST(sum(CAST(\(hash) AS HUGEINT)) AS VARCHAR),
@@ -169,6 +179,22 @@ extension LakeEngine {
             throw LakeError(.unfitDataFile, "the rows of a data file cannot be summed")
         }
         return RowsDigest(rows: count, sum: row[1] ?? "", xor: row[2] ?? "")
+    }
+
+    /// How many values that are due the files hold, by field; fields without any are left out.
+    func dueValues(_ due: [FieldAges.Due], in paths: [String]) throws -> [String: Int64] {
+        let counts = due.map {
+            "count(*) FILTER (WHERE \"\($0.column)\" IS NOT NULL AND \($0.condition))"
+        }
+        let rows = try connection.query(
+            "SELECT \(counts.joined(separator: ", ")) FROM \(Self.source(paths))"
+        ).rows()
+        var values: [String: Int64] = [:]
+        for (item, text) in zip(due, rows.first ?? []) {
+            let count = text.flatMap { Int64($0) } ?? 0
+            if count > 0 { values[item.field, default: 0] += count }
+        }
+        return values
     }
 
     /// Counts the rows of each file that `filter` matches; files without any are left out.

@@ -43,6 +43,21 @@ package struct CompactionRule: Equatable, Sendable {
         }
     }
 
+    /// The files in their order, cut so that each part stays below so many bytes or is one file.
+    static func bins(_ files: [DataFileRef], upTo bytesMax: Int64) -> [[DataFileRef]] {
+        var bins: [[DataFileRef]] = []
+        var bytes: Int64 = 0
+        for file in files {
+            if bins.isEmpty || bytes + file.bytes > bytesMax {
+                bins.append([])
+                bytes = 0
+            }
+            bins[bins.count - 1].append(file)
+            bytes += file.bytes
+        }
+        return bins
+    }
+
     private func groups(
         of files: [DataFileRef], day: Day, retainUntil: Day
     ) -> [CompactionGroup] {
@@ -56,17 +71,7 @@ package struct CompactionRule: Equatable, Sendable {
             }
         }
         guard joining.count >= (isClosed ? 2 : filesMin) else { return [] }
-        var groups: [[DataFileRef]] = []
-        var bytes: Int64 = 0
-        for file in joining {
-            if groups.isEmpty || bytes + file.bytes > targetBytes {
-                groups.append([])
-                bytes = 0
-            }
-            groups[groups.count - 1].append(file)
-            bytes += file.bytes
-        }
-        return groups.filter { $0.count > 1 }.map {
+        return Self.bins(joining, upTo: targetBytes).filter { $0.count > 1 }.map {
             CompactionGroup(
                 day: day, retainUntil: retainUntil, files: $0.sorted { $0.path < $1.path })
         }
@@ -131,7 +136,9 @@ extension HitsTable {
 
 extension LakeWriter {
     /// Rows of each of these files that `filter` matches.
-    func count(_ filter: SubjectFilter, in paths: [String]) throws -> [String: Int64] {
+    package func count(
+        _ filter: SubjectFilter, in paths: [String]
+    ) throws -> [String: Int64] {
         filter.isEmpty ? [:] : try engine().count(filter, in: paths)
     }
 

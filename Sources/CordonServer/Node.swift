@@ -2,6 +2,7 @@ import CordonAudit
 import CordonAuthoring
 import CordonEdge
 import CordonKeys
+import CordonLake
 package import CordonModel
 import CordonPolicy
 import CordonProof
@@ -210,7 +211,10 @@ package final class Node: Sendable {
         if options.delivers {
             for (region, log) in zip(collector.regions, logs) {
                 let upkeep = try RegionUpkeep(
-                    region, of: collector.regions, log: log, logger: logger, clock: clock)
+                    region, of: collector.regions, log: log, logger: logger, clock: clock
+                ) { [collector] in
+                    FieldAges(collector.context.ruleSet, region: region.name)
+                }
                 workers += upkeep.workers(everySeconds: options.deliverySeconds)
             }
         }

@@ -17,13 +17,14 @@ struct RegionUpkeep: Sendable {
     /// - Parameter regions: all of the project.
     init(
         _ region: RegionConfiguration, of regions: [RegionConfiguration], log: AuditLog,
-        logger: Logger, clock: any WallClock
+        logger: Logger, clock: any WallClock,
+        ages: @escaping @Sendable () -> FieldAges
     ) throws {
         lake = try RegionLake(region, clock: clock, log: log)
         let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
         maintenance = RegionMaintenance(
             lake, subjects: RegionSubjects(lake, keys: keys, log: log, clock: clock), log: log,
-            clock: clock)
+            clock: clock, ages: ages)
         relocation = Relocation(out: lake, regions: regions, clock: clock)
         self.logger = logger
     }
@@ -77,6 +78,16 @@ struct RegionUpkeep: Sendable {
                         "subjects.region": .text(lake.region.name),
                         "subjects.rows": .count(retention.counts.rows),
                         "subjects.files": .count(retention.counts.files),
+                    ])
+            }
+            if !outcome.ageing.values.isEmpty {
+                logger.info(
+                    "values past their age are gone",
+                    [
+                        "lake.region": .text(lake.region.name),
+                        "lake.values": .count(
+                            Int(outcome.ageing.values.values.reduce(0, +))),
+                        "lake.files": .count(outcome.ageing.filesBefore),
                     ])
             }
             guard outcome.hasChangedFiles else { return }

@@ -6,6 +6,7 @@ import CordonServer
 import CordonSubjects
 import Dispatch
 import Foundation
+import Iceberg
 import Synchronization
 import TestSupport
 import Testing
@@ -20,7 +21,19 @@ import Testing
         settings.snapshotsMin = 1
         region = try SubjectRegion(maintenance: settings)
         maintenance = RegionMaintenance(
-            region.lake, subjects: region.subjects, log: region.log, clock: SubjectRegion.Clock())
+            region.lake, subjects: region.subjects, log: region.log, clock: SubjectRegion.Clock()
+        ) { Self.ages }
+    }
+
+    /// Nothing of them is due in this suite but where a test says so.
+    private static let ages = FieldAges(
+        rules: [.init(policy: "gdpr", field: "visitor", columns: ["visitor"], days: 30)],
+        policies: ["gdpr"])
+
+    /// A day that a test chooses.
+    private struct FixedClock: WallClock {
+        let day: Day
+        func now() -> Timestamp { day.start }
     }
 
     private func deliver(times: Int) throws {
@@ -36,7 +49,7 @@ import Testing
         let rows = try region.otherRows()
         let files = try region.lake.table.snapshot().files
         let partitions = Set(files.map { [$0.day, $0.retainUntil] }).count
-        let plan = try maintenance.plan().lake
+        let plan = try maintenance.plan()
         #expect(plan.compactions.reduce(0) { $0 + $1.files.count } == files.count)
         let outcome = try maintenance.run()
         #expect(outcome.compaction.filesBefore == files.count)
@@ -50,6 +63,40 @@ import Testing
         let balance = try RegionBalance(region.region, clock: SubjectRegion.Clock())
         #expect(balance.findings.filter { $0.stage == .lakeToNow } == [])
         #expect(balance.total.removed == 0 && balance.total.present == Int64(rows.count + 3))
+    }
+
+    @Test func `a run leaves watermarks, which are late when no other follows`() throws {
+        func marks(_ day: Day) throws -> RegionWatermarks {
+            try RegionWatermarks(
+                region.region, ages: Self.ages, clock: FixedClock(day: day))
+        }
+        let today = SubjectRegion.day + 1
+        #expect(try marks(today).late.isEmpty)
+        try deliver(times: 1)
+        #expect(try marks(today + 5).late.count == 2)
+        let outcome = try maintenance.run()
+        #expect(outcome.watermark == today)
+        #expect(try region.auditKinds().contains(RegionWatermarks.kind))
+        let seen = try marks(today + 1)
+        #expect(seen.late.isEmpty)
+        #expect(seen.marks.map(\.nothingBefore) == [today, today + -29])
+        #expect(try marks(today + 2).late.count == 2)
+        #expect(try maintenance.run().watermark == nil)
+    }
+
+    @Test func `values past their age are gone after a run, by queries of anybody's engine`() throws
+    {
+        try deliver(times: 1)
+        let later = SubjectRegion.day + 31
+        let maintenance = RegionMaintenance(
+            region.lake, subjects: region.subjects, log: region.log, clock: FixedClock(day: later)
+        ) { Self.ages }
+        let due = try maintenance.due()
+        #expect(due.values.reduce(0) { $0 + ($1.values["visitor"] ?? 0) } > 0)
+        let outcome = try maintenance.endDue(asOf: later, beforeDue: true)
+        #expect(outcome.ageing.filesLeft == 0)
+        #expect(try maintenance.due(asOf: later).values.isEmpty)
+        #expect(try region.lake.table.metadata()?.snapshots.count == 1)
     }
 
     @Test func `while an erasure cannot be ended, compaction waits for it`() throws {

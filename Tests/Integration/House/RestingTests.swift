@@ -23,6 +23,7 @@ import Testing
         "Sources/CordonCLI/PolicyTest.swift": "what cases reach",
         "Sources/CordonCLI/UpCommand.swift": "ports and process id",
         "Sources/CordonCatalog/ClientTables.swift": "names and places of tables that clients fill",
+        "Sources/CordonCatalog/Watermarks.swift": "days and names of fields",
         "Sources/CordonKeys/RegionKeys+Master.swift": "keys",
         "Sources/CordonKeys/RegionKeys.swift": "keys",
         "Sources/CordonQuery/QueryBenchmark.swift": "made rows, for measuring",

@@ -1,0 +1,102 @@
+import CordonKeys
+import CordonLake
+import CordonModel
+import CordonPolicy
+import CordonServer
+import Engine
+import Foundation
+import LinuxIO
+import TestSupport
+import Testing
+
+@testable import CordonCLI
+
+@Suite struct `Retention and maintenance commands` {
+    let directory: TemporaryDirectory
+    private let layout: ProjectLayout
+    private let region: RegionConfiguration
+
+    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// A project of the shipped regions and policies whose EU lake holds hits of ten days ago.
+    init() throws {
+        directory = try TemporaryDirectory()
+        layout = ProjectLayout(root: directory.path)
+        for folder in ["Regions", "Policies"] {
+            try FileManager.default.copyItem(
+                atPath: Self.repository.appendingPathComponent(folder).path,
+                toPath: directory.file(folder))
+        }
+        let arguments = try Arguments(parsing: ["--project", layout.root], for: .retentionStatus)
+        let regions = try CordonCLI.configuration(arguments).regions
+        for region in regions {
+            _ = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
+        }
+        region = try #require(regions.first { $0.name == "eu-central" })
+        let lake = try RegionLake(region, clock: SystemWallClock())
+        let journal = try lake.journal()
+        let now = SystemWallClock().now().microseconds
+        for number in 0..<2 {
+            var record = HitRecord()
+            record.hitID = UInt128(number + 1)
+            record.timestamp = Timestamp(
+                microseconds: now - 10 * Timestamp.microsecondsPerDay)
+            record.site = "shop.example"
+            record.event = "view"
+            record.policy = "gdpr"
+            record.ipPrefix = "198.51.100.0/24"
+            record.visitor = Pseudonym(value: UInt128(number + 7))
+            record.retainUntil = Day(record.timestamp) + 395
+            let batch = HitBatch(ruleSet: "r", geoBuild: "g", records: [record])
+            _ = try journal.append(batch.encoded, hits: 1, expecting: 0)
+            _ = try lake.table.deliver(from: journal)
+        }
+    }
+
+    private func run(_ words: String...) -> Int32 {
+        CordonCLI.main(words + ["--project", layout.root])
+    }
+
+    private func values(_ column: String) throws -> String? {
+        let files = try #require(
+            try RegionLake.reading(region, clock: SystemWallClock())?.table.snapshot().files)
+        let list = files.map { "'\($0.path)'" }.joined(separator: ", ")
+        return try EngineConnection().text(
+            "SELECT count(\(column))::VARCHAR FROM read_parquet([\(list)])")
+    }
+
+    private func doctor() -> DoctorFinding? {
+        DoctorChecks(project: layout).run().first { $0.check == "region eu-central, retention" }
+    }
+
+    @Test func `doctor and status alarm until maintenance has ended what is due`() throws {
+        #expect(run("retention", "status") == 1)
+        #expect(run("retention", "status", "--json", "--region", "us-east") == 0)
+        #expect(doctor()?.state == .wrong)
+        #expect(doctor()?.fix?.contains("cordon maintain --region eu-central") == true)
+        #expect(run("retention", "plan") == 0)
+        #expect(run("retention", "plan", "--json") == 0)
+        #expect(run("maintain", "--dry-run") == 0)
+        #expect(run("maintain", "--dry-run", "--json") == 0)
+        #expect(try values("ip_prefix") == "2")
+
+        #expect(run("maintain", "--region", "eu-central") == 0)
+        // Addresses are kept for seven days, visitors for thirty.
+        #expect(try values("ip_prefix") == "0")
+        #expect(try values("visitor") == "2")
+        #expect(run("retention", "status") == 0)
+        #expect(doctor()?.state == .well)
+        #expect(run("maintain", "--json") == 0)
+    }
+
+    @Test func `retention apply ends values too, and a day ahead needs a word more`() throws {
+        #expect(run("retention", "apply", "--json") == 0)
+        #expect(try values("ip_prefix") == "0")
+        let ahead = (Day(SystemWallClock().now()) + 40).text
+        #expect(run("retention", "apply", "--as-of", ahead) == 2)
+        #expect(try values("visitor") == "2")
+        #expect(run("retention", "apply", "--as-of", ahead, "--before-due") == 0)
+        #expect(try values("visitor") == "0")
+    }
+}
