@@ -4,7 +4,7 @@ enum CommandTable {
         .initialize, .up, .collect, .serve, .reload, .demo, .benchRequests, .benchSend, .benchHold,
         .bench,
         .check,
-        .deliver, .maintain,
+        .deliver, .maintain, .deadList, .deadExplain, .deadRetry,
         .importLogs,
         .query,
         .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,

@@ -179,6 +179,7 @@ struct DoctorChecks {
                 : .doubtful("configuration", detail, fix: "cordon check says each")
             return [finding] + configuration.regions.flatMap(region)
                 + configuration.regions.map { retention($0, configuration.ruleSet) }
+                + configuration.regions.compactMap(deadLetters)
                 + certificates(configuration.regions)
         } catch {
             let first = error.problems.first?.description ?? ""
@@ -187,6 +188,20 @@ struct DoctorChecks {
                     "configuration", "\(error.problems.count) mistake(s), the first: \(first)",
                     fix: "cordon check says each, with file and line")
             ]
+        }
+    }
+
+    /// Batches that could not be delivered, where there are any.
+    private func deadLetters(_ region: RegionConfiguration) -> DoctorFinding? {
+        let check = "region \(region.name), dead letters"
+        let advice = "cordon dead list --region \(region.name), then explain and retry"
+        do {
+            let count = try RegionDeadLetters(region, clock: SystemWallClock()).count()
+            return count == 0
+                ? nil
+                : .doubtful(check, "\(count) batch(es) could not be delivered", fix: advice)
+        } catch {
+            return .wrong(check, "\(error)", fix: advice)
         }
     }
 

@@ -105,6 +105,7 @@ private struct MaintainRun {
                     "files_deleted": .integer(Int64(outcome.filesDeleted)),
                     "orphans": .integer(Int64(outcome.orphans)),
                     "orphan_bytes": .integer(Int64(outcome.orphanBytes)),
+                    "dead_letters_ended": .integer(Int64(outcome.deadLettersEnded)),
                     "unfinished_requests": .integer(Int64(outcome.unfinished.count)),
                 ]))
         } else {
@@ -139,6 +140,10 @@ private struct MaintainRun {
                     (
                         outcome.snapshots,
                         "forgot \(outcome.snapshots) snapshots and deleted \(outcome.filesDeleted) files of theirs"
+                    ),
+                    (
+                        outcome.deadLettersEnded,
+                        "removed \(outcome.deadLettersEnded) dead letters because of their age"
                     ),
                     (
                         outcome.orphans,

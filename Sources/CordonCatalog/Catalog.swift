@@ -33,6 +33,8 @@ package final class Catalog: Sendable {
         package let reason: String
         /// The batch as the journal held it: after the edge's transforms.
         package let bytes: [UInt8]
+        /// When it became one.
+        package let at: Timestamp
     }
 
     /// Opens the catalog, made when it is not there.
@@ -121,12 +123,13 @@ extension Catalog {
     ///   - committed: files that the new state references; they are no longer merely written.
     ///   - unreferenced: files that no kept state references; they are to be deleted.
     ///   - deadLetters: batches that could not be delivered.
+    ///   - resolved: ids of dead letters that are in the table now.
     ///   - outgoing: hits that this change takes out of the table for other regions.
     /// - Throws: ``CatalogError/conflict(table:)`` when the pointer stands elsewhere; then nothing has changed.
     package func commit(
         table: String, expecting expected: String?, new location: String, deliveredThrough: Int64?,
         committed: [String], unreferenced: [String],
-        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])],
+        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], resolved: [Int64] = [],
         outgoing: [OutgoingBatch] = [], at time: Timestamp
     ) throws {
         try connection.withLock { connection in
@@ -146,17 +149,21 @@ extension Catalog {
                     try doom.run()
                 }
                 let keep = try connection.prepare(
-                    "INSERT INTO dead_letters (table_name, batch, reason, bytes) VALUES (?, ?, ?, ?)"
+                    "INSERT INTO dead_letters (table_name, batch, reason, bytes, at) VALUES (?, ?, ?, ?, ?)"
                 )
                 for letter in deadLetters {
                     try keep.bind(1, table)
                     try keep.bind(2, letter.batch)
                     try keep.bind(3, letter.reason)
                     try keep.bind(4, letter.bytes)
+                    try keep.bind(5, time.microseconds)
                     try keep.run()
                 }
                 try Self.insert(outgoing, table, connection)
+                try Self.delete(resolved, of: table, connection)
             }
+            // What is no dead letter any more is overwritten in the write-ahead log too.
+            if !resolved.isEmpty { try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") }
         }
     }
 
@@ -262,7 +269,7 @@ extension Catalog {
         try connection.withLock { connection in
             let statement = try connection.prepare(
                 """
-                SELECT id, batch, reason, bytes FROM dead_letters
+                SELECT id, batch, reason, bytes, at FROM dead_letters
                 WHERE table_name = ? AND id > ? ORDER BY id LIMIT ?
                 """)
             try statement.bind(1, table)
@@ -273,33 +280,40 @@ extension Catalog {
                 letters.append(
                     DeadLetter(
                         id: statement.int64(0), batch: statement.int64(1),
-                        reason: statement.text(2) ?? "", bytes: statement.bytes(3)))
+                        reason: statement.text(2) ?? "", bytes: statement.bytes(3),
+                        at: Timestamp(microseconds: statement.int64(4))))
             }
             return letters
         }
     }
 
-    /// Ids and bytes of the dead letters behind `id`, oldest first, at most `max`.
-    package func deadLetterBytes(
+    /// The dead letters behind `id`, oldest first, at most `max`.
+    package func storedDeadLetters(
         table: String, after id: Int64, max: Int
-    ) throws -> [(id: Int64, bytes: [UInt8])] {
-        try deadLetters(table: table, after: id, max: max).map { ($0.id, $0.bytes) }
+    ) throws -> [(id: Int64, batch: Int64, bytes: [UInt8], at: Timestamp)] {
+        try deadLetters(table: table, after: id, max: max).map {
+            ($0.id, $0.batch, $0.bytes, $0.at)
+        }
     }
 
     /// Removes dead letters, overwriting their bytes in the database and emptying its write-ahead log.
     package func removeDeadLetters(_ ids: [Int64], table: String) throws {
         guard !ids.isEmpty else { return }
         try connection.withLock { connection in
-            try connection.transaction(.immediate) {
-                let statement = try connection.prepare(
-                    "DELETE FROM dead_letters WHERE id = ? AND table_name = ?")
-                for id in ids {
-                    try statement.bind(1, id)
-                    try statement.bind(2, table)
-                    try statement.run()
-                }
-            }
+            try connection.transaction(.immediate) { try Self.delete(ids, of: table, connection) }
             try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        }
+    }
+
+    private static func delete(
+        _ deadLetters: [Int64], of table: String, _ connection: Connection
+    ) throws {
+        let statement = try connection.prepare(
+            "DELETE FROM dead_letters WHERE id = ? AND table_name = ?")
+        for id in deadLetters {
+            try statement.bind(1, id)
+            try statement.bind(2, table)
+            try statement.run()
         }
     }
 }

@@ -23,6 +23,7 @@ extension Catalog {
         CREATE TABLE watermarks (
             name TEXT PRIMARY KEY, as_of INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
         ALTER TABLE dead_letters ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+        UPDATE dead_letters SET at = CAST(strftime('%s', 'now') AS INTEGER) * 1000000;
         """
 
     /// All watermarks by name.

@@ -78,6 +78,10 @@ package struct LakeEvent: Equatable, Sendable {
         /// Files that nothing refers to are deleted; the table stays as it is.
         case orphans = "lake-orphans"
         case relocation = "lake-relocation"
+        /// A dead letter became rows.
+        case deadLetters = "lake-dead-letters"
+        /// Dead letters were removed because of their age.
+        case deadLettersEnded = "lake-dead-letters-ended"
     }
     package let kind: Kind
     /// Counts by name, such as `rows` or `policy gdpr`.

@@ -162,7 +162,7 @@ extension LakeWriter {
     }
 
     /// Writes a file for each partition of the gathered hits.
-    private func writeGathered() throws -> [DataFile] {
+    func writeGathered() throws -> [DataFile] {
         let engine = try engine()
         let partitions = try engine.gatheredPartitions()
         let paths = partitions.map { newDataPath(day: $0.day) }
@@ -214,7 +214,7 @@ extension LakeWriter {
         try catalog.commit(
             table: name, expecting: head.metadataLocation, new: head.metadataLocation,
             deliveredThrough: load.last.value, committed: [], unreferenced: [],
-            deadLetters: load.deadLetters, outgoing: [], at: table.clock.now())
+            deadLetters: load.deadLetters, resolved: [], outgoing: [], at: table.clock.now())
         try table.step(.committed)
     }
 

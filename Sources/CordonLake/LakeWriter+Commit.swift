@@ -15,6 +15,8 @@ struct LakeChange {
     var removed: Set<String> = []
     var deliveredThrough: Int64?
     var deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])] = []
+    /// Ids of dead letters that are in the table with this change.
+    var resolved: [Int64] = []
     /// Whether manifests are merged however few there are.
     var mergesManifests = false
     /// Hits that leave the table for other regions.
@@ -122,8 +124,8 @@ extension LakeWriter {
         try catalog.commit(
             table: name, expecting: old?.location, new: location,
             deliveredThrough: change.deliveredThrough, committed: committed,
-            unreferenced: unreferenced, deadLetters: change.deadLetters, outgoing: change.outgoing,
-            at: table.clock.now())
+            unreferenced: unreferenced, deadLetters: change.deadLetters,
+            resolved: change.resolved, outgoing: change.outgoing, at: table.clock.now())
         try table.step(.committed)
         return try deleteFiles(unreferenced)
     }

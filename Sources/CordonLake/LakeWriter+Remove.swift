@@ -140,7 +140,7 @@ extension LakeWriter {
         var found: [Int64] = []
         var last: Int64 = 0
         while true {
-            let letters = try catalog.deadLetterBytes(table: name, after: last, max: 16)
+            let letters = try catalog.storedDeadLetters(table: name, after: last, max: 16)
             guard let newest = letters.last else { break }
             last = newest.id
             found += letters.lazy.filter { Self.holds($0.bytes, wanted) }.map(\.id)

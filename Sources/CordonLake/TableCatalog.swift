@@ -7,11 +7,13 @@ package protocol TableCatalog: Sendable {
 
     /// Moves a table's pointer from `expected` (nil: the table must not exist) to `new` in one transaction, together
     /// with how far the journal is delivered, which noted files are now owned, which files are now
-    /// unreferenced, which batches are dead letters, and which hits are on their way to other regions. Throws, changing nothing, when the pointer stands elsewhere.
+    /// unreferenced, which batches are dead letters, which dead letters (by id) no longer are, and which hits are on their way to
+    /// other regions. Throws, changing nothing, when the pointer stands elsewhere.
     func commit(
         table: String, expecting expected: String?, new location: String, deliveredThrough: Int64?,
         committed: [String], unreferenced: [String],
-        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], outgoing: [OutgoingBatch],
+        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], resolved: [Int64],
+        outgoing: [OutgoingBatch],
         at time: Timestamp) throws
 
     /// Notes files that are about to be written.
@@ -25,10 +27,10 @@ package protocol TableCatalog: Sendable {
     /// Says that these files are gone from the disk for good.
     func forgetFiles(_ paths: [String], table: String) throws
 
-    /// Ids and bytes of the dead letters behind `id`, oldest first, at most `max`.
-    func deadLetterBytes(
+    /// The dead letters behind `id`, oldest first, at most `max`.
+    func storedDeadLetters(
         table: String, after id: Int64, max: Int
-    ) throws -> [(id: Int64, bytes: [UInt8])]
+    ) throws -> [(id: Int64, batch: Int64, bytes: [UInt8], at: Timestamp)]
     /// Removes dead letters so that no byte of them stays on disk.
     func removeDeadLetters(_ ids: [Int64], table: String) throws
 }

@@ -125,8 +125,7 @@ extension HitBatch {
         }
     }
 
-    private static func record(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> HitRecord
-    {
+    static func record(_ reader: inout ByteReader) throws(ByteReader.Malformed) -> HitRecord {
         var record = HitRecord()
         let flags = try reader.byte()
         guard let consent = ConsentState(rawValue: try reader.byte()) else {
@@ -174,7 +173,7 @@ extension HitBatch {
         return text
     }
 
-    private static func requiredText(
+    static func requiredText(
         _ reader: inout ByteReader
     ) throws(ByteReader.Malformed) -> String {
         guard let text = try text(&reader) else { throw reader.malformed }

@@ -18,6 +18,8 @@ package struct LakeMaintenance: Equatable, Sendable {
     package var snapshotsMin = 10
     /// A file that nothing refers to and nobody is writing goes when it is so old.
     package var orphanHours = 72
+    /// A batch that could not be delivered goes when it is so old: nobody can tell when its hits are due.
+    package var deadLetterDays = 30
 
     package static let freshnessSecondsRange = 2...3600
     package static let everyMinutesRange = 1...1440
@@ -29,6 +31,7 @@ package struct LakeMaintenance: Equatable, Sendable {
     package static let snapshotMinutesRange = 2...43_200
     package static let snapshotsMinRange = 1...1000
     package static let orphanHoursRange = 1...8760
+    package static let deadLetterDaysRange = 1...3660
 
     package init() {}
 

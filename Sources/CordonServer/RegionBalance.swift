@@ -378,7 +378,21 @@ private struct Account {
         guard let lake, let head = try lake.catalog.tableHead(HitsSchema.tableName) else { return }
         let version = LakeEvent.version(of: head.metadataLocation)
         let changes = changes.filter { $0.key <= version }
-        for entry in changes.values where entry.kind != LakeEvent.Kind.delivery.rawValue {
+        for entry in changes.values where entry.kind == LakeEvent.Kind.deadLetters.rawValue {
+            for (prefix, place) in [
+                (LakeEvent.rowsPrefix, \RegionBalance.Rule.delivered),
+                (LakeEvent.leftOutPrefix, \RegionBalance.Rule.leftOut),
+            ] {
+                for (policy, hits) in entry.byPolicy(prefix) {
+                    rule(policy) {
+                        $0[keyPath: place] += hits
+                        $0.dead -= hits
+                    }
+                }
+            }
+        }
+        let incoming = [LakeEvent.Kind.delivery, .deadLetters].map(\.rawValue)
+        for entry in changes.values where !incoming.contains(entry.kind) {
             for (policy, hits) in entry.byPolicy(LakeEvent.rowsPrefix) {
                 rule(policy) { $0.removed += hits }
             }

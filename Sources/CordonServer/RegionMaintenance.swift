@@ -43,10 +43,13 @@ package struct RegionMaintenance: Sendable {
         package var filesDeleted = 0
         package var orphans = 0
         package var orphanBytes = 0
+        /// Dead letters that went because of their age.
+        package var deadLettersEnded = 0
 
         package var hasChangedFiles: Bool {
             ageing.commits > 0 || compaction.commits > 0 || manifests > 0 || snapshots > 0
                 || orphans > 0
+                || deadLettersEnded > 0
         }
     }
 
@@ -160,6 +163,10 @@ package struct RegionMaintenance: Sendable {
         let orphans = try table.write { try $0.removeOrphans() }
         outcome.orphans = orphans.count
         outcome.orphanBytes = orphans.reduce(0) { $0 + $1.bytes }
+        let oldest = Timestamp(
+            microseconds: clock.now().microseconds - Int64(region.maintenance.deadLetterDays)
+                * Timestamp.microsecondsPerDay)
+        outcome.deadLettersEnded = try table.write { try $0.removeDeadLetters(before: oldest) }
         try tell(outcome)
         return outcome
     }
@@ -180,6 +187,7 @@ package struct RegionMaintenance: Sendable {
             "snapshots": outcome.snapshots, "files-deleted": outcome.filesDeleted,
             "orphans": outcome.orphans, "aged-files": outcome.ageing.filesBefore,
             "files-left": outcome.ageing.filesLeft,
+            "dead-letters-ended": outcome.deadLettersEnded,
         ]
         var fields = counts.filter { $0.value > 0 }.mapValues { AuditEntry.Value.integer($0) }
         for (field, values) in outcome.ageing.values {

@@ -1,3 +1,4 @@
+import CordonJournal
 import CordonKeys
 import CordonLake
 import CordonModel
@@ -98,5 +99,37 @@ import Testing
         #expect(try values("visitor") == "2")
         #expect(run("retention", "apply", "--as-of", ahead, "--before-due") == 0)
         #expect(try values("visitor") == "0")
+    }
+
+    @Test func `dead letters are listed, explained and retried`() throws {
+        #expect(run("dead", "list") == 0)
+        let lake = try RegionLake(region, clock: SystemWallClock())
+        let journal = try lake.journal()
+        var record = HitRecord()
+        record.hitID = 77
+        record.timestamp = SystemWallClock().now()
+        record.site = "shop.example"
+        record.event = "view"
+        record.policy = "gdpr"
+        record.retainUntil = Day(record.timestamp) + 30
+        let batch = HitBatch(ruleSet: "r", geoBuild: "g", records: [record, record])
+        _ = try journal.append(Array(batch.encoded.dropLast()), hits: 2, expecting: 0)
+        #expect(try lake.table.deliver(from: journal).deadBatches == 1)
+        #expect(
+            DoctorChecks(project: layout).run().contains {
+                $0.check == "region eu-central, dead letters" && $0.state == .doubtful
+            })
+        #expect(run("dead", "list", "--json") == 0)
+        #expect(run("dead", "explain", "--region", "eu-central", "1") == 0)
+        #expect(run("dead", "explain", "--region", "eu-central", "--json", "1") == 0)
+        #expect(run("dead", "explain", "--region", "eu-central", "9") == 1)
+        #expect(run("dead", "explain", "--region", "eu-central", "one") == 2)
+        #expect(run("dead", "retry", "1") == 2)
+        #expect(run("dead", "retry") == 1)
+        let rows = try lake.table.snapshot().records
+        #expect(run("dead", "retry", "--region", "eu-central", "--readable", "1") == 1)
+        #expect(try lake.table.snapshot().records == rows + 1)
+        #expect(run("dead", "retry", "--json") == 1)
+        #expect(try lake.table.snapshot().records == rows + 1)
     }
 }

@@ -174,6 +174,25 @@ import Testing
         #expect(found.total.dead == 5 && found.deadLetters == 1)
     }
 
+    @Test func `hits of a dead letter that are delivered after all are no longer dead`() throws {
+        var random = Generator()
+        try send(4, &random)
+        let journal = try lake.journal()
+        // Of three hits the last is cut short.
+        let sound = try #require(try journal.read(after: .none, bytesMax: 1 << 20).first).bytes
+        _ = try journal.append(
+            Array(sound.dropLast()), hits: 4, expecting: 0, tally: "gdpr kept 2\nworld counted 2\n")
+        _ = try lake.table.deliver(from: journal)
+        try expectBalanced()
+        let retried = try RegionDeadLetters(region, clock: SystemWallClock())
+            .retry(nil, readable: true)
+        #expect(retried.rows == 3 && retried.shortened == 1)
+        try expectBalanced()
+        let found = try balance()
+        #expect(found.total.dead == 1 && found.total.delivered == 7)
+        #expect(found.total.present == 7 && found.deadLetters == 1)
+    }
+
     @Test func `a ledger report that was told and not forgotten is told once`() throws {
         var random = Generator()
         try send(4, &random)

@@ -76,6 +76,10 @@ struct RegionReader {
             ),
             ("snapshots_min", LakeMaintenance.snapshotsMinRange, \LakeMaintenance.snapshotsMin),
             ("orphan_hours", LakeMaintenance.orphanHoursRange, \LakeMaintenance.orphanHours),
+            (
+                "dead_letter_days", LakeMaintenance.deadLetterDaysRange,
+                \LakeMaintenance.deadLetterDays
+            ),
         ]
 
     private func maintenance(_ item: Item) -> LakeMaintenance? {

@@ -102,6 +102,7 @@ package enum ConfigurationSchema {
         "manifests": "small manifests from which on they are made few",
         "snapshot_minutes": "minutes that a snapshot stays at least, for whoever reads it",
         "snapshots_min": "newest snapshots that stay however old they are",
+        "dead_letter_days": "days after which a batch that could not be delivered goes",
         "orphan_hours":
             "age from which on a file goes that nothing refers to and nobody is writing",
     ]

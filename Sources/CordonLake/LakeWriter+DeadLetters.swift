@@ -1,0 +1,116 @@
+package import CordonJournal
+package import CordonModel
+
+/// What became of dead letters that were tried again.
+package struct RetryReport: Equatable, Sendable {
+    /// Letters that were looked at.
+    package var letters = 0
+    /// Letters that are gone because all of them was delivered.
+    package var delivered = 0
+    /// Letters of which what could be read was delivered; the rest is a letter of its own.
+    package var shortened = 0
+    /// Hits that became rows.
+    package var rows = 0
+    /// Hits of people whose erasure was asked for since.
+    package var suppressed = 0
+
+    package init() {}
+}
+
+extension HitsTable {
+    /// Tries dead letters again: what can be read by now becomes rows, each hit exactly once.
+    ///
+    /// - Parameters:
+    ///   - ids: nil for all.
+    ///   - readable: whether the readable hits of a letter are delivered although others of it cannot be read.
+    ///   - suppression: asked for under the lock.
+    package func retryDeadLetters(
+        _ ids: Set<Int64>?, readable: Bool, suppression: () throws -> Suppression
+    ) throws -> RetryReport {
+        var report = RetryReport()
+        // Those there are now: the rest of one is a letter of its own, in which nothing can be read.
+        for id in try deadLetterIDs() where ids?.contains(id) ?? true {
+            report.letters += 1
+            try write { try $0.retry(id, readable: readable, suppression(), into: &report) }
+        }
+        return report
+    }
+
+    private func deadLetterIDs() throws -> [Int64] {
+        var ids: [Int64] = []
+        while true {
+            let letters = try catalog.storedDeadLetters(
+                table: HitsSchema.tableName, after: ids.last ?? 0, max: 16)
+            guard !letters.isEmpty else { return ids }
+            ids += letters.map(\.id)
+        }
+    }
+}
+
+extension LakeWriter {
+    /// Delivers one letter; it is read again under the lock, since an erasure may have removed it.
+    fileprivate func retry(
+        _ id: Int64, readable: Bool, _ suppression: Suppression, into report: inout RetryReport
+    ) throws {
+        let found = try catalog.storedDeadLetters(table: name, after: id - 1, max: 1)
+        guard let letter = found.first, letter.id == id else { return }
+        let examination = BatchExamination(letter.bytes)
+        guard examination.hasHeader, examination.remainder == nil || readable else { return }
+        guard !examination.batch.records.isEmpty || examination.remainder == nil else { return }
+        var rows = HitRows()
+        var counts: [String: Int] = [:]
+        var suppressed = 0
+        for record in examination.batch.records {
+            if suppression.contains(user: record.user, visitor: record.visitor) {
+                suppressed += 1
+                counts[LakeEvent.leftOutPrefix + record.policy, default: 0] += 1
+                continue
+            }
+            counts[LakeEvent.rowsPrefix + record.policy, default: 0] += 1
+            rows.append(
+                record, ruleSet: examination.batch.ruleSet, geoBuild: examination.batch.geoBuild)
+        }
+        counts["rows"] = rows.count
+        counts["letters"] = 1
+        let engine = try engine()
+        try engine.startGathering()
+        try engine.gather(rows)
+        let added = try writeGathered()
+        let rest = examination.remainder.map {
+            [
+                (
+                    batch: letter.batch,
+                    reason: "unreadable at byte \(examination.faultOffset ?? 0) of the whole batch",
+                    bytes: $0
+                )
+            ]
+        }
+        _ = try commit(
+            LakeChange(
+                operation: .append, added: added, deadLetters: rest ?? [], resolved: [id],
+                event: LakeEvent(kind: .deadLetters, counts: counts)))
+        report.rows += rows.count
+        report.suppressed += suppressed
+        if rest == nil { report.delivered += 1 } else { report.shortened += 1 }
+    }
+
+    /// Removes dead letters that are older than `time`, whatever they hold: nobody can tell when they were due.
+    ///
+    /// - Returns: how many there were.
+    package func removeDeadLetters(before time: Timestamp) throws -> Int {
+        var old: [Int64] = []
+        var last: Int64 = 0
+        while true {
+            let letters = try catalog.storedDeadLetters(table: name, after: last, max: 16)
+            guard let newest = letters.last else { break }
+            last = newest.id
+            old += letters.lazy.filter { $0.at < time }.map(\.id)
+        }
+        guard !old.isEmpty else { return 0 }
+        try table.audit(LakeEvent(kind: .deadLettersEnded, counts: ["letters": old.count]))
+        try table.step(.audited)
+        try catalog.removeDeadLetters(old, table: name)
+        try table.step(.deadLettersRemoved)
+        return old.count
+    }
+}

@@ -1,0 +1,122 @@
+import Bytes
+import CordonCatalog
+import CordonJournal
+import CordonModel
+import Foundation
+import LinuxIO
+import TestSupport
+import Testing
+
+@testable import CordonLake
+
+@Suite struct `Dead letters` {
+    private let fixture: LakeFixture
+
+    init() throws { fixture = try LakeFixture() }
+
+    /// A batch of three hits whose second has a consent that no version knows.
+    private static func damaged(_ records: [HitRecord]) -> [UInt8] {
+        var bytes = HitBatch.header(ruleSet: "rules-1", geoBuild: "geo-1")
+        for (index, record) in records.enumerated() {
+            let start = bytes.count
+            HitBatch.append(record, to: &bytes)
+            if index == 1 { bytes[start + 5] = 0xEE }
+        }
+        return bytes
+    }
+
+    private func bury(_ bytes: [UInt8], hits: Int) throws {
+        _ = try fixture.journal.append(bytes, hits: hits, expecting: 0)
+        #expect(try fixture.table().deliver(from: fixture.journal).deadBatches == 1)
+    }
+
+    private func retry(
+        _ ids: Set<Int64>? = nil, readable: Bool = false, table: HitsTable? = nil
+    ) throws -> RetryReport {
+        try (table ?? fixture.table()).retryDeadLetters(ids, readable: readable) {
+            try fixture.journal.suppression()
+        }
+    }
+
+    private func letters() throws -> [Catalog.DeadLetter] {
+        try fixture.catalog.deadLetters(table: "pixels.hits", after: 0, max: 10)
+    }
+
+    @Test func `what can be read is delivered once, and what cannot is a letter of its own`() throws
+    {
+        var generator = Generator()
+        let records = HitRecord.random(count: 3, &generator)
+        try bury(Self.damaged(records), hits: 3)
+        let untouched = try retry()
+        #expect(untouched.letters == 1 && untouched.rows == 0)
+        #expect(try letters().count == 1)
+        let report = try retry(readable: true)
+        #expect(report.rows == 2 && report.shortened == 1 && report.delivered == 0)
+        let expected = [records[0], records[2]].map(\.idText).sorted()
+        #expect(try fixture.hitIDs() == expected, "seed \(generator.seed)")
+        let rest = try #require(try letters().first)
+        #expect(try letters().count == 1 && rest.id == 2 && rest.at.microseconds > 0)
+        let examination = BatchExamination(rest.bytes)
+        #expect(examination.batch.records.isEmpty && examination.unreadable == 1)
+        #expect(try retry(readable: true).rows == 0)
+        #expect(try fixture.hitIDs() == expected)
+        // Once a program can read it, all of it goes.
+        try fixture.catalog.removeDeadLetters([2], table: "pixels.hits")
+    }
+
+    @Test func `a letter that can be read by now goes whole, without suppressed people`() throws {
+        var generator = Generator()
+        var records = HitRecord.random(count: 6, &generator)
+        records[0].user = .person(1, 2)
+        try bury([1, 2, 3], hits: 1)
+        let batch = HitBatch(ruleSet: "rules-1", geoBuild: "geo-1", records: records)
+        // As if this program were a later one than that which could not read it.
+        let head = try #require(try fixture.catalog.tableHead("pixels.hits"))
+        try fixture.catalog.commit(
+            table: "pixels.hits", expecting: head.metadataLocation, new: head.metadataLocation,
+            deliveredThrough: nil, committed: [], unreferenced: [],
+            deadLetters: [(batch: 7, reason: "unreadable at byte 4", bytes: batch.encoded)],
+            at: Timestamp(microseconds: 5))
+        try fixture.journal.suppress(subjects: [], pseudonyms: [(.user, .person(1, 2))])
+        #expect(try retry([1]).rows == 0)
+        let report = try retry([2])
+        let kept = records.filter { $0.user != .person(1, 2) }
+        #expect(report.rows == kept.count && report.delivered == 1)
+        #expect(report.suppressed == records.count - kept.count)
+        #expect(try fixture.hitIDs() == kept.map(\.idText).sorted(), "seed \(generator.seed)")
+        #expect(try letters().map(\.id) == [1])
+        #expect(try retry([2]).letters == 0)
+    }
+
+    @Test(arguments: [
+        LakeStep.dataFilesNoted, .dataFileSynced, .manifestWritten, .audited, .committed,
+    ])
+    func `killed at any step, each hit is there once after another try`(_ step: LakeStep) throws {
+        var generator = Generator()
+        let records = HitRecord.random(count: 3, &generator)
+        try bury(Self.damaged(records), hits: 3)
+        let dying = fixture.table { if $0 == step { throw Killed() } }
+        #expect(throws: Killed.self) { try retry(readable: true, table: dying) }
+        _ = try retry(readable: true)
+        #expect(
+            try fixture.hitIDs() == [records[0], records[2]].map(\.idText).sorted(),
+            "seed \(generator.seed)")
+        #expect(try letters().count == 1)
+        try fixture.expectNoStrayFile()
+    }
+
+    @Test func `letters go when they are too old, and their bytes with them`() throws {
+        try bury(Array("a batch of another world".utf8), hits: 1)
+        let at = try #require(try letters().first).at
+        let table = fixture.table()
+        #expect(try table.write { try $0.removeDeadLetters(before: at) } == 0)
+        let later = Timestamp(microseconds: at.microseconds + 1)
+        #expect(try table.write { try $0.removeDeadLetters(before: later) } == 1)
+        #expect(try letters().isEmpty)
+        for suffix in ["", "-wal"] {
+            let path = fixture.directory.file("catalog.sqlite" + suffix)
+            guard let data = FileManager.default.contents(atPath: path) else { continue }
+            #expect(data.range(of: Data("a batch of another world".utf8)) == nil)
+        }
+    }
+}
