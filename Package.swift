@@ -222,8 +222,8 @@ let package = Package(
         .testTarget(
             name: "Integration",
             dependencies: [
-                "TestSupport", "Bytes", "Engine", "CordonModel", "CordonKeys", "CordonJournal",
-                "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "SQLite", "CordonAudit",
+                "TestSupport", "Bytes", "Engine", "Iceberg", "CordonModel", "CordonKeys",
+                "CordonJournal", "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "SQLite", "CordonAudit",
                 "Crypto",
             ],
             path: "Tests/Integration", exclude: ["Fixtures"],

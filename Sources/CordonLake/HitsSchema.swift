@@ -132,6 +132,62 @@ package enum HitsSchema {
         return "{" + entries.joined(separator: ", ") + "}"
     }()
 
+    /// What the engine's reader takes instead of a file's own columns: each column by its field id, null in files that were
+    /// written before there was such a column.
+    static let readSchema: String = {
+        let entries = columns.map {
+            "\($0.id): {name: '\($0.name)', type: '\($0.engineType)', default_value: NULL}"
+        }
+        return "MAP {" + entries.joined(separator: ", ") + "}"
+    }()
+
+    /// Names of the columns that a file with these leaves has not.
+    static func lacking(_ leaves: some Collection<Int>) -> Set<String> {
+        guard !leaves.isEmpty else { return [] }
+        let present = Set(leaves)
+        return Set(
+            columns.filter { column in
+                let own = column.nestedIDs.isEmpty ? [column.id] : column.nestedIDs.map(\.id)
+                return present.isDisjoint(with: own)
+            }.map(\.name))
+    }
+
+    /// The table's metadata with every column that this program writes.
+    ///
+    /// A column that the table has not yet is added under its own new field id, in a schema of its own: no file is written anew, and
+    /// readers see null where a file is older. Columns are never taken away, renamed or given another type.
+    static func evolved(_ metadata: TableMetadata) throws(LakeError) -> TableMetadata {
+        guard let current = metadata.currentSchema else {
+            throw LakeError(
+                .damagedTable, "the table's metadata name a schema that they do not hold")
+        }
+        guard current.fields != iceberg.fields else { return metadata }
+        for field in current.fields {
+            guard let own = iceberg.fields.first(where: { $0.id == field.id }) else {
+                throw LakeError(
+                    .laterTable,
+                    "the table has a column `\(field.name)` (field \(field.id)) that this program does not know: a later version "
+                        + "wrote it, and writing on without the column would lose it; use that version"
+                )
+            }
+            guard own.name == field.name, own.type == field.type else {
+                throw LakeError(
+                    .damagedTable,
+                    "field \(field.id) of the table is `\(field.name)` and was expected to be `\(own.name)` of its type"
+                )
+            }
+        }
+        var next = metadata
+        let id = (metadata.schemas.map(\.schemaID).max() ?? 0) + 1
+        next.schemas.append(IcebergSchema(schemaID: id, fields: iceberg.fields))
+        next.currentSchemaID = id
+        next.lastColumnID = max(metadata.lastColumnID, iceberg.lastColumnID)
+        for (key, value) in properties where next.properties[key] == nil {
+            next.properties[key] = value
+        }
+        return next
+    }
+
     /// Field id of each leaf by the path that the engine names it with.
     static let leafIDs: [String: Int] = {
         var ids: [String: Int] = [:]

@@ -98,6 +98,8 @@ package struct DataFileRef: Hashable, Sendable {
     package let day: Day
     /// The first day on which its hits may no longer be read.
     package let retainUntil: Day
+    /// Columns that there were not yet when it was written: null in all of its rows.
+    package var lacking: Set<String> = []
 }
 
 /// The data files of one state of the table.
@@ -203,5 +205,6 @@ extension DataFileRef {
         bytes = file.fileBytes
         self.day = Day(number: day)
         retainUntil = Day(number: due)
+        lacking = HitsSchema.lacking(file.valueCounts.keys)
     }
 }

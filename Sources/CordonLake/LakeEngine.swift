@@ -126,7 +126,7 @@ extension LakeEngine {
     func rewrite(_ path: String, without filter: SubjectFilter, to newPath: String) throws {
         try connection.execute(
             """
-            COPY (SELECT \(HitsSchema.columnList) FROM read_parquet(\(Self.fileLiteral(path)))
+            COPY (SELECT \(HitsSchema.columnList) FROM \(Self.source([path]))
                   WHERE NOT \(filter.condition))
             TO \(Self.literal(newPath)) (\(Self.copyOptions))
             """)
@@ -151,9 +151,15 @@ extension LakeEngine {
     }
 
     /// The files as one relation.
-    private static func source(_ paths: [String]) -> String {
+    ///
+    /// - Parameter namingFiles: whether it has a column `filename`.
+    private static func source(
+        _ paths: some Sequence<String>, namingFiles: Bool = false
+    ) -> String {
         let list = paths.map(fileLiteral).joined(separator: ", ")
-        return "read_parquet([\(list)], hive_partitioning = false)"
+        let name = namingFiles ? ", filename = true" : ""
+        return
+            "read_parquet([\(list)], hive_partitioning = false\(name), schema = \(HitsSchema.readSchema))"
     }
 
     /// What the rows of files are, whatever their order and their files: their number and two sums over a hash of each
@@ -206,8 +212,7 @@ extension LakeEngine {
             let rows = try connection.query(
                 """
                 SELECT filename, count(*)
-                FROM read_parquet([\(files.map(Self.fileLiteral).joined(separator: ", "))],
-                                  filename = true, hive_partitioning = false)
+                FROM \(Self.source(files, namingFiles: true))
                 WHERE \(filter.condition) GROUP BY filename
                 """
             ).rows()
@@ -226,7 +231,7 @@ extension LakeEngine {
         for path in paths {
             let rows = try connection.query(
                 """
-                SELECT policy, count(*) FROM read_parquet(\(Self.fileLiteral(path)))
+                SELECT policy, count(*) FROM \(Self.source([path]))
                 WHERE \(condition) GROUP BY policy
                 """
             ).rows()
@@ -242,7 +247,7 @@ extension LakeEngine {
     func rows(_ filter: SubjectFilter, in path: String) throws -> [String] {
         let query = try connection.query(
             """
-            SELECT \(HitsSchema.columnList) FROM read_parquet(\(Self.fileLiteral(path)))
+            SELECT \(HitsSchema.columnList) FROM \(Self.source([path]))
             WHERE \(filter.condition) ORDER BY "ts", "hit_id"
             """)
         let names = query.fields.map { ColumnValue.quoted($0.name) }

@@ -47,7 +47,7 @@ extension LakeWriter {
     /// - Returns: the snapshot's id.
     func commit(_ change: LakeChange) throws -> Int64 {
         let head = try head()
-        let old = head?.metadata ?? newMetadata()
+        let old = try HitsSchema.evolved(head?.metadata ?? newMetadata())
         var plan = try manifestPlan(old, change)
         let sequenceNumber = old.lastSequenceNumber + 1
         var paths: [String] = []
@@ -185,7 +185,8 @@ extension LakeWriter {
         for entries in Self.clustered(carried) + [added] where !entries.isEmpty {
             plan.written.append(
                 Manifest(
-                    schema: HitsSchema.iceberg, spec: HitsSchema.partitionSpec, entries: entries))
+                    schema: old.currentSchema ?? HitsSchema.iceberg, spec: HitsSchema.partitionSpec,
+                    entries: entries))
         }
         return plan
     }

@@ -10,6 +10,8 @@ struct HitsView {
     let access: Access
     /// Absolute paths of Parquet files; may be empty.
     let files: [String]
+    /// Columns that files have not, since they are older than the column, by path; files that have all are left out.
+    var lacking: [String: Set<String>] = [:]
     /// Today in UTC: what is retained until today or before is not there.
     let today: Day
     /// Tables in the child that hold suppressed pseudonyms, by the column they forbid; only those that are not empty.
@@ -30,6 +32,22 @@ struct HitsView {
             let columns = HitsColumn.all.map { "NULL::\($0.type) AS \(quoted($0.name))" } + places
             return "(SELECT \(columns.joined(separator: ", ")) WHERE false)"
         }
+        // Files with the same columns are read together; each part of the union reads its own columns alone.
+        let groups = Dictionary(grouping: files) { lacking[$0] ?? [] }
+        guard groups.count > 1 || groups[[]] == nil else { return reader(files) }
+        let places = access.isHeldToGroups ? ["filename", "file_row_number"] : []
+        let parts = groups.sorted { $0.value[0] < $1.value[0] }.map { lacking, files in
+            let columns = HitsColumn.all.map {
+                lacking.contains($0.name)
+                    ? "NULL::\($0.type) AS \(quoted($0.name))" : quoted($0.name)
+            }
+            let list = (columns + places).joined(separator: ", ")
+            return "SELECT \(list) FROM \(reader(files))"
+        }
+        return "(" + parts.joined(separator: " UNION ALL ") + ")"
+    }
+
+    private func reader(_ files: [String]) -> String {
         let list = files.map(literal).joined(separator: ", ")
         // A hit that is only counted has no id; its place in its file tells it from others.
         let places = access.isHeldToGroups ? ", filename = true, file_row_number = true" : ""

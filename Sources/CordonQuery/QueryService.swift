@@ -44,10 +44,13 @@ package struct QueryFile: Equatable, Sendable {
     package var path: String
     /// Value of the partition field `retain_until`, when all rows of the file have one.
     package var retainUntil: Day?
+    /// Columns that it has not, since it is older than they are.
+    package var lacking: Set<String>
 
-    package init(path: String, retainUntil: Day?) {
+    package init(path: String, retainUntil: Day?, lacking: Set<String> = []) {
         self.path = path
         self.retainUntil = retainUntil
+        self.lacking = lacking
     }
 }
 
@@ -293,9 +296,10 @@ package struct QueryService {
         _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated,
         _ today: Day, _ destination: String?
     ) throws -> RawAnswer {
-        let files = try region.files().filter { file in
+        let readable = try region.files().filter { file in
             file.retainUntil.map { $0 > today } ?? true
-        }.map(\.path)
+        }
+        let files = readable.map(\.path)
         let suppressed = try region.suppressedPseudonyms()
         let tables = SuppressedPseudonym.Column.allCases.compactMap { column in
             let texts = suppressed.filter { $0.column == column }.map(\.pseudonym.text)
@@ -308,8 +312,11 @@ package struct QueryService {
                 )
         }
         let view = HitsView(
-            access: access, files: files, today: today,
-            suppressionTables: tables.map { ($0.column, $0.table.name) })
+            access: access, files: files,
+            lacking: Dictionary(
+                readable.lazy.filter { !$0.lacking.isEmpty }.map { ($0.path, $0.lacking) },
+                uniquingKeysWith: { $1 }),
+            today: today, suppressionTables: tables.map { ($0.column, $0.table.name) })
         let scratch = try ScratchDirectory(in: region.scratchDirectory)
         defer { scratch.remove() }
         let plan = QueryPlan(

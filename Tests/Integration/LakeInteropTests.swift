@@ -32,7 +32,7 @@ enum OtherReaders {
             ts = row["ts"]
             row["ts"] = ts if isinstance(ts, int) else round(ts.timestamp() * 1000000)
             row["retain_until"] = str(row["retain_until"])
-            row["params"] = sorted(dict(row["params"]).items())
+            row["params"] = sorted(dict(row["params"] or {}).items())
             return json.dumps(row, sort_keys=True, ensure_ascii=False)
 
         found = {}
