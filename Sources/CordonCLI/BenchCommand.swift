@@ -11,6 +11,7 @@ import CordonQuery
 import CordonServer
 import Foundation
 import GeoTables
+import Synchronization
 import UserAgents
 import WorldTraffic
 
@@ -19,7 +20,7 @@ extension Command {
         ["bench"],
         summary:
             "measure this machine: edge, hit, geo, consent, decision, proof, journal, import, "
-            + "delivery, query",
+            + "delivery, freshness, query",
         usage: "[--quick] [PART]…",
         options: [
             Option(
@@ -48,7 +49,8 @@ extension Command {
 /// Runs the benchmarks of the targets on a project of its own, made in a temporary folder and removed.
 struct Bench {
     enum Part: String, CaseIterable {
-        case geo, consent, decision, hit, proof, journal, edge, `import`, delivery, query
+        case geo, consent, decision, hit, proof, journal, edge, `import`, delivery
+        case freshness, query
     }
 
     let isQuick: Bool
@@ -115,6 +117,7 @@ struct Bench {
         case .edge: try measureEdge(layout)
         case .import: try measureImport(layout, folder)
         case .delivery: try measureDelivery(folder)
+        case .freshness: try measureFreshness(folder)
         case .query: try measureQuery(folder)
         }
     }
@@ -263,6 +266,33 @@ struct Bench {
         ]
     }
 
+    /// Many deliveries of a few hits, and what a query costs before and after maintenance.
+    private func measureFreshness(_ folder: String) throws -> [Measured] {
+        let layout = ProjectLayout(root: folder + "/freshness")
+        try ProjectSetup(layout: layout) { _ in }.run(
+            geoFormat: .torGeoIPDB, geoSources: ProjectSetup.defaultGeoSources,
+            clock: SystemWallClock())
+        guard let region = try ProjectConfiguration.load(layout, now: CordonCLI.today).regions.first
+        else { return [] }
+        let clock = BenchClock()
+        let lake = try RegionLake(region, clock: clock) { _ in }
+        let result = try FreshnessBenchmark.run(
+            deliveries: isQuick ? 12 : 1000, from: lake.journal(), to: lake.table,
+            advance: { clock.advance(seconds: $0) })
+        let before = "after \(groupedDigits(result.deliveries)) deliveries"
+        func rows(_ state: FreshnessBenchmark.State, _ when: String) -> [Measured] {
+            [
+                ("data files \(when)", Double(state.files), "files"),
+                ("manifests \(when)", Double(state.manifests), "files"),
+                ("a query of all hits \(when)", state.queryMilliseconds, "ms"),
+            ]
+        }
+        return [("one of the last deliveries, 20 hits", result.deliveryMilliseconds, "ms")]
+            + rows(result.before, before)
+            + [("maintenance", result.maintenanceSeconds, "s")]
+            + rows(result.after, "after maintenance")
+    }
+
     private func measureQuery(_ folder: String) throws -> [Measured] {
         let result = try QueryBenchmark.run(
             rows: isQuick ? 1000 : 5_000_000, rounds: isQuick ? 1 : 5, in: folder)
@@ -277,4 +307,11 @@ struct Bench {
     private static func shown(_ value: Double) -> String {
         value >= 1000 ? groupedDigits(Int(value.rounded())) : String(format: "%.1f", value)
     }
+}
+
+/// A clock that goes by what the benchmark says.
+private final class BenchClock: WallClock {
+    private let microseconds = Mutex(Day(year: 2026, month: 11, day: 23).start.microseconds)
+    func now() -> Timestamp { Timestamp(microseconds: microseconds.withLock { $0 }) }
+    func advance(seconds: Int) { microseconds.withLock { $0 += Int64(seconds) * 1_000_000 } }
 }

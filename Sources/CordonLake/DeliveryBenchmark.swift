@@ -16,19 +16,24 @@ package struct DeliveryBenchmark: Sendable {
     package static func run(
         hits: Int, from journal: Journal, to table: HitsTable
     ) throws -> DeliveryBenchmark {
-        let generation = try journal.suppression().generation
-        for start in stride(from: 0, to: hits, by: hitsPerBatch) {
-            let count = min(hitsPerBatch, hits - start)
-            let batch = HitBatch(
-                ruleSet: String(repeating: "5", count: 64), geoBuild: "benchmark",
-                records: (start..<start + count).map(Self.record))
-            _ = try journal.append(batch.encoded, hits: count, expecting: generation)
-        }
+        try fill(journal, 0..<hits)
         let clock = ContinuousClock()
         let begun = clock.now
         let report = try table.deliver(from: journal)
         return DeliveryBenchmark(
             rows: report.rows, seconds: (clock.now - begun) / .seconds(1), bytes: report.bytes)
+    }
+
+    /// Puts hits into the journal, as the loops of a collector do.
+    static func fill(_ journal: Journal, _ hits: Range<Int>) throws {
+        let generation = try journal.suppression().generation
+        for start in stride(from: hits.lowerBound, to: hits.upperBound, by: hitsPerBatch) {
+            let count = min(hitsPerBatch, hits.upperBound - start)
+            let batch = HitBatch(
+                ruleSet: String(repeating: "5", count: 64), geoBuild: "benchmark",
+                records: (start..<start + count).map(Self.record))
+            _ = try journal.append(batch.encoded, hits: count, expecting: generation)
+        }
     }
 
     /// The `index`-th hit: one in five from a new visitor, values spread as in real traffic.

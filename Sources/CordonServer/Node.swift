@@ -203,7 +203,7 @@ package final class Node: Sendable {
         try collector.start()
         let ports = collector.ports
         var workers = [
-            Worker(name: "ledger", everySeconds: Self.ledgerSeconds) { [self] _ in
+            Worker(name: "ledger", everySeconds: Self.ledgerSeconds) { [self] in
                 report("the ledger was not written") { try tellLedger(includingOpenMinute: false) }
                 shadow?.save()
             }

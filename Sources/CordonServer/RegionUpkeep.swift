@@ -4,15 +4,18 @@ import CordonKeys
 import CordonLake
 import CordonModel
 import CordonSubjects
+import Synchronization
 import Telemetry
 
 /// What a region needs besides its collector: delivery of the journal, requests that were cut, the end of retention,
 /// and maintenance of the lake.
-struct RegionUpkeep: Sendable {
+final class RegionUpkeep: Sendable {
     private let lake: RegionLake
     private let maintenance: RegionMaintenance
     private let relocation: Relocation
     private let logger: Logger
+    private let pace: Mutex<DeliveryPace>
+    private let hasMaintained = Atomic(false)
 
     /// - Parameter regions: all of the project.
     init(
@@ -27,22 +30,30 @@ struct RegionUpkeep: Sendable {
             clock: clock, ages: ages)
         relocation = Relocation(out: lake, regions: regions, clock: clock)
         self.logger = logger
+        pace = Mutex(DeliveryPace(boundSeconds: region.maintenance.freshnessSeconds))
     }
 
     /// Threads that deliver every so often, and maintain: soon after the start and then now and again.
     ///
     /// - Parameter seconds: between deliveries; nil for what the region's freshness asks for.
     func workers(everySeconds seconds: Int?) -> [Worker] {
-        let settings = lake.region.maintenance
+        let pause: @Sendable () -> Int64 = { [self] in
+            seconds.map { Int64($0) * 1000 } ?? pace.withLock { $0.pauseMilliseconds }
+        }
         let deliverer = Worker(
-            name: "upkeep-\(lake.region.name)", everySeconds: seconds ?? settings.deliverySeconds
-        ) { isFirst in
+            name: "upkeep-\(lake.region.name)", pauseMilliseconds: pause
+        ) { [self] in
             deliver()
-            if isFirst { maintain() }
+        }
+        // Soon after the start, and on a thread of its own: a backlog must not keep deliveries waiting.
+        let rhythm: @Sendable () -> Int64 = { [self] in
+            hasMaintained.load(ordering: .relaxed)
+                ? Int64(lake.region.maintenance.everyMinutes) * 60_000 : pause()
         }
         let maintainer = Worker(
-            name: "maintain-\(lake.region.name)", everySeconds: settings.everyMinutes * 60
-        ) { _ in
+            name: "maintain-\(lake.region.name)", pauseMilliseconds: rhythm
+        ) { [self] in
+            hasMaintained.store(true, ordering: .relaxed)
             maintain()
         }
         return [deliverer, maintainer]
@@ -112,7 +123,10 @@ struct RegionUpkeep: Sendable {
         do {
             let journal = try lake.journal()
             guard try journal.depth().batches > 0 else { return }
+            let begun = ContinuousClock.now
             let report = try lake.table.deliver(from: journal)
+            let took = (ContinuousClock.now - begun) / .milliseconds(1)
+            notePace(milliseconds: Int64(took))
             logger.info(
                 "hits delivered",
                 [
@@ -125,5 +139,21 @@ struct RegionUpkeep: Sendable {
                 "delivery failed and is tried again",
                 ["lake.region": .text(lake.region.name), "error": .text("\(error)")])
         }
+    }
+
+    /// Lets the next pause follow from what the delivery took, and says when that cannot help.
+    private func notePace(milliseconds: Int64) {
+        let isTooSlow = pace.withLock {
+            $0.noteDelivery(milliseconds: milliseconds)
+            return $0.isTooSlow
+        }
+        guard isTooSlow else { return }
+        logger.warning(
+            "deliveries take too long for hits to be readable in time",
+            [
+                "lake.region": .text(lake.region.name),
+                "lake.delivery_milliseconds": .count(Int(milliseconds)),
+                "lake.freshness_seconds": .count(lake.region.maintenance.freshnessSeconds),
+            ])
     }
 }

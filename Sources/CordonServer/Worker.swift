@@ -6,15 +6,25 @@ final class Worker: Sendable {
     private let stopping = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    /// Starts at once; `work` runs after each pause of `seconds`, and gets whether it is the first time.
-    init(name: String, everySeconds seconds: Int, _ work: @escaping @Sendable (Bool) -> Void) {
+    /// Starts at once; `work` runs after each pause of `seconds`.
+    convenience init(
+        name: String, everySeconds seconds: Int, _ work: @escaping @Sendable () -> Void
+    ) {
+        self.init(name: name, pauseMilliseconds: { Int64(seconds) * 1000 }, work)
+    }
+
+    /// Starts at once; `work` runs after each pause, which is asked for before it begins.
+    init(
+        name: String, pauseMilliseconds: @escaping @Sendable () -> Int64,
+        _ work: @escaping @Sendable () -> Void
+    ) {
         let stopping = stopping
         let ended = ended
         let thread = Thread {
-            var isFirst = true
-            while stopping.wait(timeout: .now() + .seconds(seconds)) == .timedOut {
-                work(isFirst)
-                isFirst = false
+            while stopping.wait(timeout: .now() + .milliseconds(Int(pauseMilliseconds())))
+                == .timedOut
+            {
+                work()
             }
             ended.signal()
         }

@@ -37,7 +37,7 @@ import Testing
         #expect(
             Set(figures.map(\.part)) == [
                 "geo", "consent", "decision", "hit", "proof", "journal", "edge", "import",
-                "delivery",
+                "delivery", "freshness",
                 "query",
             ])
         #expect(figures.allSatisfy { $0.value > 0 })
