@@ -24,8 +24,7 @@ extension HitTransform {
             if !takeEvent(range, bytes) {
                 text.removeLast(text.count - start)
                 append("invalid")
-            } else if !isKept, !CountedHit.keeps(event: text.span.extracting(droppingFirst: start))
-            {
+            } else if !isKept, !isCountable(eventFrom: start) {
                 text.removeLast(text.count - start)
                 append(CountedHit.otherEvent)
             }
@@ -34,6 +33,13 @@ extension HitTransform {
         }
         let text = self.text
         batch.appendText(text.span)
+    }
+
+    /// Whether what stands in `text` from `start` on may be the event of a hit that is only counted.
+    private func isCountable(eventFrom start: Int) -> Bool {
+        // The optimiser takes no span of a class's property; the copy ends here, before the property changes again.
+        let text = text
+        return CountedHit.keeps(event: text.span.extracting(droppingFirst: start))
     }
 
     private func takeEvent(_ range: Range<Int>, _ bytes: Span<UInt8>) -> Bool {
