@@ -9,6 +9,10 @@ package enum AuditError: Error, Equatable, Sendable, CustomStringConvertible {
     case checkpointInvalid(path: String)
     /// The checkpoint is older than, or another than, what was signed before.
     case wentBack(path: String, signedSize: Int, foundSize: Int)
+    /// The log does not continue what its key had signed, as a checkpoint shows that is kept elsewhere.
+    case rolledBack(path: String, keptPath: String, signedSize: Int, foundSize: Int)
+    /// A checkpoint that is kept elsewhere cannot be read or is not this log's.
+    case keptInvalid(path: String)
     /// A file does not fit the checkpoint.
     case damaged(path: String, expected: String)
     case entryTooLarge(bytes: Int, bytesMax: Int)
@@ -26,6 +30,13 @@ package enum AuditError: Error, Equatable, Sendable, CustomStringConvertible {
             "audit log: the checkpoint `\(path)` is not one that this region's key signed"
         case .wentBack(let path, let signed, let found):
             "audit log: `\(path)` has \(found) entries and does not follow the \(signed) signed before"
+        case .rolledBack(let path, let kept, let signed, let found):
+            "audit log: `\(path)` has \(found) entries and does not continue the \(signed) that were signed, as `\(kept)` "
+                + "shows: the log was put back to an earlier state or rewritten, and nothing is signed over that. "
+                + "Restore the folder that has all \(signed) entries"
+        case .keptInvalid(let path):
+            "audit log: `\(path)` keeps no checkpoint that this region's key signed: restore the file, or remove it when "
+                + "`cordon audit verify` finds the log sound and its witnesses agree"
         case .damaged(let path, let expected):
             "audit log: `\(path)` does not fit the checkpoint, expected \(expected): "
                 + "`cordon audit verify` names every place"

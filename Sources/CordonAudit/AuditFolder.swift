@@ -22,6 +22,10 @@ struct AuditFolder: Sendable {
     /// Size of the tree from which the last append started; tells a crash from a forgery.
     var intentPath: String { directory + "/intent" }
     var tilesDirectory: String { directory + "/tile" }
+    /// The last checkpoint that was signed, beside the folder: whoever puts the folder back to what it was is met by it.
+    var headPath: String { directory + ".head" }
+    /// Folder with the checkpoint that each witness cosigned last, one file each.
+    var cosignedDirectory: String { directory + "/witnessed" }
 
     func path(_ tile: TilePath) -> String { directory + "/" + tile.text }
 
@@ -72,11 +76,33 @@ struct AuditFolder: Sendable {
         return hashes
     }
 
-    func read(_ path: String) throws(AuditError) -> [UInt8]? {
-        try Self.system { () throws(LinuxError) in try File.readIfPresent(path) }
+    /// The bytes of a tile as a checkpoint of the past covers them; nil when they are missing. A partial tile that has grown
+    /// since is the beginning of the full one, and its own form stays until then.
+    func snapshot(_ tile: TilePath) throws(AuditError) -> [UInt8]? {
+        if let bytes = try read(path(tile)) { return bytes }
+        guard !tile.isFull, let grown = try read(path(tile.full)) else { return nil }
+        switch tile.kind {
+        case .hashes: return Array(grown.prefix(tile.width * Digest.byteCount))
+        case .entries:
+            return EntryBundle.encode(EntryBundle.decode(grown).entries.prefix(tile.width))
+        }
     }
 
-    static func system<Result>(
+    /// The hashes of a tile as a checkpoint of the past covers them.
+    func snapshotHashes(_ tile: TilePath) throws(AuditError) -> [Digest] {
+        guard let bytes = try snapshot(tile), let hashes = HashTile.decode(bytes),
+            hashes.count == tile.width
+        else { throw .damaged(path: path(tile), expected: "\(tile.width) hashes") }
+        return hashes
+    }
+
+    func read(_ path: String) throws(AuditError) -> [UInt8]? { try Self.read(path) }
+
+    static func read(_ path: String) throws(AuditError) -> [UInt8]? {
+        try system { () throws(LinuxError) in try File.readIfPresent(path) }
+    }
+
+    static func system<Result: ~Copyable>(
         _ body: () throws(LinuxError) -> Result
     ) throws(AuditError) -> Result {
         do throws(LinuxError) { return try body() } catch { throw .system(error) }

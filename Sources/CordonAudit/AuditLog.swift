@@ -12,12 +12,27 @@ internal import Synchronization
 /// beyond it is removed by the next opening. Any number of threads and processes may append; a lock file
 /// orders them.
 ///
-/// INVARIANT: a checkpoint is signed only when it extends the one signed before.
+/// What several threads append at the same time goes under one checkpoint, so that the syncs are shared.
+///
+/// INVARIANT: a checkpoint is signed only when it extends the one signed before; also across restarts, since the last one is
+/// kept beside the log's folder too.
 package final class AuditLog: Sendable {
     package let region: String
     private let folder: AuditFolder
     private let signer: NoteSigner
     private let state: Mutex<State>
+    /// What waits for the thread that appends for all.
+    private let waiting = Mutex<[Ticket]>([])
+
+    /// Entries that go under a checkpoint with those of other threads.
+    private final class Ticket: Sendable {
+        let entries: [[UInt8]]
+        let outcome = Mutex<Result<Range<Int>, AuditError>?>(nil)
+        init(_ entries: [[UInt8]]) { self.entries = entries }
+    }
+
+    /// Most entries that go under one checkpoint for several threads; one call's own may be more.
+    private static let sharedEntriesMax = 4096
 
     /// The log as this process last saw it.
     private struct State {
@@ -43,6 +58,7 @@ package final class AuditLog: Sendable {
         try Self.create(folder, signer)
         let found = try Self.load(folder, signer.verifier)
         try Self.cut(folder, size: found.builder.size)
+        try Self.requireHead(folder, signer.verifier, found)
         state = Mutex(found)
         _ = consume lock
     }
@@ -75,13 +91,48 @@ package final class AuditLog: Sendable {
             }
             encoded.append(bytes)
         }
-        return try state.withLock { state throws(AuditError) in
+        let ticket = Ticket(encoded)
+        waiting.withLock { $0.append(ticket) }
+        // Whoever gets the log first appends for all that wait; they find it done.
+        state.withLock { state in
+            if ticket.outcome.withLock({ $0 }) == nil { appendWaiting(including: ticket, &state) }
+        }
+        guard let outcome = ticket.outcome.withLock({ $0 }) else {
+            preconditionFailure("an append gives each of its tickets an outcome")
+        }
+        return try outcome.get()
+    }
+
+    /// Appends what waits, `ticket` among it, under one checkpoint.
+    private func appendWaiting(including ticket: Ticket, _ state: inout State) {
+        let tickets = waiting.withLock { waiting in
+            var (taken, rest): ([Ticket], [Ticket]) = ([ticket], [])
+            var count = ticket.entries.count
+            for other in waiting where other !== ticket {
+                if count + other.entries.count > Self.sharedEntriesMax {
+                    rest.append(other)
+                } else {
+                    count += other.entries.count
+                    taken.append(other)
+                }
+            }
+            waiting = rest
+            return taken
+        }
+        do throws(AuditError) {
             let lock = try Self.lock(folder)
             try refresh(&state)
-            let start = state.builder.size
-            if !encoded.isEmpty { try publish(encoded, &state) }
+            var start = state.builder.size
+            let entries = tickets.flatMap(\.entries)
+            if !entries.isEmpty { try publish(entries, &state) }
             _ = consume lock
-            return start..<state.builder.size
+            for ticket in tickets {
+                let end = start + ticket.entries.count
+                ticket.outcome.withLock { [start] in $0 = .success(start..<end) }
+                start = end
+            }
+        } catch {
+            for ticket in tickets { ticket.outcome.withLock { $0 = .failure(error) } }
         }
     }
 }
@@ -154,6 +205,8 @@ extension AuditLog {
             }
             for parent in parents { try Directory.sync(parent) }
             try File.write(folder.checkpointPath, checkpoint)
+            // Behind the checkpoint: a head that is ahead of its log would be taken for a rollback.
+            try File.write(folder.headPath, checkpoint)
         }
     }
 
@@ -191,19 +244,9 @@ extension AuditLog {
 
     private func checkContinuation(from old: State, to new: State) throws(AuditError) {
         let (before, after) = (old.builder.size, new.builder.size)
-        let error = AuditError.wentBack(
-            path: folder.checkpointPath, signedSize: before, foundSize: after)
-        guard after >= before else { throw error }
-        if before == 0 { return }
-        let source = TileHashSource(size: after) { tile in
-            guard let hashes = try self.folder.hashes(tile) else { throw error }
-            return hashes
+        guard folder.continues(size: before, root: old.root, toSize: after, root: new.root) else {
+            throw .wentBack(path: folder.checkpointPath, signedSize: before, foundSize: after)
         }
-        guard
-            let proof = try? TreeProof.consistency(from: before, to: after, in: source),
-            TreeProof.isConsistent(
-                old: before, oldRoot: old.root, size: after, root: new.root, proof: proof)
-        else { throw error }
     }
 }
 
@@ -230,10 +273,28 @@ extension AuditLog {
         guard try folder.tileFiles().isEmpty else {
             throw .checkpointMissing(path: folder.checkpointPath)
         }
+        if let kept = try folder.read(folder.headPath) {
+            try folder.require(kept, from: folder.headPath, signer.verifier, 0, TreeHash.empty)
+        }
         let empty = Checkpoint(origin: folder.origin, size: 0, root: TreeHash.empty)
         let note = SignedNote(signing: empty.text, with: signer).encoded
         try AuditFolder.system { () throws(LinuxError) in
             try File.write(folder.checkpointPath, note)
+        }
+    }
+
+    /// Refuses a log that does not continue the checkpoint that was kept beside its folder, and keeps the present one there.
+    private static func requireHead(
+        _ folder: AuditFolder, _ verifier: NoteVerifier, _ found: State
+    ) throws(AuditError) {
+        let kept = try folder.read(folder.headPath)
+        if kept == found.checkpoint { return }
+        if let kept {
+            try folder.require(
+                kept, from: folder.headPath, verifier, found.builder.size, found.root)
+        }
+        try AuditFolder.system { () throws(LinuxError) in
+            try File.write(folder.headPath, found.checkpoint)
         }
     }
 
@@ -307,4 +368,36 @@ extension AuditFolder {
 extension AuditLog: RestingWriter {
     /// Entries count hits by policy and name the rules they were decided by.
     package static let rests = [Rest(.audit, ["policy", "rule_set", "geo_build"])]
+}
+
+extension AuditFolder {
+    /// Whether the tree of `size` entries with `root` begins with that of `oldSize` with `oldRoot`, by the tiles.
+    func continues(size oldSize: Int, root oldRoot: Digest, toSize size: Int, root: Digest) -> Bool
+    {
+        guard oldSize <= size else { return false }
+        var proof: [Digest] = []
+        if oldSize > 0, oldSize < size {
+            let source = TileHashSource(size: size, read: snapshotHashes)
+            // A tile that cannot be read proves nothing.
+            guard let made = try? TreeProof.consistency(from: oldSize, to: size, in: source) else {
+                return false
+            }
+            proof = made
+        }
+        return TreeProof.isConsistent(
+            old: oldSize, oldRoot: oldRoot, size: size, root: root, proof: proof)
+    }
+
+    /// Refuses a tree that does not continue the checkpoint `kept`, which lies at `path`.
+    func require(
+        _ kept: [UInt8], from path: String, _ verifier: NoteVerifier, _ size: Int, _ root: Digest
+    ) throws(AuditError) {
+        guard let note = SignedNote(parsing: kept), note.isSigned(by: verifier),
+            let old = Checkpoint(note.text), old.origin == origin
+        else { throw .keptInvalid(path: path) }
+        guard continues(size: old.size, root: old.root, toSize: size, root: root) else {
+            throw .rolledBack(
+                path: checkpointPath, keptPath: path, signedSize: old.size, foundSize: size)
+        }
+    }
 }

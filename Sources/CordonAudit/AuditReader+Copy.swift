@@ -50,15 +50,9 @@ extension AuditReader {
     }
 
     private func content(_ tile: TilePath) throws(AuditError) -> [UInt8] {
-        if let bytes = try folder.read(folder.path(tile)) { return bytes }
-        // The partial forms in between go when the tile is full; until then each growth leaves the old form.
-        guard !tile.isFull, let grown = try folder.read(folder.path(tile.full)) else {
+        guard let bytes = try folder.snapshot(tile) else {
             throw .damaged(path: folder.path(tile), expected: "a tile of the checkpoint")
         }
-        switch tile.kind {
-        case .hashes: return Array(grown.prefix(tile.width * Digest.byteCount))
-        case .entries:
-            return EntryBundle.encode(EntryBundle.decode(grown).entries.prefix(tile.width))
-        }
+        return bytes
     }
 }

@@ -15,7 +15,6 @@ extension AuditReader {
     /// Proves that the entry at `index` is in the log, under the present checkpoint. What is returned was checked as a
     /// stranger would check it.
     package func prove(_ index: Int) throws(AuditError) -> Proven {
-        let lock = try folder.lockForReading()
         let (note, checkpoint) = try signedCheckpoint()
         guard (0..<checkpoint.size).contains(index) else {
             throw .noEntry(index: index, size: checkpoint.size)
@@ -24,14 +23,13 @@ extension AuditReader {
         let hashes = try Self.proof { [folder] in
             try TreeProof.inclusion(
                 index: index, size: checkpoint.size,
-                in: TileHashSource(size: checkpoint.size, read: folder.expectedHashes))
+                in: TileHashSource(size: checkpoint.size, read: folder.snapshotHashes))
         }
         let proof = InclusionProofFile(index: index, hashes: hashes, note: note)
         guard proof.checkpoint(showing: entry, signedBy: verifier) == checkpoint else {
             throw .damaged(
                 path: folder.tilesDirectory, expected: "tiles with the checkpoint's root")
         }
-        _ = consume lock
         return Proven(index: index, entry: entry, proof: proof, checkpoint: checkpoint)
     }
 
@@ -59,12 +57,11 @@ extension AuditReader {
         case rewritten(entriesThen: Int)
     }
 
-    /// Holds the log's tiles against an earlier signed checkpoint.
+    /// Holds the log's tiles against an earlier signed checkpoint. Takes no lock: the log may grow meanwhile.
     package func continuation(from earlier: [UInt8]) throws(AuditError) -> Continuation {
         guard let note = SignedNote(parsing: earlier), note.isSigned(by: verifier),
             let old = Checkpoint(note.text), old.origin == folder.origin
         else { return .foreign }
-        let lock = try folder.lockForReading()
         let now = try signedCheckpoint().checkpoint
         guard old.size <= now.size else {
             return .wentBack(entriesThen: old.size, entriesNow: now.size)
@@ -74,10 +71,9 @@ extension AuditReader {
             hashes = try Self.proof { [folder] in
                 try TreeProof.consistency(
                     from: old.size, to: now.size,
-                    in: TileHashSource(size: now.size, read: folder.expectedHashes))
+                    in: TileHashSource(size: now.size, read: folder.snapshotHashes))
             }
         }
-        _ = consume lock
         return TreeProof.isConsistent(
             old: old.size, oldRoot: old.root, size: now.size, root: now.root, proof: hashes)
             ? .continues(entriesThen: old.size) : .rewritten(entriesThen: old.size)
@@ -87,27 +83,16 @@ extension AuditReader {
         let bundle = index / TilePath.fullWidth
         let width = min(TilePath.fullWidth, size - bundle * TilePath.fullWidth)
         let tile = TilePath(.entries, index: bundle, width: width)
-        let entries =
-            try folder.read(folder.path(tile)).map { EntryBundle.decode($0).entries } ?? []
+        let entries = try folder.snapshot(tile).map { EntryBundle.decode($0).entries } ?? []
         guard entries.count == width else {
             throw .damaged(path: folder.path(tile), expected: "\(width) entries")
         }
         return entries[index % TilePath.fullWidth]
     }
 
-    private static func proof(_ body: () throws -> [Digest]) throws(AuditError) -> [Digest] {
+    static func proof(_ body: () throws -> [Digest]) throws(AuditError) -> [Digest] {
         do { return try body() } catch let error as AuditError { throw error } catch {
             preconditionFailure("tiles are read with errors of the audit log alone")
         }
-    }
-}
-
-extension AuditFolder {
-    /// The hashes of a tile that must be there.
-    func expectedHashes(_ tile: TilePath) throws(AuditError) -> [Digest] {
-        guard let hashes = try hashes(tile) else {
-            throw .damaged(path: path(tile), expected: "\(tile.width) hashes")
-        }
-        return hashes
     }
 }

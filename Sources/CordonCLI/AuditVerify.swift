@@ -2,6 +2,7 @@ import CordonAudit
 import CordonKeys
 import CordonModel
 import CordonPolicy
+import CordonServer
 import Crypto
 import LinuxIO
 import Merkle
@@ -37,18 +38,28 @@ extension Command {
             return reader
         }
         let earlier = try Self.earlier(arguments, readers)
+        // Witnesses are the project's regions; an auditor's copy of one log has none.
+        let witnesses = try? ProjectWitnesses(
+            CordonCLI.configuration(arguments).regions, creating: false)
         var isSound = true
         for reader in readers {
             let found = try reader.verify()
             let kept = earlier.filter { $0.region == reader.region }
+            let head = try reader.keptHead().map {
+                Kept(region: reader.region, path: $0.path, bytes: $0.bytes)
+            }
             let breaks =
                 found.isCheckpointValid
-                ? try kept.compactMap { try Self.breach($0, in: reader) } : []
-            isSound = isSound && found.isSound && breaks.isEmpty
+                ? try (kept + [head].compactMap(\.self)).compactMap {
+                    try Self.breach($0, in: reader)
+                } : []
+            let standings = witnesses?.standings(of: reader.region) ?? []
+            let answer = AuditReport(found, breaks, earlier: kept.count, witnesses: standings)
+            isSound = isSound && answer.isSound
             if arguments.wantsJSON {
-                try console.print(json: AuditReport(found, breaks, earlier: kept.count))
+                try console.print(json: answer)
             } else {
-                print(found, breaks, earlier: kept.count, console)
+                print(found, answer, console)
             }
         }
         return isSound ? .done : .foundProblem
@@ -88,14 +99,15 @@ extension Command {
     }
 
     private static func print(
-        _ found: AuditVerification, _ breaks: [String], earlier: Int, _ console: Console
+        _ found: AuditVerification, _ answer: AuditReport, _ console: Console
     ) {
         let entries = "\(found.size) \(found.size == 1 ? "entry" : "entries")"
         let root = found.root.isEmpty ? "no root" : "root \(found.root)"
         console.print(
-            "\(found.region): \(found.isSound && breaks.isEmpty ? "sound" : "NOT SOUND"), \(entries), \(root)"
-                + (earlier == 0 ? "" : ", held against \(earlier) earlier checkpoint(s)"))
-        for text in breaks { console.print("  rewritten: \(text)") }
+            "\(found.region): \(answer.isSound ? "sound" : "NOT SOUND"), \(entries), \(root)"
+                + (answer.earlier == 0
+                    ? "" : ", held against \(answer.earlier) earlier checkpoint(s)"))
+        for text in answer.rewritten { console.print("  rewritten: \(text)") }
         if !found.isCheckpointValid {
             console.print("  the checkpoint is missing or not signed by the region's key")
         }
@@ -104,6 +116,15 @@ extension Command {
             ("unpublished, from an interrupted append", found.unpublished),
         ] {
             for place in places { console.print("  \(name): \(place)") }
+        }
+        for seen in answer.witnesses {
+            if let problem = seen.problem {
+                console.print("  witness \(seen.witness): \(problem)")
+            } else if let size = seen.size, let at = seen.at {
+                console.print("  witness \(seen.witness): saw \(size) entries at \(at)")
+            } else {
+                console.print("  witness \(seen.witness): has not seen this log")
+            }
         }
     }
 }
@@ -122,15 +143,26 @@ private struct AuditReport: Encodable {
     /// How many checkpoints of before the log was held against, and which it does not continue.
     let earlier: Int
     let rewritten: [String]
+    /// What the other regions saw.
+    let witnesses: [ProjectWitnesses.Standing]
+
+    var isSound: Bool {
+        checkpointOK && consistent && missing.isEmpty && changed.isEmpty && inserted.isEmpty
+            && rewritten.isEmpty && witnesses.allSatisfy { $0.problem == nil }
+    }
 
     private enum CodingKeys: String, CodingKey {
         case region, size, root, consistent, missing, changed, inserted, unpublished
-        case earlier, rewritten
+        case earlier, rewritten, witnesses
         case checkpointOK = "checkpoint_ok"
     }
 
-    init(_ found: AuditVerification, _ breaks: [String], earlier: Int) {
+    init(
+        _ found: AuditVerification, _ breaks: [String], earlier: Int,
+        witnesses: [ProjectWitnesses.Standing]
+    ) {
         self.earlier = earlier
+        self.witnesses = witnesses
         rewritten = breaks
         region = found.region
         size = found.size

@@ -22,6 +22,8 @@ struct DoctorChecks {
     /// Connections of one collector; each takes a descriptor.
     private static let descriptorsMin: UInt64 = 4096
     private static let secondsADay = 86_400.0
+    /// A running node has logs witnessed each minute.
+    private static let witnessSecondsMax: Int64 = 3600
 
     func run() -> [DoctorFinding] {
         var findings = [engine(), userAgents(), landlock(), seccomp(), descriptors()]
@@ -180,7 +182,7 @@ struct DoctorChecks {
             return [finding] + configuration.regions.flatMap(region)
                 + configuration.regions.map { retention($0, configuration.ruleSet) }
                 + configuration.regions.compactMap(deadLetters)
-                + certificates(configuration.regions)
+                + certificates(configuration.regions) + witnesses(configuration.regions)
         } catch {
             let first = error.problems.first?.description ?? ""
             return [
@@ -247,6 +249,37 @@ struct DoctorChecks {
                 return .doubtful(check, warning.text, fix: "then kill -HUP the running cordon up")
             }
             return .well(check, "valid until \(certificates.lastDays[region.name] ?? "")")
+        }
+    }
+
+    /// Whether the regions know of each other's audit logs, and of how much of them.
+    private func witnesses(_ regions: [RegionConfiguration]) -> [DoctorFinding] {
+        // Keys that cannot be opened are named above.
+        guard let witnesses = try? ProjectWitnesses(regions, creating: false) else { return [] }
+        let now = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
+        return regions.map { region in
+            let check = "region \(region.name), witnesses"
+            let standings = witnesses.standings(of: region.name)
+            if let problem = standings.lazy.compactMap(\.problem).first {
+                return .wrong(check, problem, fix: "cordon audit verify --region \(region.name)")
+            }
+            if regions.count == 1 {
+                return .well(check, "none: no other region here; keep checkpoints elsewhere")
+            }
+            let stale = regions.map(\.name).filter { name in
+                guard name != region.name else { return false }
+                guard let seen = standings.first(where: { $0.witness == name }), let at = seen.at
+                else { return true }
+                let limit = Timestamp(
+                    microseconds: now.microseconds - Self.witnessSecondsMax * 1_000_000)
+                return seen.unwitnessed > 0 && at < limit.text
+            }
+            return stale.isEmpty
+                ? .well(check, "\(standings.count) region(s) saw the log as it is or lately")
+                : .doubtful(
+                    check,
+                    "\(stale.joined(separator: ", ")) has not seen the log for an hour or never, so what was added since could be taken away unseen",
+                    fix: "cordon audit witness; a running cordon up does it each minute")
         }
     }
 

@@ -1,6 +1,8 @@
 import CordonAudit
 import CordonKeys
 import CordonModel
+import Crypto
+import Merkle
 
 extension Command {
     static let keysList = Command(
@@ -42,7 +44,13 @@ extension Command {
                 master: try master(nil)),
             ListedKey(region: region.name, key: "subject-digest", master: try master(nil)),
         ]
-        return lasting
+        let witness = try keys.witnessKey(creating: false).map { key in
+            let verifier = CosignatureVerifier(name: region.name + "/witness", key: key.publicKey)
+            return ListedKey(
+                region: region.name, key: "witness", verifierKey: verifier.text,
+                master: try master(nil))
+        }
+        return lasting + [witness].compactMap(\.self)
             + (try keys.epochs().map {
                 ListedKey(
                     region: region.name, key: $0.field.text, period: $0.period.text,
@@ -54,7 +62,7 @@ extension Command {
 /// One key, without its bytes.
 private struct ListedKey: Encodable {
     let region: String
-    /// What it is for: a field of pseudonyms, `subject-digest` or `audit-signing`.
+    /// What it is for: a field of pseudonyms, `subject-digest`, `audit-signing` or `witness`.
     let key: String
     /// How long it makes pseudonyms; nil for keys that last.
     var period: String?

@@ -112,7 +112,8 @@ extension RegionKeys {
     }
 
     private func keyNames() throws(KeysError) -> [String] {
-        [Self.subjectDigestName, Self.signingName] + (try epochs()).map { name($0) }
+        [Self.subjectDigestName, Self.signingName, Self.witnessName]
+            + (try epochs()).map { name($0) }
     }
 
     /// Puts `bytes` in the place of a key and overwrites what lay there.

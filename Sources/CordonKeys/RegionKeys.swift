@@ -21,6 +21,7 @@ package struct RegionKeys: Sendable {
     package static let keyBytes = 32
     static let subjectDigestName = "subject-digest.key"
     static let signingName = "audit-signing.key"
+    static let witnessName = "witness.key"
     private static let regionName = "region"
     private static let lockName = "keys.lock"
     private static let keySuffix = ".key"
@@ -73,6 +74,19 @@ package struct RegionKeys: Sendable {
 }
 
 extension RegionKeys {
+    /// The key by which the region witnesses other regions' audit logs; nil when there is none and none was to be made.
+    package func witnessKey(creating: Bool) throws(KeysError) -> Ed25519PrivateKey? {
+        if creating, try Self.contents(of: directory + "/" + Self.witnessName) == nil {
+            try locked { () throws(KeysError) in try createKey(Self.witnessName) }
+        }
+        guard var seed = try Self.key(Self.witnessName, directory, region) else { return nil }
+        defer { Secret.wipe(&seed) }
+        guard let key = try? Ed25519PrivateKey(seed: seed) else {
+            preconditionFailure("the length was checked")
+        }
+        return key
+    }
+
     /// By what the audit log and certificates name a request: 32 hexadecimal digits that say nothing in another region,
     /// although regions that are asked together share the request's id.
     package func requestDigest(_ id: String) -> String {

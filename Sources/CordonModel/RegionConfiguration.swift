@@ -163,6 +163,8 @@ package struct RegionConfiguration: Equatable, Sendable {
 extension RegionConfiguration {
     package var journalPath: String { stateDirectory + "/journal.sqlite" }
     package var auditDirectory: String { stateDirectory + "/audit" }
+    /// Where the region keeps what it witnessed of other regions' audit logs.
+    package var witnessDirectory: String { stateDirectory + "/witness" }
     /// Where the certificates of erasures lie, one file each.
     package var certificatesDirectory: String { stateDirectory + "/certificates" }
     package var requestsPath: String { stateDirectory + "/requests.sqlite" }

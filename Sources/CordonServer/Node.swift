@@ -57,6 +57,9 @@ package final class Node: Sendable {
     /// How often the loss ledger is written to the audit log, in seconds.
     package static let ledgerSeconds = 60
 
+    /// How often the regions cosign each other's checkpoints, in seconds.
+    private static let witnessSeconds = 60
+
     private let layout: ProjectLayout
     private let options: Options
     private let logger: Logger
@@ -71,6 +74,9 @@ package final class Node: Sendable {
     private let tickets: TicketKeys
     private let logs: [AuditLog]
     private let shadow: ShadowMode?
+    private let witnesses: ProjectWitnesses
+    /// Logs that a witness refused, by both names, so that each is told once.
+    private let refusals = Mutex<Set<String>>([])
     private let workers = Mutex<[Worker]>([])
     private let services = Mutex<[RegionService]>([])
     private let control = Mutex<NodeControl?>(nil)
@@ -101,19 +107,25 @@ package final class Node: Sendable {
                 directory: region.auditDirectory, region: region.name, key: keys.signingKey)
         }
         self.logs = logs
+        // Before anything is signed: what other regions saw is what this one may not go behind.
+        witnesses = try ProjectWitnesses(local, creating: true)
+        try witnesses.require()
         var context = try EdgeContext(
             ruleSet: configuration.ruleSet, geoTable: GeoTable(mapping: layout.geoTablePath),
             userAgents: UserAgentRules.loadInstalled(), keys: keys, today: today)
         if options.requiresProof {
-            try Self.requireProof(
-                configuration, context, layout, keys.filter { listening.contains($0.region) },
-                tell: { kind, fields in
-                    for log in logs {
-                        _ = try log.append(
-                            AuditEntry(
-                                at: clock.now(), kind: kind, region: log.region, fields: fields))
-                    }
-                }, kind: "start.refused")
+            do {
+                try Self.requireProof(
+                    configuration, context, layout, keys.filter { listening.contains($0.region) })
+            } catch let refusal as UnprovedRules {
+                for log in logs {
+                    _ = try log.append(
+                        AuditEntry(
+                            at: clock.now(), kind: "start.refused", region: log.region,
+                            fields: refusal.auditFields))
+                }
+                throw refusal
+            }
         }
         let shadow = options.shadow.map {
             ShadowMode(
@@ -209,6 +221,10 @@ package final class Node: Sendable {
             }
         ]
         if options.delivers {
+            workers.append(
+                Worker(name: "witness", everySeconds: Self.witnessSeconds) { [self] _ in
+                    report("the audit logs were not witnessed") { try witness() }
+                })
             for (region, log) in zip(collector.regions, logs) {
                 let upkeep = try RegionUpkeep(
                     region, of: collector.regions, log: log, logger: logger, clock: clock
@@ -262,7 +278,7 @@ package final class Node: Sendable {
                     "the project was not reloaded; the rules stay as they were",
                     ["error": .text(mistakes.joined(separator: "\n"))])
                 report("the audit log was not told of a reload that failed") {
-                    try tell("rules.refused", ["mistakes": .integer(mistakes.count)])
+                    try tell("rules.refused", Self.refusalFields(error, mistakes))
                 }
                 return outcome(mistakes: mistakes, held)
             }
@@ -299,8 +315,7 @@ package final class Node: Sendable {
             configuration.regions, listening, clock.now(), tickets, logger)
         if options.requiresProof {
             try Self.requireProof(
-                configuration, context, layout, keys.filter { listening.contains($0.region) },
-                tell: tell, kind: "reload.refused")
+                configuration, context, layout, keys.filter { listening.contains($0.region) })
         }
         let hold = hold(context)
         if let hold, hold.geoBuild != build {
@@ -381,26 +396,46 @@ package final class Node: Sendable {
         shadow?.save()
         try tellLedger(includingOpenMinute: true)
         try tell("node.stopped", [:])
+        if options.delivers { try witness() }
     }
 
-    /// Refuses rules without a proof that covers them; the audit log has the refusal before anybody hears of it.
+    /// Refuses rules without a proof that covers them.
     private static func requireProof(
         _ configuration: ProjectConfiguration, _ context: EdgeContext, _ layout: ProjectLayout,
-        _ keys: [RegionKeys], tell: (String, [String: AuditEntry.Value]) throws -> Void,
-        kind: String
+        _ keys: [RegionKeys]
     ) throws {
         do {
             try ProjectProof(layout: layout).require(
                 of: configuration, rules: context.rules, table: context.geoTable, keys: keys)
         } catch let refusal as ProofRefusal {
-            try tell(
-                kind,
-                [
-                    "reason": .text(refusal.code), "rule_set": .text(configuration.ruleSet.digest),
-                    "geo_build": .text(context.geoTable.build),
-                ])
-            throw NodeError(text: refusal.description)
+            throw UnprovedRules(
+                refusal: refusal, ruleSet: configuration.ruleSet.digest,
+                geoBuild: context.geoTable.build)
         }
+    }
+
+    /// Rules that no proof covers, with what the audit log says of them.
+    private struct UnprovedRules: Error, CustomStringConvertible {
+        let refusal: ProofRefusal
+        let ruleSet: String
+        let geoBuild: String
+
+        var description: String { refusal.description }
+        var auditFields: [String: AuditEntry.Value] {
+            [
+                "reason": .text(refusal.code), "rule_set": .text(ruleSet),
+                "geo_build": .text(geoBuild),
+            ]
+        }
+    }
+
+    /// What the one audit entry of a refused reload says.
+    private static func refusalFields(
+        _ error: any Error, _ mistakes: [String]
+    ) -> [String: AuditEntry.Value] {
+        var fields = (error as? UnprovedRules)?.auditFields ?? [:]
+        fields["mistakes"] = .integer(mistakes.count)
+        return fields
     }
 
     // MARK: Audit
@@ -431,6 +466,31 @@ package final class Node: Sendable {
         for (region, log) in zip(collector.regions, logs) {
             try RegionLedger(region: region, log: log, clock: clock)
                 .tell(includingOpenMinute: includingOpenMinute)
+        }
+    }
+
+    /// Has the regions cosign each other's checkpoints. A refusal is told once, to the log of the region that refused.
+    private func witness() throws {
+        for standing in witnesses.round(at: clock.now()) {
+            guard let problem = standing.problem,
+                refusals.withLock({
+                    $0.insert("\(standing.witness) \(standing.region)").inserted
+                })
+            else { continue }
+            logger.error(
+                "a region does not cosign another one's audit log",
+                [
+                    "audit.region": .text(standing.region),
+                    "audit.witness": .text(standing.witness), "error": .text(problem),
+                ])
+            guard let log = logs.first(where: { $0.region == standing.witness }) else { continue }
+            try log.append(
+                AuditEntry(
+                    at: clock.now(), kind: "witness.refused", region: log.region,
+                    fields: [
+                        "log": .text(standing.region + "/audit"),
+                        "size": .integer(standing.size ?? 0),
+                    ]))
         }
     }
 

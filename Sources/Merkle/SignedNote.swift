@@ -11,6 +11,12 @@ package struct SignedNote: Equatable, Sendable {
         package let name: String
         package let keyID: UInt32
         package let bytes: [UInt8]
+
+        package init(name: String, keyID: UInt32, bytes: [UInt8]) {
+            self.name = name
+            self.keyID = keyID
+            self.bytes = bytes
+        }
     }
 
     /// Most signatures of a note that is read.
@@ -36,6 +42,21 @@ package struct SignedNote: Equatable, Sendable {
                 name: signer.verifier.name, keyID: signer.verifier.keyID,
                 bytes: signer.key.sign(Array(text.utf8)))
         }
+    }
+
+    /// The same text with another signature behind those that it has.
+    package func adding(_ signature: Signature) -> SignedNote {
+        SignedNote(text: text, signatures: signatures + [signature])
+    }
+
+    /// The same text with those signatures that are wanted.
+    package func keeping(_ isWanted: (Signature) -> Bool) -> SignedNote {
+        SignedNote(text: text, signatures: signatures.filter(isWanted))
+    }
+
+    private init(text: String, signatures: [Signature]) {
+        self.text = text
+        self.signatures = signatures
     }
 
     /// Reads a note without checking its signatures; nil when it is not one, or longer than `byteCountMax`.
@@ -120,27 +141,45 @@ package struct NoteVerifier: Hashable, Sendable {
         precondition(Self.isName(name), "a key name has no spaces and no plus sign")
         self.name = name
         self.key = key
-        let digest = SHA256.hash(Array(name.utf8) + [0x0A, Self.type] + key.bytes)
-        keyID = digest.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+        keyID = Self.keyID(name, Self.type, key)
     }
 
     /// Reads a verifier key: `name+keyid+base64(type ‖ key)`; nil when it is malformed, of another type, or
     /// its key id does not fit.
     package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, Self.isName(parts[0]), parts[1].utf8.count == 8,
-            let bytes = Base64.decode(parts[2]), bytes.first == Self.type,
-            let key = try? Ed25519PublicKey(Array(bytes.dropFirst()))
-        else { return nil }
-        self.init(name: String(parts[0]), key: key)
+        guard let (name, key) = Self.parse(text, type: Self.type) else { return nil }
+        self.init(name: name, key: key)
         guard self.text == text else { return nil }
     }
 
     /// The verifier key, as other tools read it.
-    package var text: String {
+    package var text: String { Self.text(name, keyID, Self.type, key) }
+
+    // What verifier keys of every type have in common.
+
+    static func keyID(_ name: String, _ type: UInt8, _ key: Ed25519PublicKey) -> UInt32 {
+        let digest = SHA256.hash(Array(name.utf8) + [0x0A, type] + key.bytes)
+        return digest.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    /// Name and key of a verifier key of `type`, whose key id the caller compares.
+    static func parse(
+        _ text: some StringProtocol, type: UInt8
+    ) -> (name: String, key: Ed25519PublicKey)? {
+        let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, isName(parts[0]), parts[1].utf8.count == 8,
+            let bytes = Base64.decode(parts[2]), bytes.first == type,
+            let key = try? Ed25519PublicKey(Array(bytes.dropFirst()))
+        else { return nil }
+        return (String(parts[0]), key)
+    }
+
+    static func text(
+        _ name: String, _ keyID: UInt32, _ type: UInt8, _ key: Ed25519PublicKey
+    ) -> String {
         var identifier: [UInt8] = []
         identifier.append(bigEndian: keyID)
-        return "\(name)+\(Bytes.hex(identifier))+\(Base64.encode([Self.type] + key.bytes))"
+        return "\(name)+\(Bytes.hex(identifier))+\(Base64.encode([type] + key.bytes))"
     }
 
     static func isName(_ text: some StringProtocol) -> Bool {

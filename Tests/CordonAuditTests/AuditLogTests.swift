@@ -123,6 +123,27 @@ struct LogFixture {
         #expect(try indices(.init(), limit: 0) == [])
     }
 
+    @Test func `threads that append at once are each told their own places`() async throws {
+        let opened = try log.open()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for writer in 0..<4 {
+                group.addTask {
+                    for number in 0..<25 {
+                        let name = writer * 1000 + number * 2
+                        let places = try opened.append(LogFixture.entries(name..<name + 2))
+                        let stored = try log.reader().entries().filter {
+                            places.contains($0.index)
+                        }
+                        #expect(stored.map(\.entry) == LogFixture.entries(name..<name + 2))
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(opened.size == 200)
+        #expect(try log.reader().verify().isSound)
+    }
+
     @Test func `several writers of one folder take turns`() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for writer in 0..<4 {

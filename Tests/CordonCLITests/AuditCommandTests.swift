@@ -2,6 +2,7 @@ import CordonAudit
 import CordonKeys
 import CordonModel
 import CordonPolicy
+import CordonServer
 import Crypto
 import Foundation
 import LinuxIO
@@ -90,6 +91,50 @@ import Testing
             directory: first.auditDirectory, region: first.name, key: stranger.signingKey.publicKey)
         #expect(
             run("audit", "verify", "--region", first.name, "--key", reader.verifierKey) == 1)
+    }
+
+    @Test func `regions witness each other, and a region put back whole is found by the others`()
+        throws
+    {
+        let regions = try regions()
+        let first = try #require(regions.first)
+        let copy = directory.file("copy")
+        try FileManager.default.copyItem(atPath: first.stateDirectory, toPath: copy)
+        let keys = try RegionKeys(opening: first.keysDirectory, region: first.name)
+        try AuditLog(directory: first.auditDirectory, region: first.name, key: keys.signingKey)
+            .append(AuditEntry(at: Timestamp(microseconds: 2), kind: "more", region: first.name))
+        #expect(run("audit", "witness") == 0)
+        #expect(run("audit", "witness", "--json") == 0)
+        #expect(run("audit", "verify") == 0)
+        #expect(run("keys", "list") == 0)
+        let witnesses = try ProjectWitnesses(regions, creating: false)
+        try witnesses.require()
+        let seen = witnesses.standings(of: first.name)
+        #expect(seen.count == regions.count - 1)
+        #expect(seen.allSatisfy { $0.size == 3 && $0.unwitnessed == 0 && $0.problem == nil })
+
+        // With its head and its keys: alone the region cannot know.
+        try FileManager.default.removeItem(atPath: first.stateDirectory)
+        try FileManager.default.moveItem(atPath: copy, toPath: first.stateDirectory)
+        _ = try AuditLog(
+            directory: first.auditDirectory, region: first.name, key: keys.signingKey)
+        let refused = #expect(throws: AuditError.self) { try witnesses.require() }
+        #expect(refused?.description.contains("has 2 entries and does not continue the 3") == true)
+        #expect(run("audit", "verify", "--region", first.name) == 1)
+        #expect(run("audit", "witness") == 1)
+        let findings = DoctorChecks(project: layout).run()
+        #expect(
+            findings.first { $0.check == "region \(first.name), witnesses" }?.state == .wrong)
+    }
+
+    @Test func `the doctor tells a log that nobody else has seen`() throws {
+        let region = try #require(try regions().first)
+        let check = "region \(region.name), witnesses"
+        let before = DoctorChecks(project: layout).run().first { $0.check == check }
+        #expect(before?.state == .doubtful)
+        #expect(before?.fix?.contains("cordon audit witness") == true)
+        #expect(run("audit", "witness") == 0)
+        #expect(DoctorChecks(project: layout).run().first { $0.check == check }?.state == .well)
     }
 
     @Test func `wrong use is told apart`() {

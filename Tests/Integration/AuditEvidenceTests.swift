@@ -202,6 +202,9 @@ import Testing
         try fill(log, to: 40)
         let earlier = try checkpoint("earlier")
         try FileManager.default.removeItem(atPath: auditDirectory)
+        #expect(throws: AuditError.self) { _ = try self.log() }
+        // Whoever writes it anew takes the head beside it away as well.
+        try File.remove(auditDirectory + ".head")
         let other = try self.log()
         try fill(other, to: 30)
         let shorter = try cordon.run(
