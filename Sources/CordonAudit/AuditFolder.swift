@@ -53,19 +53,38 @@ struct AuditFolder: Sendable {
 
     /// Every file below `tile/`, by its path from the log's folder.
     func tileFiles() throws(AuditError) -> [String] {
-        try Self.system { () throws(LinuxError) in
-            guard try File.exists(tilesDirectory) else { return [] }
-            var files: [String] = []
-            var folders = ["tile"]
-            while let folder = folders.popLast() {
-                for name in try Directory.list(directory + "/" + folder) {
-                    let path = folder + "/" + name
-                    let isDirectory = try File.metadata(directory + "/" + path)?.isDirectory
-                    if isDirectory == true { folders.append(path) } else { files.append(path) }
-                }
-            }
-            return files.sorted()
+        var files: [String] = []
+        try visitTileFiles { files.append($0) }
+        return files
+    }
+
+    /// Gives every file below `tile/`, by its path from the log's folder, with one folder's names in memory for each step of the
+    /// way down. What writers add or remove meanwhile may be given or not.
+    func visitTileFiles(_ body: (String) throws(AuditError) -> Void) throws(AuditError) {
+        try visit("tile", body)
+    }
+
+    private func visit(
+        _ folder: String, _ body: (String) throws(AuditError) -> Void
+    ) throws(AuditError) {
+        let path = directory + "/" + folder
+        let entries: [Directory.Entry]
+        do throws(LinuxError) { entries = try Directory.entries(path) } catch {
+            // No log yet, or partial forms that a writer has just removed.
+            if error.isMissing { return }
+            throw .system(error)
         }
+        for entry in entries {
+            if entry.kind == .directory {
+                try visit(folder + "/" + entry.name, body)
+            } else {
+                try body(folder + "/" + entry.name)
+            }
+        }
+    }
+
+    func exists(_ tile: TilePath) throws(AuditError) -> Bool {
+        try Self.system { () throws(LinuxError) in try File.exists(path(tile)) }
     }
 
     /// The hashes of a tile; nil when the file is missing or has another length.

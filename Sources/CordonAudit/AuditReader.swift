@@ -82,11 +82,10 @@ package struct AuditReader: Sendable {
     }
 
     /// The last `limit` entries that match, oldest first. Reads bundles from the end, no more than it
-    /// takes, and does not verify them: ``verify()`` does.
+    /// takes, and does not verify them: ``verify()`` does. Takes no lock: the log may grow meanwhile.
     package func entries(
         matching filter: Filter = Filter(), limit: Int = .max
     ) throws(AuditError) -> [Stored] {
-        let lock = try folder.lockForReading()
         let size = try publishedSize()
         var found: [Stored] = []
         var end = size
@@ -94,7 +93,7 @@ package struct AuditReader: Sendable {
             let index = (end - 1) / TilePath.fullWidth
             let start = index * TilePath.fullWidth
             let tile = TilePath(.entries, index: index, width: end - start)
-            let bytes = try folder.read(folder.path(tile))
+            let bytes = try folder.snapshot(tile)
             let encoded = bytes.map { EntryBundle.decode($0).entries } ?? []
             guard encoded.count == tile.width else {
                 throw .damaged(path: folder.path(tile), expected: "\(tile.width) entries")
@@ -110,19 +109,17 @@ package struct AuditReader: Sendable {
             }
             end = start
         }
-        _ = consume lock
         return found.reversed()
     }
 
-    /// Gives every entry, oldest first, with one bundle in memory at a time. Does not verify them: ``verify()`` does.
+    /// Gives every entry, oldest first, with one bundle in memory at a time, up to the present checkpoint. Takes no lock, and does not verify them: ``verify()`` does.
     package func visit(_ body: (Stored) throws -> Void) throws {
-        let lock = try folder.lockForReading()
         let size = try publishedSize()
         var start = 0
         while start < size {
             let width = min(TilePath.fullWidth, size - start)
             let tile = TilePath(.entries, index: start / TilePath.fullWidth, width: width)
-            let bytes = try folder.read(folder.path(tile))
+            let bytes = try folder.snapshot(tile)
             let encoded = bytes.map { EntryBundle.decode($0).entries } ?? []
             guard encoded.count == width else {
                 throw AuditError.damaged(path: folder.path(tile), expected: "\(width) entries")
@@ -136,7 +133,6 @@ package struct AuditReader: Sendable {
             }
             start += width
         }
-        _ = consume lock
     }
 
     private func publishedSize() throws(AuditError) -> Int {

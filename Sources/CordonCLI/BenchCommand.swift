@@ -1,5 +1,6 @@
 import Bytes
 import Consent
+import CordonAudit
 import CordonEdge
 import CordonJournal
 import CordonKeys
@@ -19,12 +20,15 @@ extension Command {
     static let bench = Command(
         ["bench"],
         summary:
-            "measure this machine: edge, hit, geo, consent, decision, proof, journal, import, "
-            + "delivery, freshness, query",
-        usage: "[--quick] [PART]…",
+            "measure this machine: edge, hit, geo, consent, decision, proof, journal, audit, "
+            + "import, delivery, freshness, query",
+        usage: "[--quick] [--entries N] [PART]…",
         options: [
             Option(
-                name: "quick", value: nil, help: "small sizes: shows that it works, not how fast")
+                name: "quick", value: nil, help: "small sizes: shows that it works, not how fast"),
+            Option(
+                name: "entries", value: "N",
+                help: "size of the audit log that is verified, up to 100000000 (default: 1000000)"),
         ],
         example: "cordon bench geo decision", arguments: 0...Bench.Part.allCases.count
     ) { arguments, console in
@@ -40,8 +44,11 @@ extension Command {
                 }
                 return part
             }
-        try Bench(isQuick: arguments.has("quick"), wantsJSON: arguments.wantsJSON, console: console)
-            .run(parts)
+        try Bench(
+            isQuick: arguments.has("quick"),
+            auditEntries: try arguments.integer("entries", in: 1...100_000_000),
+            wantsJSON: arguments.wantsJSON, console: console
+        ).run(parts)
         return .done
     }
 }
@@ -49,11 +56,13 @@ extension Command {
 /// Runs the benchmarks of the targets on a project of its own, made in a temporary folder and removed.
 struct Bench {
     enum Part: String, CaseIterable {
-        case geo, consent, decision, hit, proof, journal, edge, `import`, delivery
+        case geo, consent, decision, hit, proof, journal, audit, edge, `import`, delivery
         case freshness, query
     }
 
     let isQuick: Bool
+    /// Size of the audit log that is verified; nil for the usual one.
+    let auditEntries: Int?
     let wantsJSON: Bool
     let console: Console
 
@@ -114,6 +123,7 @@ struct Bench {
         case .hit: try measureHit(layout, folder)
         case .proof: try measureProof(layout, folder)
         case .journal: try measureJournal(folder)
+        case .audit: try measureAudit(folder)
         case .edge: try measureEdge(layout)
         case .import: try measureImport(layout, folder)
         case .delivery: try measureDelivery(folder)
@@ -213,6 +223,22 @@ struct Bench {
                 ("synced commit of \(hits) hits, p99", result.microsecondsP99, "µs"),
             ]
         }
+    }
+
+    private func measureAudit(_ folder: String) throws -> [Measured] {
+        let result = try AuditBenchmark.run(
+            directory: folder, appends: isQuick ? 100 : 50_000,
+            entries: auditEntries ?? (isQuick ? 1000 : 1_000_000))
+        let count = groupedDigits(result.verifiedEntries)
+        return [
+            ("entries, one after the other", result.singlePerSecond, "entries/s"),
+            (
+                "entries, \(AuditBenchmark.threads) threads one at a time each",
+                result.sharedPerSecond, "entries/s"
+            ),
+            ("entries in hundreds", result.batchedPerSecond, "entries/s"),
+            ("verify \(count) entries (\(result.checksum))", result.verifySeconds, "s"),
+        ]
     }
 
     private func measureEdge(_ layout: ProjectLayout) throws -> [Measured] {

@@ -3,7 +3,12 @@ package import Crypto
 /// Up to 256 hashes in one file, one behind the other.
 package enum HashTile {
     /// The bytes of a tile of hashes.
-    package static func encode(_ hashes: [Digest]) -> [UInt8] { hashes.flatMap(\.bytes) }
+    package static func encode(_ hashes: [Digest]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(hashes.count * Digest.byteCount)
+        for hash in hashes { bytes += hash.bytes }
+        return bytes
+    }
 
     /// The hashes of a tile; nil when `bytes` are not a multiple of 32.
     package static func decode(_ bytes: [UInt8]) -> [Digest]? {

@@ -46,6 +46,30 @@ package struct TreeBuilder: Sendable {
         }
     }
 
+    /// Adds a full tile of leaves whose root is known, where the tree ends with a full tile; as if each were added.
+    package mutating func append(
+        tile leaves: [Digest], root: Digest, whenFull: (TilePath, [Digest]) -> Void
+    ) {
+        precondition(
+            leaves.count == TilePath.fullWidth && size % TilePath.fullWidth == 0,
+            "full tiles lie behind full tiles")
+        var count = size / TilePath.fullWidth
+        size += TilePath.fullWidth
+        whenFull(TilePath(.hashes(level: 0), index: count), leaves)
+        if edge.isEmpty { edge.append([]) }
+        var hash = root
+        for level in 1... {
+            if level == edge.count { edge.append([]) }
+            edge[level].append(hash)
+            guard edge[level].count == TilePath.fullWidth else { return }
+            whenFull(
+                TilePath(.hashes(level: level), index: count / TilePath.fullWidth), edge[level])
+            hash = TreeHash.perfectRoot(edge[level])
+            edge[level].removeAll(keepingCapacity: true)
+            count /= TilePath.fullWidth
+        }
+    }
+
     /// The partial tiles that the tree ends in.
     package var partialTiles: [(tile: TilePath, hashes: [Digest])] {
         TilePath.partialHashTiles(size: size).map { tile in

@@ -13,6 +13,25 @@ package enum TreeHash {
         return hash.finalize()
     }
 
+    /// The leaf hashes of the whole entries at the start of a bundle, and how many bytes behind them make no entry.
+    package static func leaves(of bundle: [UInt8]) -> (leaves: [Digest], excess: Int) {
+        let bytes = bundle.span
+        var leaves: [Digest] = []
+        leaves.reserveCapacity(TilePath.fullWidth)
+        var start = 0
+        while start < bytes.count {
+            guard bytes.count - start >= 2 else { break }
+            let end = start + 2 + (Int(bytes[start]) << 8 | Int(bytes[start + 1]))
+            guard end <= bytes.count else { break }
+            var hash = SHA256()
+            hash.update(0x00)
+            hash.update(bytes.extracting(start + 2..<end))
+            leaves.append(hash.finalize())
+            start = end
+        }
+        return (leaves, bytes.count - start)
+    }
+
     package static func node(_ left: Digest, _ right: Digest) -> Digest {
         var hash = SHA256()
         hash.update(0x01)
@@ -25,8 +44,11 @@ package enum TreeHash {
     package static func perfectRoot(_ hashes: some RandomAccessCollection<Digest>) -> Digest {
         precondition(hashes.count > 0 && hashes.count & (hashes.count - 1) == 0)
         var row = Array(hashes)
-        while row.count > 1 {
-            row = stride(from: 0, to: row.count, by: 2).map { node(row[$0], row[$0 + 1]) }
+        var count = row.count
+        while count > 1 {
+            count /= 2
+            // Each goes where nothing is read any more.
+            for index in 0..<count { row[index] = node(row[2 * index], row[2 * index + 1]) }
         }
         return row[0]
     }

@@ -26,6 +26,41 @@ import Testing
         }
     }
 
+    @Test func `a log that grows meanwhile is sound each time, as far as it went at the start`()
+        async throws
+    {
+        let (folder, reader) = (log, log.reader())
+        let writer = Task.detached {
+            let opened = try folder.open()
+            // Over the ends of tiles, where partial forms go.
+            for number in 0..<400 { try opened.append(LogFixture.entry(number)) }
+        }
+        var size = 0
+        for _ in 0..<30 {
+            let found = try reader.verify()
+            #expect(found.isSound, "\(found)")
+            #expect(found.size >= size)
+            size = found.size
+        }
+        try await writer.value
+        #expect(try reader.verify().size == 1000)
+        #expect(try reader.verify().unpublished == [])
+    }
+
+    @Test func `no more places are named than somebody can read`() throws {
+        try log.open().append(LogFixture.entries(600..<1280))
+        for bundle in ["000", "001", "002", "003", "004"] {
+            try editBundle("tile/entries/" + bundle) { entries in
+                for index in entries.indices { entries[index].append(0x20) }
+            }
+        }
+        let found = try verify()
+        #expect(!found.isSound)
+        #expect(found.changed.count == AuditVerification.placesMax + 1)
+        #expect(found.changed.last == "and 280 more")
+        #expect(found.changed.first == "entry 0 (tile/entries/000)")
+    }
+
     @Test func `an untouched log is sound`() throws {
         let found = try verify()
         #expect(found.isSound)

@@ -36,7 +36,7 @@ import Testing
         }
         #expect(
             Set(figures.map(\.part)) == [
-                "geo", "consent", "decision", "hit", "proof", "journal", "edge", "import",
+                "geo", "consent", "decision", "hit", "proof", "journal", "audit", "edge", "import",
                 "delivery", "freshness",
                 "query",
             ])

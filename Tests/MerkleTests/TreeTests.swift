@@ -71,6 +71,39 @@ struct TileStore {
         (0..<count).map { Array("entry \($0)".utf8) }
     }
 
+    @Test func `full tiles that are added whole give the tree and tiles of their leaves`() {
+        let leaves = Self.entries(256 * 258).map(TreeHash.leaf)
+        var (whole, single) = (TreeBuilder(), TreeBuilder())
+        var (tiles, expected): ([TilePath: [Digest]], [TilePath: [Digest]]) = ([:], [:])
+        for start in stride(from: 0, to: leaves.count, by: 256) {
+            let tile = Array(leaves[start..<start + 256])
+            whole.append(tile: tile, root: TreeHash.perfectRoot(tile)) { tiles[$0] = $1 }
+            for leaf in tile { single.append(leaf) { expected[$0] = $1 } }
+        }
+        #expect(whole.root == single.root)
+        #expect(whole.size == single.size)
+        #expect(tiles == expected)
+        whole.append(leaves[0]) { _, _ in }
+        single.append(leaves[0]) { _, _ in }
+        #expect(whole.root == single.root)
+        #expect(whole.partialTiles.map(\.tile) == single.partialTiles.map(\.tile))
+    }
+
+    @Test func `leaves of a bundle are hashed where they lie`() {
+        let entries = Self.entries(7) + [[], [UInt8](repeating: 1, count: 65_535)]
+        let bytes = EntryBundle.encode(entries)
+        let found = TreeHash.leaves(of: bytes)
+        #expect(found.leaves == entries.map(TreeHash.leaf))
+        #expect(found.excess == 0)
+        for cut in [1, 2, 65_536, 65_537] {
+            let (leaves, excess) = TreeHash.leaves(of: Array(bytes.dropLast(cut)))
+            let (decoded, rest) = EntryBundle.decode(Array(bytes.dropLast(cut)))
+            #expect(leaves == decoded.map(TreeHash.leaf))
+            #expect(excess == rest)
+        }
+        #expect(TreeHash.leaves(of: []).leaves == [])
+    }
+
     @Test func `hashes of empty root, leaves and nodes are those of RFC 6962`() {
         #expect(
             TreeHash.empty.hex == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
