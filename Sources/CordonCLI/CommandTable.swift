@@ -17,7 +17,7 @@ enum CommandTable {
         .certificateVerify,
         .consentDecode,
         .auditLog, .auditVerify, .auditProve, .auditCheckpoint, .auditWitness, .auditExport,
-        .auditBalance,
+        .auditReport, .auditBalance,
         .keysList, .keysRotate, .keysDestroy, .keysWrap,
         .tokenIssue, .tokenList, .tokenRevoke,
         .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,

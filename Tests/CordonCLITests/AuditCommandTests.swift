@@ -137,6 +137,90 @@ import Testing
         #expect(DoctorChecks(project: layout).run().first { $0.check == check }?.state == .well)
     }
 
+    @Test func `the record of processing adds up what the logs have of the period`() throws {
+        let arguments = try Arguments(parsing: ["--project", layout.root], for: .auditReport)
+        let project = try CordonCLI.configuration(arguments)
+        let region = try #require(project.regions.first { $0.name == "eu-central" })
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        let day = Day(year: 2026, month: 3, day: 1)
+        func entry(
+            _ days: Int, _ kind: String, from place: String? = nil,
+            _ fields: [String: AuditEntry.Value] = [:]
+        ) -> AuditEntry {
+            AuditEntry(
+                at: (day + days).start, kind: kind, region: region.name,
+                principal: place.map {
+                    Principal(role: "analyst", purpose: "audience-measurement", place: $0)
+                }, fields: fields)
+        }
+        try AuditLog(directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+            .append([
+                entry(-9, "erasure-intent", ["request": "a"]),
+                entry(0, "edge.ledger", ["received": 7, "kept": 5, "counted": 2, "report": 1]),
+                entry(1, "edge.ledger", ["received": 3, "kept": 3, "report": 2]),
+                entry(2, "query-answered", from: "DE", ["rows": 4]),
+                entry(2, "query-answered", from: "DE", ["rows": 2]),
+                entry(2, "query-answered", from: "NZ", ["rows": 1]),
+                entry(3, "query-refused", from: "CN"),
+                entry(3, "subject-find", ["request": "b"]),
+                entry(4, "erasure-intent", ["request": "b"]),
+                entry(30, "erased", ["request": "a"]),
+                entry(99, "edge.ledger", ["received": 100, "report": 3]),
+            ])
+        struct Clock: WallClock {
+            let day: Day
+            func now() -> Timestamp { day.start }
+        }
+        var options = ProcessingRecord.Options()
+        options.since = day
+        options.until = day + 40
+        options.controller = "Example <b>Ltd</b> | Berlin"
+        let record = try ProcessingRecord(
+            project, regions: [region], options: options, clock: Clock(day: day + 40))
+        let told = try #require(record.regions.first)
+        #expect(told.entries == 9)
+        #expect(told.hits == ["received": 10, "kept": 8, "counted": 2])
+        #expect(told.queries.map(\.place) == ["DE"])
+        #expect(told.queries.map(\.answers) == [2])
+        #expect(told.queries.map(\.rows) == [6])
+        #expect(told.transfers.map(\.place) == ["NZ"])
+        #expect(told.refusals == ["query-refused": 1])
+        #expect(told.requests == ["subject-find": 1, "erasure-intent": 1, "erased": 1])
+        #expect(told.erasures.done == 1)
+        #expect(told.erasures.daysMax == 39)
+        #expect(told.erasures.late == 1)
+        #expect(told.erasures.open == 1)
+        #expect(told.erasures.overdue == 1)
+        #expect(told.erasures.nextDue == (day + 4 + 28).text)
+        let gdpr = try #require(record.activities.first { $0.policy == "gdpr" })
+        #expect(gdpr.purposes.contains("audience-measurement"))
+        #expect(gdpr.categories.first { $0.field == "visitor" }?.days == 30)
+        #expect(gdpr.transfers.map(\.minGroup) == [20])
+        #expect(record.activities.allSatisfy { $0.region == nil || $0.region == "eu-central" })
+
+        #expect(record.html.contains("Example &lt;b&gt;Ltd&lt;/b&gt; | Berlin"))
+        #expect(record.markdown.contains("Example \\<b>Ltd\\</b> \\| Berlin"))
+        // Every row of a table has as many cells as its head.
+        var cells = 0
+        for line in record.markdown.split(separator: "\n", omittingEmptySubsequences: false) {
+            let count = line.replacing("\\|", with: "").count { $0 == "|" }
+            if !line.hasPrefix("|") { cells = 0 } else if cells == 0 { cells = count }
+            #expect(count == cells, "\(line)")
+        }
+    }
+
+    @Test func `the record of processing is printed, and written where it is wanted`() throws {
+        let file = directory.file("record.html")
+        #expect(run("audit", "report") == 0)
+        #expect(run("audit", "report", "--json", "--since", "2026-01-01") == 0)
+        #expect(run("audit", "report", "--format", "html", "--out", file) == 0)
+        let page = String(decoding: try File.read(file), as: UTF8.self)
+        #expect(page.contains("Record of processing activities") && page.contains("gdpr"))
+        #expect(run("audit", "report", "--format", "pdf") == 2)
+        #expect(run("audit", "report", "--since", "2026-02-30") == 2)
+        #expect(run("audit", "report", "--since", "2026-02-03", "--until", "2026-02-01") == 2)
+    }
+
     @Test func `wrong use is told apart`() {
         #expect(run("audit", "log", "--region", "eu-centrl") == 2)
         #expect(run("audit", "log", "--limit", "0") == 2)

@@ -14,7 +14,9 @@ import Testing
         "Sources/CordonAPI/ClientFiles.swift":
             "metadata of tables that clients fill: theirs, as the result of a query is",
         "Sources/CordonAuthoring/KeptRules.swift": "the files of a rule set",
+        "Sources/CordonAudit/AuditWitness.swift": "sizes, hashes and signatures of other logs",
         "Sources/CordonCLI/AuditProve.swift": "a proof of an entry, which is in the audit log",
+        "Sources/CordonCLI/AuditReport.swift": "rules, and counts of the audit log",
         "Sources/CordonCLI/BenchLoad.swift": "numbers",
         "Sources/CordonCLI/Demo/Demo.swift": "an empty mark",
         "Sources/CordonCLI/ImportBenchmark.swift": "a log of made hits, for measuring",
