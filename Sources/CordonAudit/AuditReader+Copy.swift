@@ -12,7 +12,7 @@ extension AuditReader {
     }
 
     /// Gives the files that the present checkpoint consists of, each with its path from the log's folder: `checkpoint`
-    /// first, `key.vkey`, then entries and hashes, tile by tile.
+    /// first, `key.vkey`, what witnesses cosigned, then entries and hashes, tile by tile.
     ///
     /// Takes no lock, so that a long copy holds nobody up: full tiles never change, and a partial one that has
     /// grown meanwhile is the beginning of what it grew into. Verifies the checkpoint's signature and no more.
@@ -21,6 +21,17 @@ extension AuditReader {
         try body("checkpoint", note.encoded)
         try body("key.vkey", Array((verifier.text + "\n").utf8))
         var files = 2
+        for region in try witnessRegions() {
+            guard let bytes = try folder.read(folder.cosignedDirectory + "/" + region) else {
+                continue
+            }
+            // One that was cosigned since the checkpoint above was read is beyond what is copied.
+            guard let note = SignedNote(parsing: bytes), let seen = Checkpoint(note.text),
+                seen.size <= checkpoint.size
+            else { continue }
+            try body("witnessed/" + region, bytes)
+            files += 1
+        }
         for kind in Self.kinds(size: checkpoint.size) {
             let count =
                 switch kind {
@@ -36,6 +47,15 @@ extension AuditReader {
             }
         }
         return Copied(size: checkpoint.size, root: checkpoint.root.hex, files: files)
+    }
+
+    /// Regions whose cosigned checkpoints the log keeps.
+    private func witnessRegions() throws(AuditError) -> [String] {
+        try AuditFolder.system { () throws(LinuxError) in
+            guard try File.exists(folder.cosignedDirectory) else { return [] }
+            return try Directory.list(folder.cosignedDirectory).filter { !$0.hasPrefix(".") }
+                .sorted()
+        }
     }
 
     /// Entries, then each level that has a hash.

@@ -221,6 +221,39 @@ import Testing
         #expect(try verify(archive).exitCode == 0)
     }
 
+    @Test func `the archive has what other regions witnessed, and can be read without Cordon`()
+        throws
+    {
+        let log = try log()
+        try fill(log, to: 300)
+        try log.append(
+            AuditEntry(
+                at: Timestamp(microseconds: 0), kind: "note", region: region,
+                fields: ["text": "<script>&"]))
+        #expect(try cordon.run("audit", "witness").exitCode == 0)
+        let archive = try unpack("audit.tar")
+        let good = try verify(archive)
+        #expect(good.exitCode == 0, "\(good.output)")
+        #expect(good.output.contains("  witness us-east: saw 301 entries at 2"), "\(good.output)")
+
+        let page = String(
+            decoding: try File.read(archive + "/log-\(region).html"), as: UTF8.self)
+        #expect(page.contains("&lt;script&gt;&amp;") && !page.contains("<script>"))
+        let printed = try verify(archive, "entries", region, "note")
+        #expect(printed.exitCode == 0 && printed.output.hasPrefix("300 {"), "\(printed.output)")
+        #expect(
+            try verify(archive, "entries", region).output.split(separator: "\n").count == 302)
+
+        let seen = archive + "/logs/\(region)/witnessed/us-east"
+        let bytes = try File.read(seen)
+        var changed = bytes
+        changed[changed.count - 10] ^= 1
+        try File.write(seen, changed)
+        let bad = try verify(archive)
+        #expect(bad.exitCode == 1)
+        #expect(bad.output.contains("the cosignature of us-east/witness is wrong"), "\(bad.output)")
+    }
+
     @Test func `keys of the archive are not believed when others are given`() throws {
         let archive = try unpack("audit.tar")
         let stranger = try RegionKeys.create(directory: directory.file("k"), region: region)

@@ -5,6 +5,7 @@ package import CordonModel
 import Crypto
 import Foundation
 import LinuxIO
+import Merkle
 
 /// One archive for an auditor: logs, certificates, the rules in force, a verifier and a page that explains them.
 ///
@@ -24,6 +25,29 @@ package struct AuditArchive {
         /// In hexadecimal.
         package let root: String
         package let certificates: Int
+        /// The key by which the region witnesses others; nil when it never did.
+        package let witnessKey: String?
+        let summary: EntrySummary
+    }
+
+    /// What a page shows of a log: how many entries of each kind there are, and the last of them.
+    struct EntrySummary: Sendable {
+        private(set) var kinds: [String: Int] = [:]
+        private(set) var last: [(index: Int, text: String)] = []
+
+        /// Entries that are shown in full; all are in the log beside the page.
+        static let shownMax = 500
+
+        init(_ reader: AuditReader, size: Int) throws {
+            try reader.visit { stored in
+                guard stored.index < size else { return }
+                kinds[stored.entry.kind, default: 0] += 1
+                if stored.index >= size - Self.shownMax {
+                    last.append(
+                        (stored.index, String(decoding: stored.entry.encoded, as: UTF8.self)))
+                }
+            }
+        }
     }
 
     /// What was written.
@@ -75,10 +99,14 @@ package struct AuditArchive {
             let certificates = try copyFolder(
                 region.certificatesDirectory, to: root + "certificates/\(region.name)", archive
             ) { $0.hasSuffix(".json") }
+            let witness = try keys.witnessKey(creating: false).map {
+                CosignatureVerifier(name: region.name + "/witness", key: $0.publicKey).text
+            }
             written.append(
                 Region(
                     name: region.name, verifierKey: log.reader.verifierKey, entries: copied.size,
-                    root: copied.root, certificates: certificates))
+                    root: copied.root, certificates: certificates, witnessKey: witness,
+                    summary: try EntrySummary(log.reader, size: copied.size)))
         }
         try copyRules(to: root + "rules", archive)
         for (name, file) in [
@@ -91,6 +119,10 @@ package struct AuditArchive {
         }
         let page = AuditArchivePage(madeAt: now, ruleSet: ruleSet, regions: written)
         try archive.add(root + "index.html", Array(page.html.utf8))
+        for region in written {
+            try archive.add(
+                root + "log-\(region.name).html", Array(AuditArchivePage.html(of: region).utf8))
+        }
         try archive.add(root + "archive.json", try page.json())
         try archive.add(root + StaticVerifier.name, StaticVerifier.bytes)
         let sums = archive.members.map { "\($0.sha256)  \($0.name.dropFirst(root.utf8.count))\n" }
@@ -143,9 +175,11 @@ private struct AuditArchivePage {
             let entries: Int
             let root: String
             let erasureCertificates: Int
+            let witnessKey: String?
 
             private enum CodingKeys: String, CodingKey {
                 case region, entries, root
+                case witnessKey = "witness_key"
                 case verifierKey = "verifier_key"
                 case erasureCertificates = "erasure_certificates"
             }
@@ -173,16 +207,55 @@ private struct AuditArchivePage {
             regions: regions.map {
                 .init(
                     region: $0.name, verifierKey: $0.verifierKey, entries: $0.entries,
-                    root: $0.root, erasureCertificates: $0.certificates)
+                    root: $0.root, erasureCertificates: $0.certificates,
+                    witnessKey: $0.witnessKey)
             })
         return Array(try encoder.encode(document)) + [0x0A]
+    }
+
+    /// The page of one log. Entries hold texts that others chose: everything in them is escaped.
+    static func html(of region: AuditArchive.Region) -> String {
+        let kinds = region.summary.kinds.sorted { $0.key < $1.key }.map {
+            "<tr><td>\(escaped($0.key))</td><td>\($0.value)</td></tr>"
+        }
+        let entries = region.summary.last.map {
+            "<tr><td>\($0.index)</td><td><code>\(escaped($0.text))</code></td></tr>"
+        }
+        return """
+            <!doctype html>
+            <html lang="en"><head><meta charset="utf-8"><title>Cordon: audit log of \(region.name)</title>
+            <style>
+            body { font: 16px/1.5 sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem }
+            table { border-collapse: collapse } td, th { border: 1px solid #bbb; padding: .2rem .6rem; text-align: left; vertical-align: top }
+            code { overflow-wrap: anywhere }
+            </style></head><body>
+            <p><a href="index.html">Audit archive</a></p>
+            <h1>Audit log of \(region.name)</h1>
+            <p>\(region.entries) entries, root <code>\(region.root)</code>. This page is for reading: what counts are the files below <code>logs/\(region.name)</code>,
+            which <code>verify.py</code> checks. <code>python3 verify.py entries \(region.name)</code> prints all of them.</p>
+            <h2>Kinds</h2>
+            <table><tr><th>kind</th><th>entries</th></tr>
+            \(kinds.joined(separator: "\n"))
+            </table>
+            <h2>The last \(region.summary.last.count) entries</h2>
+            <table><tr><th>entry</th><th>as it is stored</th></tr>
+            \(entries.joined(separator: "\n"))
+            </table>
+            </body></html>
+
+            """
+    }
+
+    private static func escaped(_ text: String) -> String {
+        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
+            .replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
     }
 
     /// Names of regions are words of letters, digits and hyphens, so nothing needs escaping.
     var html: String {
         let rows = regions.map {
             """
-            <tr><td>\($0.name)</td><td>\($0.entries)</td><td>\($0.certificates)</td><td><code>\($0.root)</code></td>\
+            <tr><td><a href="log-\($0.name).html">\($0.name)</a></td><td>\($0.entries)</td><td>\($0.certificates)</td><td><code>\($0.root)</code></td>\
             <td><code>\($0.verifierKey)</code></td></tr>
 
             """
@@ -209,15 +282,19 @@ private struct AuditArchivePage {
             <li>Pass the <b>checkpoints that you kept</b> from earlier visits (<code>logs/REGION/checkpoint</code>). Who holds the signing key can write a
             whole new log; against an earlier checkpoint that shows.</li>
             <li>Keep this archive's checkpoints for the next visit.</li>
+            <li>The regions <b>witness</b> each other: <code>logs/REGION/witnessed/</code> has the checkpoint that each other region cosigned last, and when. Pass
+            <code>--witness 'KEY'</code> with the witnesses' keys that you were given.</li>
             </ul>
             <p>The verifier recomputes every hash from the entries, compares all tiles and the signed root, and names the place of each entry that is
             <b>missing</b>, <b>changed</b> or <b>inserted</b>. It checks each erasure certificate and that its proof leads into this very log.
-            Other tools can do so too: the logs follow RFC 6962 and the C2SP specifications tlog-tiles, tlog-checkpoint and signed-note.</p>
+            Other tools can do so too: the logs follow RFC 6962 and the C2SP specifications tlog-tiles, tlog-checkpoint and signed-note, and tlog-cosignature.</p>
             <h2>What lies where</h2>
             <table>
             <tr><td><code>logs/REGION/tile/entries/</code></td><td>the entries: JSON, one behind the other, each after its length in two bytes</td></tr>
             <tr><td><code>logs/REGION/tile/0/…</code></td><td>hashes of entries, and of hashes above them</td></tr>
             <tr><td><code>logs/REGION/checkpoint</code></td><td>number of entries and root, signed</td></tr>
+            <tr><td><code>logs/REGION/witnessed/</code></td><td>the last checkpoint that each other region saw and cosigned</td></tr>
+            <tr><td><code>log-REGION.html</code></td><td>kinds of entries and the last of them, to read in a browser</td></tr>
             <tr><td><code>certificates/REGION/</code></td><td>one certificate an erasure; it names no one</td></tr>
             <tr><td><code>certificates/proof/</code></td><td>the proof that the rules keep their invariants for every address, where one was made</td></tr>
             <tr><td><code>rules/</code></td><td>policies, atlas, invariants and regions as they are in force</td></tr>

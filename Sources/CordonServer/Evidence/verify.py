@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Checks what Cordon hands to an auditor. Needs Python 3.8 or later and nothing else.
 
-  python3 verify.py [--key VKEY]... [--earlier CHECKPOINT]...
-      the archive in whose folder this file lies: logs, certificates, digests of all files
+  python3 verify.py [--key VKEY]... [--witness VKEY]... [--earlier CHECKPOINT]...
+      the archive in whose folder this file lies: logs, certificates, what other regions witnessed, digests of all files
+  python3 verify.py entries REGION [KIND]
+      the entries of a region's log in this archive, one a line with its number, as they are stored
   python3 verify.py certificate FILE --key VKEY [--checkpoint FILE]
       one erasure certificate
   python3 verify.py proof ENTRY PROOF --key VKEY
@@ -11,7 +13,7 @@
 A key has the form name+01234567+base64 and should have come to you by another way than this archive. A checkpoint that you
 kept from an earlier visit shows that nothing was taken back since. Exit code: 0 all is right, 1 something is wrong, 2 wrong use.
 """
-import base64, hashlib, json, os, sys
+import base64, datetime, hashlib, json, os, sys
 
 # Ed25519, RFC 8032, in extended coordinates (x, y, z, t). Signatures are public, so it need not run in constant time.
 P = 2**255 - 19
@@ -84,13 +86,15 @@ def b64(text):
 
 
 class Key:
-    def __init__(self, text):
+    """A verifier key: of a log (type 1), or of a witness (type 4, C2SP tlog-cosignature)."""
+
+    def __init__(self, text, kind=1):
         try:
             self.name, identifier, data = text.strip().split("+", 2)
             raw = b64(data)
             self.identifier, self.key = bytes.fromhex(identifier), raw[1:]
             right = hashlib.sha256(self.name.encode() + b"\n" + raw).digest()[:4]
-            if raw[0] != 1 or len(raw) != 33 or right != self.identifier:
+            if raw[0] != kind or len(raw) != 33 or right != self.identifier:
                 raise ValueError
         except (ValueError, IndexError):
             raise Wrong("this is no key such as name+01234567+base64: " + text.strip())
@@ -113,6 +117,25 @@ def signed_text(note, key):
     if not found:
         raise Wrong("not signed by " + key.name)
     return text
+
+
+def cosigned_at(note, key):
+    """When the witness that holds `key` cosigned a checkpoint, in seconds since 1970."""
+    text, split, lines = note.rpartition("\n\n")
+    text += "\n"
+    latest = None
+    for line in lines.splitlines() if split else []:
+        parts = line.split(" ")
+        data = b64(parts[2]) if len(parts) == 3 else b""
+        if parts[1:2] == [key.name] and data[:4] == key.identifier:
+            seconds = int.from_bytes(data[4:12], "big")
+            message = "cosignature/v1\ntime %d\n%s" % (seconds, text)
+            if not is_signature(key.key, message.encode(), data[12:]):
+                raise Wrong("the cosignature of " + key.name + " is wrong")
+            latest = max(latest or 0, seconds)
+    if latest is None:
+        raise Wrong("not cosigned by " + key.name)
+    return latest
 
 
 def checkpoint(note, key):
@@ -353,13 +376,49 @@ def text_of(path):
     return data.decode()
 
 
-def given_keys(texts):
-    keys = [Key(read(text).decode() if os.path.exists(text) else text) for text in texts]
+def given_keys(texts, kind=1):
+    keys = [Key(read(text).decode() if os.path.exists(text) else text, kind) for text in texts]
     return {key.name: key for key in keys}
 
 
-def archive(keys, earlier):
+def entries_of(data):
+    """The entries of a bundle."""
+    at = 0
+    while at + 2 <= len(data):
+        end = at + 2 + int.from_bytes(data[at:at + 2], "big")
+        yield data[at + 2:end]
+        at = end
+
+
+def print_entries(region, kind):
     here = os.path.dirname(os.path.abspath(__file__))
+    note = text_of(os.path.join(here, "logs", region, "checkpoint"))
+    size = int(note.split("\n")[1])
+    for start in range(0, size, 256):
+        path = path_of("entries", start // 256, min(256, size - start))
+        data = read(os.path.join(here, "logs", region, *path.split("/")))
+        if data is None:
+            raise Wrong("there is no file " + path)
+        for offset, entry in enumerate(entries_of(data)):
+            if kind is None or json.loads(entry)["kind"] == kind:
+                print("%d %s" % (start + offset, entry.decode()))
+    return 0
+
+
+def witnessed(folder, witnesses):
+    """What the log keeps of its witnesses: name, checkpoint and what is wrong with it, if anything."""
+    found = []
+    folder = os.path.join(folder, "witnessed")
+    for region in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        found.append((region, text_of(os.path.join(folder, region)), witnesses.get(region + "/witness")))
+    return found
+
+
+def archive(keys, earlier, witnesses):
+    here = os.path.dirname(os.path.abspath(__file__))
+    if not keys and not witnesses:
+        known = json.loads(text_of(os.path.join(here, "archive.json")))["regions"]
+        witnesses = given_keys([region["witness_key"] for region in known if region.get("witness_key")], 4)
     wrong = 0
     trusted = bool(keys)
     regions = sorted(os.listdir(os.path.join(here, "logs")))
@@ -393,8 +452,19 @@ def archive(keys, earlier):
         try:
             old = [checkpoint(note, key) for note in notes if note.startswith(key.name + "\n")]
             proofs = [(name, size, root) for name, origin, size, root in checked if origin == key.name]
-            log = Log(os.path.join(here, "logs", region), key, [size for size, _ in old] + [size for _, size, _ in proofs])
+            folder = os.path.join(here, "logs", region)
+            seen = [(name, note, witness) + checkpoint(note, key) for name, note, witness in witnessed(folder, witnesses)]
+            log = Log(folder, key, [size for size, _ in old] + [size for _, size, _ in proofs] + [size for _, _, _, size, _ in seen])
             findings = log.run()
+            lines = []
+            for name, note, witness, size, root in seen:
+                if size > log.size or log.root_at(size) != root:
+                    findings.append("witness %s saw other entries" % name)
+                elif witness is None:
+                    lines.append("witness %s: not checked, no key was given" % name)
+                else:
+                    time = datetime.datetime.fromtimestamp(cosigned_at(note, witness), datetime.timezone.utc)
+                    lines.append("witness %s: saw %d entries at %s" % (name, size, time.strftime("%Y-%m-%dT%H:%M:%SZ")))
             for size, root in old:
                 if size > log.size:
                     findings.append("went back: %d entries were signed, there are %d" % (size, log.size))
@@ -404,12 +474,12 @@ def archive(keys, earlier):
                 if size > log.size or log.root_at(size) != root:
                     findings.append("%s is of another log" % name)
         except (Wrong, ValueError) as problem:
-            findings, log = [str(problem)], None
+            findings, log, lines = [str(problem)], None, []
         print("%s: %s%s" % (
             region, "NOT SOUND" if findings else "sound",
             "" if log is None else ", %d entries, root %s, %d earlier checkpoints, %d erasure certificates" % (log.size, log.root.hex(), len(old), len(proofs))))
-        for finding in findings:
-            print("  " + finding)
+        for line in findings + lines:
+            print("  " + line)
         wrong += len(findings)
     sums = text_of(os.path.join(here, "SHA256SUMS")).splitlines()
     named = {"SHA256SUMS"}
@@ -433,10 +503,13 @@ def archive(keys, earlier):
 
 def main(words):
     keys, earlier, kept = take(words, "--key"), take(words, "--earlier"), take(words, "--checkpoint")
+    witnesses = take(words, "--witness")
     try:
-        keys = given_keys(keys)
+        keys, witnesses = given_keys(keys), given_keys(witnesses, 4)
         if not words and not kept:
-            return archive(keys, earlier)
+            return archive(keys, earlier, witnesses)
+        if len(words) in (2, 3) and words[0] == "entries" and not keys and not earlier and not kept:
+            return print_entries(words[1], words[2] if len(words) == 3 else None)
         if len(words) == 2 and words[0] == "certificate" and keys and not earlier:
             statement, key, index, size, root = check_certificate(text_of(words[1]), keys)
             for path in kept:
