@@ -132,6 +132,14 @@ extension Command {
         guard format != .parquet || destination != nil else {
             throw UsageError(text: "the form `parquet` needs a file: `--out FILE`")
         }
+        let principal = try queryPrincipal(arguments)
+        return (
+            QueryRequest(sql: arguments.free[0], principal: principal, format: format), destination
+        )
+    }
+
+    /// Who asks, by `--role`, `--purpose` and `--from`.
+    static func queryPrincipal(_ arguments: Arguments) throws(UsageError) -> Principal {
         let place = try arguments.required("from")
         guard RulePlace(code: place) != nil else {
             throw UsageError(
@@ -139,15 +147,12 @@ extension Command {
                     "option `--from` takes an ISO 3166 code such as `DE` or `US-CA`, found `\(place)`"
             )
         }
-        let principal = Principal(
+        return Principal(
             role: try arguments.required("role"), purpose: try arguments.required("purpose"),
             place: place)
-        return (
-            QueryRequest(sql: arguments.free[0], principal: principal, format: format), destination
-        )
     }
 
-    private static func queryRegion(
+    static func queryRegion(
         _ name: String?, _ regions: [RegionConfiguration]
     ) throws(UsageError) -> RegionConfiguration {
         let names = regions.map(\.name)
@@ -215,7 +220,7 @@ extension Command {
         }
     }
 
-    private static func put(_ bytes: [UInt8], at path: String) throws {
+    static func put(_ bytes: [UInt8], at path: String) throws {
         do {
             try Data(bytes).write(to: URL(fileURLWithPath: path), options: .withoutOverwriting)
         } catch {

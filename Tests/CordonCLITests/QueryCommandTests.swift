@@ -71,14 +71,15 @@ struct `Query command` {
     }
 
     private func ask(
-        _ sql: String, from place: String = "DE", role: String = "analyst",
+        command: String = "query", _ sql: String, from place: String = "DE",
+        role: String = "analyst",
         purpose: String = "audience-measurement", _ more: String...
     ) throws -> Result {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: builtProgram)
         process.arguments =
             [
-                "query", "--project", directory.path, "--role", role, "--purpose", purpose,
+                command, "--project", directory.path, "--role", role, "--purpose", purpose,
                 "--from",
                 place,
             ] + (more.contains("--region") ? [] : ["--region", "eu-central"]) + more + [sql]
@@ -163,6 +164,26 @@ struct `Query command` {
         #expect(several.output.contains("60"))
         #expect(several.problems.contains("region `us-east` is missing from the answer"))
         #expect(several.problems.contains("region `eu-central`: smaller groups are left out"))
+    }
+
+    @Test func `a report asks the standard questions under the same gate`() throws {
+        let page = directory.file("report.html")
+        let result = try ask(
+            command: "report", "traffic", "--since", "\((Day(SystemWallClock().now()) + -1).text)",
+            "--html", page, "consent")
+        #expect(result.status == 0, "\(result.problems)")
+        #expect(result.output.contains("Events per hour") && result.output.contains("█"))
+        #expect(result.output.contains("shop.example") && !result.output.contains("rare.example"))
+        let html = try String(contentsOfFile: page, encoding: .utf8)
+        #expect(html.contains("<svg") && html.contains("shop.example"))
+        #expect(!html.contains("rare.example"))
+        // Each question is an entry: three of traffic, two of consent.
+        #expect(try auditKinds().count == 5)
+        let abroad = try ask(command: "report", "traffic", from: "CN", "--json")
+        #expect(abroad.status == 3)
+        #expect(abroad.output.contains("\"refused\""))
+        #expect(try ask(command: "report", "weather").status == 2)
+        #expect(try ask(command: "report", "traffic", "--since", "yesterday").status == 2)
     }
 
     @Test func `an audit log that cannot be written leaves no answer`() throws {

@@ -37,6 +37,13 @@ final class QueryFixture: QueryRegion, Sendable {
         recorded.withLock { $0.append(entry) }
     }
 
+    /// Writes what `sql` gives to a data file.
+    func write(_ sql: String, to path: String) throws {
+        let engine = try EngineConnection()
+        try engine.execute("SET TimeZone = 'UTC'")
+        try engine.execute("COPY (\(sql)) TO '\(path)' (FORMAT parquet)")
+    }
+
     func setFiles(_ files: [QueryFile]) { listed.withLock { $0 = files } }
     func suppress(_ pseudonyms: [SuppressedPseudonym]) { suppressed.withLock { $0 = pseudonyms } }
     func breakAudit() { auditFails.withLock { $0 = true } }

@@ -1,0 +1,121 @@
+/// A report as one HTML page that needs nothing else: no script, no font, no image from anywhere.
+///
+/// INVARIANT: whatever stands in a hit is text here. Every value is escaped, and the page's own policy
+/// (`Content-Security-Policy`) forbids scripts and connections should one slip through.
+package struct ReportPage {
+    private let title: String
+    private let subtitle: String
+    private let answers: [ReportAnswer]
+
+    package init(title: String, subtitle: String, answers: [ReportAnswer]) {
+        self.title = title
+        self.subtitle = subtitle
+        self.answers = answers
+    }
+
+    package var html: String {
+        """
+        <!doctype html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>\(Self.escaped(title))</title>
+        <style>
+        :root { color-scheme: light dark; --bar: #2f6f9f; --line: #8884; }
+        body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+        h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+        p { margin: .25rem 0 1rem; opacity: .75; }
+        table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+        th, td { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); }
+        td.bar { width: 40%; } .number { text-align: right; }
+        svg { display: block; width: 100%; } svg rect { fill: var(--bar); }
+        figure { margin: 0 0 .5rem; } figcaption { display: flex; justify-content: space-between; font-size: .8rem; opacity: .75; }
+        </style>
+        </head>
+        <body>
+        <h1>\(Self.escaped(title))</h1>
+        <p>\(Self.escaped(subtitle))</p>
+        \(answers.map(section).joined(separator: "\n"))
+        </body>
+        </html>
+
+        """
+    }
+
+    private func section(_ answer: ReportAnswer) -> String {
+        let heading = "<section><h2>\(Self.escaped(answer.section.title))</h2>"
+        if answer.rows.isEmpty {
+            return "\(heading)<p>\(Self.escaped(answer.reason ?? "nothing"))</p></section>"
+        }
+        switch answer.section.chart {
+        case .columns: return heading + columns(answer) + "</section>"
+        case .bars: return heading + table(answer) + "</section>"
+        }
+    }
+
+    /// Height of a column chart, in its own units.
+    private static let height = 120.0
+
+    private func columns(_ answer: ReportAnswer) -> String {
+        let count = answer.rows.count
+        let label = Self.escaped(
+            "\(answer.section.title): \(count) columns, highest \(Self.highest(answer))")
+        let rects = zip(answer.rows, answer.shares).enumerated().map { index, entry in
+            let (row, share) = entry
+            let height = share * Self.height
+            let name = row.map { $0 ?? "not shown" }.joined(separator: ": ")
+            return
+                "<rect x=\"\(index * 10)\" y=\"\(Self.number(Self.height - height))\" width=\"8\" height=\"\(Self.number(height))\"><title>\(Self.escaped(name))</title></rect>"
+        }
+        return """
+            <figure><svg viewBox="0 0 \(count * 10) \(Int(Self.height))" preserveAspectRatio="none" height="120" role="img" aria-label="\(label)">\(rects.joined())</svg>
+            <figcaption><span>\(Self.escaped(answer.rows.first?.first.flatMap { $0 } ?? ""))</span><span>highest \(Self.escaped(Self.highest(answer)))</span><span>\(Self.escaped(answer.rows.last?.first.flatMap { $0 } ?? ""))</span></figcaption></figure>
+            """
+    }
+
+    private static func highest(_ answer: ReportAnswer) -> String {
+        let values = answer.values
+        guard let index = values.indices.max(by: { values[$0] < values[$1] }) else { return "" }
+        return answer.rows[index][answer.section.value] ?? "not shown"
+    }
+
+    private func table(_ answer: ReportAnswer) -> String {
+        let value = answer.section.value
+        func line(_ tag: String, _ cells: [String?], _ bar: String) -> String {
+            let texts = cells.enumerated().map { index, cell in
+                "<\(tag)\(index >= value ? " class=\"number\"" : "")>\(Self.escaped(cell ?? "—"))</\(tag)>"
+            }
+            return "<tr>\(texts.joined())<\(tag) class=\"bar\">\(bar)</\(tag)></tr>"
+        }
+        let rows = zip(answer.rows, answer.shares).map { row, share in
+            line(
+                "td", row,
+                "<svg viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" height=\"12\" aria-hidden=\"true\"><rect width=\"\(Self.number(share * 100))\" height=\"10\"/></svg>"
+            )
+        }
+        return "<table>\(line("th", answer.columns, ""))\(rows.joined())</table>"
+    }
+
+    private static func number(_ value: Double) -> String {
+        let tenths = Int((value * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    /// `text` as HTML text or an attribute's value.
+    static func escaped(_ text: String) -> String {
+        var out = ""
+        for character in text.unicodeScalars {
+            switch character {
+            case "&": out += "&amp;"
+            case "<": out += "&lt;"
+            case ">": out += "&gt;"
+            case "\"": out += "&quot;"
+            case "'": out += "&#39;"
+            default: out.unicodeScalars.append(character)
+            }
+        }
+        return out
+    }
+}
