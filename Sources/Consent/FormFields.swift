@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// One `name=value` of a query string or a cookie header, as ranges of the request's bytes.
 package struct FormField: Equatable, Sendable {
     package var name: Range<Int>
@@ -26,19 +28,11 @@ package struct FormFields: Sendable {
     package mutating func next(in bytes: Span<UInt8>) -> FormField? {
         let separator: UInt8 = form == .query ? 0x26 : 0x3B
         while position < end {
-            // Two plain scans over locals: one loop over the stored position took twice as long.
             var start = position
-            var index = position
-            let last = end
-            while index < last {
-                let byte = bytes[index]
-                if byte == 0x3D || byte == separator { break }
-                index &+= 1  // Below `last`, so it cannot overflow.
-            }
-            let equals = index < last && bytes[index] == 0x3D ? index : -1
-            while index < last, bytes[index] != separator {
-                index &+= 1  // Below `last`.
-            }
+            let equals = bytes.firstIndex(of: 0x3D, or: separator, from: start, to: end)
+            let hasEquals = equals < end && bytes[equals] == 0x3D
+            let index =
+                hasEquals ? bytes.firstIndex(of: separator, from: equals, to: end) : equals
             var stop = index
             position = index + 1
             if form == .cookie {
@@ -46,7 +40,7 @@ package struct FormFields: Sendable {
                 while stop > start, Self.isBlank(bytes[stop - 1]) { stop -= 1 }
             }
             if start == stop { continue }
-            if equals < 0 { return FormField(name: start..<stop, value: stop..<stop) }
+            if !hasEquals { return FormField(name: start..<stop, value: stop..<stop) }
             // A blank before `=` in a cookie was not cut: the name then differs, which is a name of its own.
             return FormField(name: start..<equals, value: min(equals + 1, stop)..<stop)
         }

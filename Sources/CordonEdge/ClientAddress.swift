@@ -103,7 +103,9 @@ package struct ClientAddressResolver: Sendable {
         head: RequestHead, bytes: Span<UInt8>
     ) -> ClientAddress {
         let peer = peer.inspect(with: Reveal())
-        if source == .peer { return ClientAddress(address: Sensitive(peer), provenance: .peer) }
+        if case .peer = source {
+            return ClientAddress(address: Sensitive(peer), provenance: .peer)
+        }
         guard isTrusted(peer) else {
             return ClientAddress(address: Sensitive(peer), provenance: .untrustedPeer)
         }

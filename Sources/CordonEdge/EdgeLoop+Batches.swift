@@ -75,9 +75,6 @@ extension EdgeLoop {
             for token in batch.waiters {
                 guard let connection = connection(token) else { continue }
                 connection.settle(slot: Int8(slot), ticket: batch.ticket, failed: failed)
-            }
-            for token in batch.waiters {
-                guard let connection = connection(token) else { continue }
                 serve(connection)
             }
             batch.phase = .filling

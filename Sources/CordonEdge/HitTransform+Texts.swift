@@ -69,7 +69,7 @@ extension HitTransform {
         _ parameter: Range<Int>?, _ head: RequestHead, _ decision: Decision, _ rules: BoundRules,
         _ bytes: Span<UInt8>, _ batch: BatchBuffer
     ) {
-        guard decision.page != .drop else {
+        if case .drop = decision.page {
             batch.appendNull()
             return batch.appendNull()
         }
@@ -99,7 +99,7 @@ extension HitTransform {
             return batch.appendNull()
         }
         batch.appendHost(source, host)
-        guard decision.page == .path else { return batch.appendNull() }
+        guard case .path = decision.page else { return batch.appendNull() }
         var pathStart = host.upperBound
         while pathStart < range.upperBound, !Self.endsAuthority(source[pathStart]) {
             pathStart += 1
@@ -223,15 +223,21 @@ extension HitTransform {
     func writePlace(
         _ place: Int, _ decision: Decision, _ context: EdgeContext, _ batch: BatchBuffer
     ) {
-        appendName(context.countries, place, unless: decision.place == .drop, batch)
-        appendName(context.subdivisions, place, unless: decision.place != .subdivision, batch)
+        let (country, subdivision) =
+            switch decision.place {
+            case .drop: (false, false)
+            case .country: (true, false)
+            case .subdivision: (true, true)
+            }
+        appendName(context.countries, place, if: country, batch)
+        appendName(context.subdivisions, place, if: subdivision, batch)
     }
 
     private func appendName(
-        _ names: NameList, _ index: Int, unless isDropped: Bool, _ batch: BatchBuffer
+        _ names: NameList, _ index: Int, if isKept: Bool, _ batch: BatchBuffer
     ) {
         let name = names.span(index)
-        if isDropped || name.isEmpty { batch.appendNull() } else { batch.appendText(name) }
+        if isKept, !name.isEmpty { batch.appendText(name) } else { batch.appendNull() }
     }
 
     func writeFamily(
@@ -279,13 +285,13 @@ extension HitTransform {
         _ fields: QueryFields, _ decision: Decision, _ rules: BoundRules, _ bytes: Span<UInt8>,
         _ batch: BatchBuffer
     ) {
-        guard decision.outcome == .keep else { return batch.append(0) }
+        guard decision.isKept else { return batch.append(0) }
         batch.append(UInt8(fields.allowedCount))
         guard fields.allowedCount > 0 else { return }
         let names = decision.parameters.range
         let texts = rules.parameterNames
         for name in names.prefix(EdgeLimits.parametersMax) {
-            let value = fields.allowed[name - names.lowerBound]
+            let value = allowed[name - names.lowerBound]
             guard value.isPresent else { continue }
             batch.appendText(texts.span(name))
             batch.appendText(bytes, value.lowerBound..<value.upperBound, decoding: true)

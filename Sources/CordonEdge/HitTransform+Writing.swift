@@ -34,7 +34,7 @@ extension HitTransform {
         var lacksKey = false
         var user: Pseudonym?
         var visitor: Pseudonym?
-        if decision.outcome == .keep {
+        if decision.isKept {
             if let period = decision.user, !identifier.isEmpty {
                 let identifier = identifier
                 user = keyring.key(.user, period, daysAhead: daysAhead)?
@@ -49,7 +49,7 @@ extension HitTransform {
                 }
             }
         }
-        var fate = decision.outcome == .keep ? HitFate.kept : .counted
+        var fate = decision.isKept ? HitFate.kept : .counted
         if !suppression.isEmpty,
             isSuppressed(suppression, keyring, user: user, visitor: visitor)
         {
@@ -68,7 +68,7 @@ extension HitTransform {
         if hasPseudonym { flags |= HitBatch.Flag.keyEpoch }
         batch.append(flags)
         batch.append(decision.consent.state.rawValue)
-        let isKept = decision.outcome == .keep
+        let isKept = decision.isKept
         batch.append(bigEndian: isKept ? random.next(at: now) : 0)
         batch.append(littleEndian: (isKept ? now : CountedHit.time(now)).microseconds)
         batch.append(littleEndian: day.number &+ decision.retainDays)
@@ -102,8 +102,7 @@ extension HitTransform {
         var referrer: Range<Int>?
         /// The client's own id of the event.
         var eventID: Range<Int>?
-        /// Values of the allowed parameters, in the order of the decision's names.
-        var allowed = InlineArray<64, ByteRange>(repeating: .absent)
+        /// How many of the allowed parameters there are; their values stand in ``HitTransform/allowed``.
         var allowedCount = 0
     }
 
@@ -112,10 +111,12 @@ extension HitTransform {
         var found = QueryFields()
         guard let query = decided.parts.query.range else { return found }
         let decision = decided.decision
-        let allowed = decision.outcome == .keep ? decision.parameters.range : 0..<0
+        let allowed = decision.isKept ? decision.parameters.range : 0..<0
         var fields = FormFields(query, form: .query)
+        let names = allowed.prefix(EdgeLimits.parametersMax)
+        for index in 0..<names.count { self.allowed[index] = .absent }
         while let field = fields.next(in: bytes) {
-            switch known.index(ofEncoded: field.name, in: bytes, form: .query) {
+            switch knownIndex(field.name, bytes) {
             case 0: found.event = found.event ?? field.value
             case 1: found.url = found.url ?? field.value
             case 2: found.user = found.user ?? field.value
@@ -123,16 +124,27 @@ extension HitTransform {
             case 4: found.eventID = found.eventID ?? field.value
             default: break
             }
-            for name in allowed.prefix(EdgeLimits.parametersMax) {
+            for name in names {
                 let index = name - allowed.lowerBound
-                guard !found.allowed[index].isPresent,
+                guard !self.allowed[index].isPresent,
                     rules.parameterNames.equals(name, encoded: field.name, in: bytes, form: .query)
                 else { continue }
-                found.allowed[index] = ByteRange(field.value.lowerBound, field.value.upperBound)
+                self.allowed[index] = ByteRange(field.value.lowerBound, field.value.upperBound)
                 found.allowedCount += 1
             }
         }
         return found
+    }
+
+    /// Which of the known names stands there, if any.
+    private func knownIndex(_ name: Range<Int>, _ bytes: Span<UInt8>) -> Int? {
+        guard !name.isEmpty else { return nil }
+        switch bytes[name.lowerBound] {
+        // How the names begin, or an escape that may stand for any letter.
+        case 0x65, 0x72, 0x75, 0x25:
+            return known.index(ofEncoded: name, in: bytes, form: .query)
+        default: return nil
+        }
     }
 
     /// Digests of the site and the client's own id of the event; nil when there is no id of 1 to

@@ -16,6 +16,8 @@ internal import HTTP
     let identifier = ByteScratch(capacity: HTTPLimits.headBytesMax)
     let url = ByteScratch(capacity: HTTPLimits.headBytesMax)
     var text: [UInt8] = []
+    /// Values of the allowed parameters of the request that ``fields(_:_:_:)`` saw last, in the order of the decision's names.
+    var allowed = InlineArray<64, ByteRange>(repeating: .absent)
     /// Reads consent strings, and remembers them while the rules stay.
     private var consentReader: ConsentReader
     /// The same for a candidate's rules, where those ask for other vendors.

@@ -70,11 +70,7 @@ package struct PseudonymKey: Sendable {
         var code = begin()
         let byteCount = plain.bitCount / 8
         code.update(bigEndian: UInt32(byteCount))
-        var index = byteCount
-        while index > 0 {
-            index -= 1
-            code.update(UInt8(truncatingIfNeeded: plain.value >> UInt128(8 * index)))
-        }
+        code.update(bigEndian: plain.value, lastBytes: byteCount)
         Self.absorb(userAgent, into: &code)
         Self.absorb(site, into: &code)
         return Pseudonym(value: code.finalize().leading128)

@@ -5,7 +5,8 @@
 /// to the value is ``open(with:)``, which consumes the wrapper and hands the value to a named
 /// ``SensitiveTransform``; searching for conformances of that protocol lists every place that ever sees one.
 package struct Sensitive<Value: ~Copyable>: ~Copyable {
-    private let value: Value
+    @usableFromInline
+    let value: Value
 
     /// Takes the raw value at the boundary where it is first parsed.
     @inlinable
@@ -15,6 +16,7 @@ package struct Sensitive<Value: ~Copyable>: ~Copyable {
     init(taking value: consuming Value) { self.value = value }
 
     /// Gives the value to `transform` and forgets it.
+    @inlinable
     package consuming func open<Transform: SensitiveTransform>(
         with transform: Transform
     ) -> Transform.Output where Transform.Input == Value, Value: Copyable {
@@ -22,6 +24,7 @@ package struct Sensitive<Value: ~Copyable>: ~Copyable {
     }
 
     /// Lets `transform` look at the value while it lives on.
+    @inlinable
     package borrowing func inspect<Transform: SensitiveTransform>(
         with transform: Transform
     ) -> Transform.Output where Transform.Input == Value, Value: Copyable {

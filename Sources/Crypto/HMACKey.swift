@@ -92,6 +92,14 @@ package struct HMAC: Sendable {
         }
     }
 
+    /// Absorbs the last `count` bytes of `number`, most significant byte first.
+    package mutating func update(bigEndian number: UInt128, lastBytes count: Int) {
+        unsafe withUnsafeBytes(of: number.bigEndian) {
+            let bytes = unsafe UnsafeRawBufferPointer(rebasing: $0.suffix(count))
+            unsafe cossl_sha256_update(&inner, bytes.baseAddress, bytes.count)
+        }
+    }
+
     /// The code of everything that came; the value is used up.
     package consuming func finalize() -> Digest {
         var digest = Digest()

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// One HTTP/1.1 connection as a pure state machine.
 ///
 /// The shell keeps the unconsumed input in one run of bytes and calls ``step(_:at:)`` until it asks for more. What
@@ -109,7 +111,8 @@ package struct ConnectionMachine: Sendable {
         let lineBytesMax = HTTPLimits.requestLineBytesMax
         var index = scanned
         while index < limit {
-            guard let lineFeed = nextLineFeed(input, from: index, to: limit) else { break }
+            let lineFeed = input.firstIndex(of: 0x0A, from: index, to: limit)
+            guard lineFeed < limit else { break }
             if !hasRequestLine, lineFeed > lineBytesMax + 1 { return refuse(.uriTooLong) }
             hasRequestLine = true
             if lineFeed == 0 || input[lineFeed - 1] != 0x0D { return refuse(.badRequest) }
@@ -151,17 +154,5 @@ package struct ConnectionMachine: Sendable {
     private mutating func refuse(_ status: HTTPStatus) -> Step {
         phase = .closed
         return .refuse(status)
-    }
-
-    private func nextLineFeed(_ input: Span<UInt8>, from start: Int, to end: Int) -> Int? {
-        // SAFETY: `start` and `end` lie within the span, so does every index between.
-        unsafe input.withUnsafeBufferPointer { bytes in
-            var index = start
-            while index < end {
-                if unsafe bytes[index] == 0x0A { return index }
-                index &+= 1
-            }
-            return nil
-        }
     }
 }

@@ -6,21 +6,21 @@ package struct ByteRange: Equatable, Sendable, BitwiseCopyable {
     /// After the last byte.
     package var end: Int32
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(_ start: Int, _ end: Int) {
         self.start = Int32(truncatingIfNeeded: start)
         self.end = Int32(truncatingIfNeeded: end)
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package static var absent: ByteRange { ByteRange(-1, -1) }
-    @inlinable
+    @inlinable @inline(__always)
     package var isPresent: Bool { start >= 0 }
-    @inlinable
+    @inlinable @inline(__always)
     package var lowerBound: Int { Int(start) }
-    @inlinable
+    @inlinable @inline(__always)
     package var upperBound: Int { Int(end) }
-    @inlinable
+    @inlinable @inline(__always)
     package var count: Int { Int(end) - Int(start) }
 }
 

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// Reads one complete request head (RFC 9112 sections 2 to 7, RFC 9110 section 5).
 ///
 /// What is refused beyond the letter of the RFCs, because intermediaries disagree about it: any
@@ -20,13 +22,9 @@ enum RequestParser {
         var position = lineEnd + 2
         var headerCount = 0
         while position < end - 2 {
-            guard let lineEnd = Self.lineEnd(bytes, from: position, to: end) else {
-                return .badRequest
-            }
             headerCount += 1
             if headerCount > HTTPLimits.headerCountMax { return .headerFieldsTooLarge }
-            if let refusal = parseField(bytes, position, lineEnd, &head, &fields) { return refusal }
-            position = lineEnd + 2
+            if let refusal = parseField(bytes, &position, end, &head, &fields) { return refusal }
         }
         return conclude(bytes, fields, targetHost, &head)
     }
@@ -87,16 +85,12 @@ enum RequestParser {
         return nil
     }
 
-    /// The index of the CR of the CRLF that ends the line; nil when a CR or LF stands alone before it.
+    /// The index of the CR of the CRLF that ends the line; nil when another control character but a tab stands before it,
+    /// so a CR or LF alone too.
     private static func lineEnd(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Int? {
-        var index = start
-        while index < end - 1 {
-            let byte = bytes[index]
-            if byte == 0x0D { return bytes[index + 1] == 0x0A ? index : nil }
-            if byte == 0x0A { return nil }
-            index += 1
-        }
-        return nil
+        let index = bytes.firstControl(from: start, to: end)
+        guard index + 1 < end, bytes[index] == 0x0D, bytes[index + 1] == 0x0A else { return nil }
+        return index
     }
 }
 
@@ -112,12 +106,7 @@ extension RequestParser {
             bytes[methodEnd] == 0x20
         else { return .badRequest }
         let targetStart = methodEnd + 1
-        var targetEnd = targetStart
-        while targetEnd < end, bytes[targetEnd] > 0x20, bytes[targetEnd] < 0x7F,
-            bytes[targetEnd] != 0x23
-        {
-            targetEnd += 1
-        }
+        let targetEnd = bytes.firstOutsideTarget(from: targetStart, to: end)
         guard targetEnd > targetStart, targetEnd < end, bytes[targetEnd] == 0x20 else {
             return .badRequest
         }
@@ -174,8 +163,7 @@ extension RequestParser {
             targetHost = ByteRange(hostStart, pathStart)
             guard isAuthority(bytes, targetHost) else { return .badRequest }
         }
-        var pathEnd = pathStart
-        while pathEnd < end, bytes[pathEnd] != 0x3F { pathEnd += 1 }
+        let pathEnd = bytes.firstIndex(of: 0x3F, from: pathStart, to: end)
         head.path = ByteRange(pathStart, pathEnd)
         if pathEnd < end { head.query = ByteRange(pathEnd + 1, end) }
         return nil
@@ -232,23 +220,24 @@ extension RequestParser {
 // MARK: - Header fields
 
 extension RequestParser {
+    /// Takes the field line at `position`, which moves behind its CRLF.
     private static func parseField(
-        _ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead,
+        _ bytes: Span<UInt8>, _ position: inout Int, _ end: Int, _ head: inout RequestHead,
         _ fields: inout Fields
     ) -> HTTPStatus? {
         // A line that starts with white space is a folded one (section 5.2), and white space before the colon
         // fails the same test (section 5.1).
+        let start = position
         var nameEnd = start
-        while nameEnd < end, isTokenByte(bytes[nameEnd]) { nameEnd += 1 }
-        guard nameEnd > start, nameEnd < end, bytes[nameEnd] == 0x3A else { return .badRequest }
+        while nameEnd < end, isTokenByte(bytes[nameEnd]) { nameEnd &+= 1 }  // Below `end`.
+        guard nameEnd > start, nameEnd < end, bytes[nameEnd] == 0x3A,
+            let lineEnd = lineEnd(bytes, from: nameEnd + 1, to: end)
+        else { return .badRequest }
         var valueStart = nameEnd + 1
-        var valueEnd = end
+        var valueEnd = lineEnd
         while valueStart < valueEnd, isBlank(bytes[valueStart]) { valueStart += 1 }
         while valueEnd > valueStart, isBlank(bytes[valueEnd - 1]) { valueEnd -= 1 }
-        for index in valueStart..<valueEnd {
-            let byte = bytes[index]
-            if (byte < 0x20 && byte != 0x09) || byte == 0x7F { return .badRequest }
-        }
+        position = lineEnd + 2
         let value = ByteRange(valueStart, valueEnd)
         return take(bytes, ByteRange(start, nameEnd), value, &head, &fields)
     }

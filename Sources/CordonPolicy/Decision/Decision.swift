@@ -74,6 +74,12 @@ package struct Decision: Equatable, Sendable, BitwiseCopyable {
 
     package init() {}
 
+    /// Whether the hit is kept with its fields. Asked at each hit, by a pattern, because `==` of another module's enum calls
+    /// through its witness table.
+    package var isKept: Bool {
+        if case .keep = outcome { true } else { false }
+    }
+
     /// Keeps the hour, site, event and, if the place was kept, the country.
     package mutating func becomeCount() {
         outcome = .count
