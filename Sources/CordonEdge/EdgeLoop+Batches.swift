@@ -4,8 +4,8 @@ internal import Synchronization
 
 // Batches, contexts and time.
 extension EdgeLoop {
-    /// Hands each region's oldest batch to its committer, unless one is still there. The largest is committed here, those
-    /// of other regions at the same time by their writer threads.
+    /// Hands each region's oldest batch to its committer, unless one is still there. One of few hits is committed here, the
+    /// largest when there are several; others at the same time by their writer threads.
     func submitBatches() {
         var largest = -1
         let isBusy = isBusy
@@ -33,11 +33,19 @@ extension EdgeLoop {
                 committers[slot].wakeWriter()
             }
         }
-        if largest >= 0 { committers[largest].lead() }
+        guard largest >= 0, let batch = lanes[largest].inFlight else { return }
+        if batch.hits < Self.hitsOfLongCommit {
+            committers[largest].lead()
+        } else {
+            // While it is synced this loop reads the next one; for so many hits the two switches of threads are nothing.
+            committers[largest].wakeWriter()
+        }
     }
 
-    /// Hits of one region that make a round a busy one. The loop then commits that region's batch and goes on at once, and
-    /// a batch of few hits of another region waits for company: a sync costs the same for one hit as for a hundred.
+    /// A batch of so many hits is committed by the region's writer thread, because others will come during its sync.
+    private static let hitsOfLongCommit = 16
+    /// Hits of one region that make a round a busy one, in which a batch of few hits of another region waits for company: a
+    /// sync costs the same for one hit as for a hundred.
     private static let hitsOfBusyRound = 64
     /// How long a batch of few hits waits while rounds are busy, in milliseconds.
     static let companyMilliseconds: UInt64 = 10

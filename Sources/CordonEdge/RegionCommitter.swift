@@ -7,16 +7,18 @@ internal import Telemetry
 
 /// Commits the batches of all loops to one region's journal.
 ///
-/// Whoever comes first leads: a loop that hands in a batch while nobody is at the journal commits all that waits, on its
-/// own thread, so a lone loop needs no other thread and no wake-up. A loop that finds the journal taken goes on; the leader
-/// takes its batch along in the next pass. Where a commit would hold up a loop (syncs have become slow, another
-/// process has the journal locked, a second region commits in the same round), the region's writer thread leads instead.
+/// Whoever comes first leads: a loop that hands in a batch of few hits while nobody is at the journal commits all that
+/// waits, on its own thread, so a lone hit needs no other thread and no wake-up. A loop that finds the journal taken goes on; the leader
+/// takes its batch along in the next pass. Where a commit would hold up a loop (the batch has many hits, syncs have become
+/// slow, another process has the journal locked, a second region commits in the same round), the region's writer thread
+/// leads instead.
 /// Each loop has at most one batch here, and whatever has gathered while a commit ran goes into the next one, so batches
 /// grow with load and a lone hit waits for nothing but its own sync.
 final class RegionCommitter: Sendable {
     let region: String
     private let path: String
     private let journalBytesMax: Int
+    private let logBytesMax: Int
     private let logger: Logger
     private let wake: WakeSignal
     private let queue: Mutex<Queue>
@@ -76,9 +78,11 @@ final class RegionCommitter: Sendable {
     }
 
     init(
-        region: String, path: String, loops: Int, journalBytesMax: Int, logger: Logger
+        region: String, path: String, loops: Int, journalBytesMax: Int,
+        logBytesMax: Int = JournalCheckpointer.logBytesMax, logger: Logger
     ) throws(NetworkError) {
         self.region = region
+        self.logBytesMax = logBytesMax
         self.path = path
         self.journalBytesMax = journalBytesMax
         self.logger = logger
@@ -206,6 +210,9 @@ final class RegionCommitter: Sendable {
     private func checkpoint(_ checkpointer: inout JournalCheckpointer?) {
         do throws(JournalError) {
             if checkpointer == nil { checkpointer = try JournalCheckpointer(path: path) }
+            // The second time it takes what was appended during the first, so that next to nothing is left for the time when
+            // every hit waits.
+            try checkpointer?.fold()
             try checkpointer?.fold()
             let folded = checkpointer
             try desk.withLock { desk throws(JournalError) in
@@ -255,7 +262,7 @@ final class RegionCommitter: Sendable {
             desk.quickCommits += 1
             if desk.quickCommits >= Self.quickCommitsMin { isSlow.store(false, ordering: .relaxed) }
         }
-        if desk.logBytes >= JournalCheckpointer.logBytesMax,
+        if desk.logBytes >= logBytesMax,
             !needsCheckpoint.exchange(true, ordering: .acquiringAndReleasing), !isWriter
         {
             wake.signal()

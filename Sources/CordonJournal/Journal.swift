@@ -17,7 +17,7 @@ package final class Journal {
     /// Page size for a new file. A commit of few hits writes four pages whatever it holds, one of many hits as many as its
     /// bytes fill; between the two 8 KiB cost least (measured at 4, 8 and 16 KiB with 1 to 250 hits).
     package static let pageBytes = 8192
-    /// The write-ahead log is folded into the file when it has this many pages (16 MiB), so a read of it stays short.
+    /// The write-ahead log is folded into the file when it has this many pages (48 MiB), so a read of it stays short.
     package static let checkpointPages = JournalCheckpointer.logBytesMax / pageBytes
     /// How often a truncation of the write-ahead log is tried while readers or writers are in the way.
     package static let truncationAttemptsMax = 20
@@ -150,8 +150,9 @@ package final class JournalCheckpointer {
     private let connection: Connection
     private let checkpoint: Statement
 
-    /// The log is folded when it has this many bytes, so that a read of it stays short.
-    package static let logBytesMax = 16 << 20
+    /// The log is folded when it has this many bytes: seldom enough that few hits wait for the end of it, often enough that
+    /// a read of the log stays short.
+    package static let logBytesMax = 48 << 20
 
     package init(path: String) throws(JournalError) {
         do {
