@@ -87,7 +87,7 @@ extension Command {
             console.print("signed by  \(answer.signers.joined(separator: ", "))")
             if !changed.isEmpty {
                 console.print(
-                    "stale: this project now has another \(changed.joined(separator: ", "))")
+                    "stale: this project now has \(ProofRefusal.words(changed))")
             }
         }
         return changed.isEmpty ? .done : .foundProblem

@@ -93,6 +93,14 @@ package enum ProofRefusal: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// What differs: `another rule set, other decisions`.
+    package static func words(_ parts: [String]) -> String {
+        parts.map { part in
+            let isPlural = ["invariants", "decisions"].contains(part)
+            return (isPlural ? "other " : "another ") + part
+        }.joined(separator: ", ")
+    }
+
     package var description: String {
         let remedy = "`cordon policy prove --sign` makes one that does"
         switch self {
@@ -105,7 +113,7 @@ package enum ProofRefusal: Error, Equatable, Sendable, CustomStringConvertible {
                 "the proof is not signed by the key of `\(name)`: it is another project's, or was changed"
         case .stale(let parts):
             return
-                "the proof is of another \(parts.joined(separator: ", ")) and does not cover what would run: \(remedy)"
+                "the proof is of \(Self.words(parts)) and does not cover what would run: \(remedy)"
         }
     }
 }

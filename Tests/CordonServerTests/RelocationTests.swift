@@ -29,11 +29,14 @@ private final class MovingHouse: Sendable {
     let regions: [RegionConfiguration]
     let logs: [AuditLog]
     let rules: RelocationRules
+    /// Looks into the regions' files; one, since starting it costs more than what it does here.
+    private let engine: Mutex<EngineConnection>
 
     /// - Parameter changes: policy files that read otherwise here.
     init(_ changes: [String: String] = [:]) throws {
         let directory = try TemporaryDirectory()
         self.directory = directory
+        engine = Mutex(try EngineConnection(settings: [("threads", "1")]))
         var regions: [RegionConfiguration] = []
         var logs: [AuditLog] = []
         for (name, country) in [("north", "DE"), ("south", "US")] {
@@ -184,12 +187,17 @@ private final class MovingHouse: Sendable {
     func rows(_ index: Int, _ columns: String) throws -> [String] {
         let files = try lake(index).table.snapshot().files.map { "'\($0.path)'" }
         guard !files.isEmpty else { return [] }
-        return try EngineConnection().query(
+        return try ask(
             """
             SELECT concat_ws('|', \(columns))
             FROM read_parquet([\(files.joined(separator: ","))], hive_partitioning = false) ORDER BY ALL
             """
-        ).rows().map { $0[0] ?? "" }
+        )
+    }
+
+    /// The first column of an answer.
+    private func ask(_ sql: String) throws -> [String] {
+        try engine.withLock { engine in try engine.query(sql).rows().map { $0[0] ?? "" } }
     }
 
     /// Where each hit is now, in the order of places: tables, outgoing hits, the journal of the south.
@@ -217,10 +225,10 @@ private final class MovingHouse: Sendable {
         for name in FileManager.default.subpaths(atPath: region.stateDirectory) ?? [] {
             let path = region.stateDirectory + "/" + name
             if path.hasSuffix(".parquet") {
-                let count = try EngineConnection().text(
+                let count = try ask(
                     "SELECT count(*) FROM read_parquet('\(path)') AS h WHERE contains(CAST(h AS VARCHAR), '\(text)')"
                 )
-                if count != "0" { return true }
+                if count != ["0"] { return true }
             } else if let data = FileManager.default.contents(atPath: path),
                 data.range(of: Data(text.utf8)) != nil
             {
@@ -301,53 +309,53 @@ private final class MovingHouse: Sendable {
         }
     }
 
+    private static let twelve = (0..<12).map {
+        MovingHouse.record($0, prefix: $0 % 3 == 0 ? "1.0.2.0/24" : "1.0.0.0/24")
+    }
+
+    /// Runs in a house of twelve hits until the step of this number, nil for never; returns the steps.
+    private func steps(_ house: MovingHouse, until limit: Int?) throws -> [String] {
+        try house.put(Self.twelve)
+        let reached = Mutex<[String]>([])
+        @Sendable func next(_ name: String) throws {
+            let count = reached.withLock {
+                $0.append(name)
+                return $0.count
+            }
+            if count == limit { throw MovingHouse.Killed() }
+        }
+        do {
+            _ = try house.relocation(
+                step: { try next($0.rawValue) }, moment: { try next($0.rawValue) }
+            ).run(house.rules)
+        } catch is MovingHouse.Killed {}
+        return reached.withLock { $0 }
+    }
+
     @Test func `that is killed at any step and gone on with moves each hit once`() throws {
-        var runs = 0
-        var isDone = false
-        while !isDone {
-            runs += 1
+        let steps = try self.steps(MovingHouse(), until: nil)
+        #expect(Set(steps).isSuperset(of: Relocation.Step.allCases.map(\.rawValue)))
+        #expect(
+            Set(steps).isSuperset(of: ["dataFileWritten", "audited", "committed", "fileDeleted"]))
+        // Of one step after another of the same name the first stands for all.
+        let kills = steps.indices.filter { $0 == 0 || steps[$0] != steps[$0 - 1] }
+        for kill in kills {
             let house = try MovingHouse()
-            let all = (0..<12).map {
-                MovingHouse.record($0, prefix: $0 % 3 == 0 ? "1.0.2.0/24" : "1.0.0.0/24")
-            }
-            try house.put(all)
-            let limit = runs
-            let count = Mutex(0)
-            let reached = Mutex<[String]>([])
-            @Sendable func next(_ name: String) throws {
-                reached.withLock { $0.append(name) }
-                if count.withLock({
-                    $0 += 1
-                    return $0 == limit
-                }) {
-                    throw MovingHouse.Killed()
-                }
-            }
-            do {
-                _ = try house.relocation(
-                    step: { try next($0.rawValue) }, moment: { try next($0.rawValue) }
-                ).run(house.rules)
-                isDone = true
-            } catch is MovingHouse.Killed {}
-            let last = reached.withLock { $0.last ?? "" }
+            let last = try self.steps(house, until: kill + 1).last ?? ""
+            #expect(last == steps[kill])
             #expect(try house.numbers() == Array(0..<12), "killed at \(last)")
             _ = try house.relocation().run(house.rules)
             #expect(try house.numbers() == Array(0..<12), "after \(last)")
             #expect(try house.rows(1, "params['n']").count == 8, "after \(last)")
             #expect(try house.relocation().outgoing() == (0, 0))
-            let moved = try #require(all[1].user).text
+            let moved = try #require(Self.twelve[1].user).text
             #expect(try !house.holds(moved, in: house.north), "after \(last)")
             #expect(try house.lake(0).table.write { try $0.strayFiles() }.isEmpty)
+            // Where an entry of the log may stand without its change.
+            guard ["audited", "committed", "announced", "taken"].contains(last) else { continue }
             for region in house.regions {
                 let balance = try RegionBalance(region, clock: MovingHouse.Clock())
                 #expect(balance.findings.isEmpty, "after \(last): \(balance.findings)")
-            }
-            if isDone {
-                let steps = reached.withLock { Set($0) }
-                #expect(steps.isSuperset(of: Relocation.Step.allCases.map(\.rawValue)))
-                #expect(
-                    steps.isSuperset(of: ["dataFileWritten", "audited", "committed", "fileDeleted"])
-                )
             }
         }
     }
