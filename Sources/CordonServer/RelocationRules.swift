@@ -117,8 +117,34 @@ package struct RelocationRules: Sendable {
         case .keep:
             moved.hitID = Self.newID(at: record.timestamp)
             cut(&moved, decision, policy)
+            for (field, days) in policy.retention.fieldDays
+            where Day(record.timestamp) + days <= today {
+                Self.drop(field, from: &moved)
+            }
         }
         return moved
+    }
+
+    /// Takes away a field that is past its age at the new home, where nobody waits for it any more.
+    private static func drop(_ field: FieldName, from record: inout HitRecord) {
+        switch field {
+        case .ip: record.ipPrefix = nil
+        case .user: record.user = nil
+        case .visitor: record.visitor = nil
+        case .userAgent:
+            record.browser = nil
+            record.os = nil
+            record.device = nil
+        case .page:
+            record.pageHost = nil
+            record.pagePath = nil
+        case .referrer: record.referrerHost = nil
+        case .place:
+            record.country = nil
+            record.subdivision = nil
+        case .language: record.language = nil
+        case .parameters: record.parameters = []
+        }
     }
 
     /// The consent that the hit's own purposes amount to under `policy`. A purpose that means something else there is none.

@@ -441,6 +441,10 @@ private final class MovingHouse: Sendable {
         ),
         .init(testDescription: "nothing that is due there", far: far(hits: "1d")) { $0 == nil },
         .init(
+            testDescription: "no field that is past its age there",
+            far: far(hits: "90d, fields: { ip: 1d, page: 30d }"),
+            expected: { $0?.ipPrefix == nil && $0?.pagePath == "/p?b=2" && $0?.isCounted == false }),
+        .init(
             testDescription: "no longer than before", far: far(hits: "395d"),
             change: { $0.retainUntil = MovingHouse.day + 5 },
             expected: { $0?.retainUntil == MovingHouse.day + 5 }),
