@@ -20,7 +20,9 @@ enum CommandTable {
         .auditReport, .auditBalance,
         .keysList, .keysRotate, .keysDestroy, .keysWrap,
         .tokenIssue, .tokenList, .tokenRevoke,
-        .subjectFind, .subjectExport, .subjectErase, .subjectStatus, .subjectVerify,
+        .subjectFind, .subjectExport, .subjectErase, .subjectObject, .subjectRestrict,
+        .subjectUnrestrict, .subjectStatus, .subjectVerify,
+        .holdAdd, .holdList, .holdRelease,
         .retentionPlan, .retentionApply, .retentionStatus,
     ]
 

@@ -4,6 +4,16 @@ import CordonServer
 import CordonSubjects
 import LinuxIO
 
+extension Command.Option {
+    fileprivate static let law = Command.Option(
+        name: "law", value: "LAW",
+        help:
+            "the law that sets the day for the answer, by its policy's name (default: the strictest of the region's policies)"
+    )
+    fileprivate static let received = Command.Option(
+        name: "received", value: "DATE", help: "the day on which the person asked (default: today)")
+}
+
 extension Command {
     static let subjectFind = Command(
         ["subject", "find"], summary: "what is held on a person",
@@ -45,6 +55,7 @@ extension Command {
                 help:
                     "let so much of a region's rows go (default: \(Int(SubjectService.sharePercentMax)))"
             ),
+            .law, .received,
             Option(name: "resume", value: nil, help: "go on with requests that were cut"),
         ],
         example: "cordon subject erase --user customer-4711 --yes"
@@ -65,6 +76,15 @@ extension Command {
         let percent = try arguments.integer("allow-share", in: 1...100).map(Double.init)
         return try run.erase(percentMax: percent ?? SubjectService.sharePercentMax)
     }
+
+    static let subjectObject = Command(
+        ["subject", "object"],
+        summary: "keep no new hits of a person, and leave those that are there",
+        usage: "(--user ID | --file IDS) [--law LAW] [--received DATE] [--region R]…",
+        options: Option.naming.filter { $0.name == "user" || $0.name == "file" }
+            + [.law, .received, .regions],
+        example: "cordon subject object --user customer-4711"
+    ) { arguments, console in try SubjectRun(arguments, console).object() }
 
     static let subjectVerify = Command(
         ["subject", "verify"],
@@ -198,16 +218,20 @@ private struct SubjectRun: ~Copyable {
         }
         var answers: [SubjectAnswer] = []
         var isDone = true
+        var isHeld = false
+        let terms = try answerTerms()
         for region in regions {
             let service = Self.service(region, console)
             do {
-                let done = try service.erase(request: request, percentMax: percentMax) {
+                let done = try service.erase(
+                    request: request, percentMax: percentMax, answer: terms[region.region.name]
+                ) {
                     try service.subject(id)
                 }
                 answers.append(SubjectAnswer(region, done))
             } catch {
                 console.note("cordon subject erase: region `\(region.region.name)`: \(error)")
-                isDone = false
+                if case SubjectError.held = error { isHeld = true } else { isDone = false }
                 let open = try service.requests(max: 1).first { !$0.isFinished }
                 answers.append(
                     open.map { SubjectAnswer(region, $0) }
@@ -223,7 +247,51 @@ private struct SubjectRun: ~Copyable {
         if !isDone {
             console.note("not erased everywhere: `cordon subject erase --resume` goes on")
         }
-        return isDone ? .done : .worldFailed
+        return !isDone ? .worldFailed : isHeld ? .refusedByPolicy : .done
+    }
+
+    /// By when each region has to answer.
+    private borrowing func answerTerms() throws -> [String: Answer] {
+        let today = Day(SystemWallClock().now())
+        var received = today
+        if let text = arguments.value("received") {
+            guard let day = Day(text), day <= today else {
+                throw UsageError(
+                    text:
+                        "option `--received` takes a day up to today as YYYY-MM-DD, found `\(text)`"
+                )
+            }
+            received = day
+        }
+        if let law = arguments.value("law") {
+            guard let term = AnswerTerm.named(law) else {
+                throw UsageError(
+                    text: "no law `\(law)` is known"
+                        + suggestion(law, among: AnswerTerm.all.map(\.law)))
+            }
+            let answer = Answer(law: law, due: term.due(from: received))
+            return Dictionary(uniqueKeysWithValues: regions.map { ($0.region.name, answer) })
+        }
+        let policies = try CordonCLI.configuration(arguments).ruleSet.policies
+        var terms: [String: Answer] = [:]
+        for region in regions {
+            let here = policies.filter { $0.route.region == region.region.name }.map(\.name)
+            terms[region.region.name] = AnswerTerm.answer(under: here, receivedOn: received)
+        }
+        return terms
+    }
+
+    borrowing func object() throws -> ExitCode {
+        var answers: [SubjectAnswer] = []
+        let terms = try answerTerms()
+        for region in regions {
+            let service = region.service()
+            let done = try service.object(
+                try service.subject(id), request: request, answer: terms[region.region.name])
+            answers.append(SubjectAnswer(region, done))
+        }
+        try show(answers)
+        return .done
     }
 
     borrowing func verify() throws -> ExitCode {
@@ -351,6 +419,9 @@ struct SubjectAnswer {
             "kind": .text(request.kind.rawValue),
             "named_by": request.naming.map { .text($0.rawValue) } ?? .null,
             "people": .integer(Int64(request.people)),
+            "held_by": .list(request.heldBy.split(separator: " ").map { .text(String($0)) }),
+            "law": request.law.map { .text($0) } ?? .null,
+            "due": request.due.map { .text($0.text) } ?? .null,
             "first_day": request.days.map { .text($0.lowerBound.text) } ?? .null,
             "last_day": request.days.map { .text($0.upperBound.text) } ?? .null,
             "journal_hits": .integer(journalHits),
@@ -415,7 +486,8 @@ private enum SubjectStatus {
         var found: [(request: SubjectRequest, region: RegionSubjects)] = []
         for region in try SubjectRun.open(arguments) {
             for request in try region.service().requests(max: requestsMax)
-            where arguments.free.first.map({ request.id == $0 }) ?? true {
+            where !request.kind.isStanding || arguments.free.first == request.id {
+                guard arguments.free.first.map({ request.id == $0 }) ?? true else { continue }
                 found.append((request, region))
             }
         }
@@ -438,11 +510,20 @@ private enum SubjectStatus {
             console.print("no requests yet")
         } else {
             console.table(
-                ["request", "kind"] + SubjectAnswer.heading + ["since"],
+                ["request", "kind"] + SubjectAnswer.heading + ["since", "answer by"],
                 found.map { request, region in
                     [request.id, request.kind.rawValue] + SubjectAnswer(region, request).cells
-                        + [request.createdAt.text]
+                        + [
+                            request.createdAt.text,
+                            request.due.map { "\($0.text) (\(request.law ?? ""))" } ?? "",
+                        ]
                 })
+            let today = Day(SystemWallClock().now())
+            for (request, region) in found {
+                if let reminder = request.reminder(on: today) {
+                    console.note("\(region.region.name): request \(request.id) \(reminder)")
+                }
+            }
         }
         return found.contains { !$0.request.isFinished } ? .foundProblem : .done
     }

@@ -30,6 +30,8 @@ package struct LakeError: Error, Equatable, Sendable, CustomStringConvertible {
         case foreignPath
         /// A change was asked of a lake that was opened for reading.
         case openedForReading
+        /// A hold forbids to remove what was to go.
+        case held
     }
     package let code: Code
     package let detail: String

@@ -12,6 +12,8 @@ package final class HitsTable: Sendable {
     let clock: any WallClock
     /// Tells the audit log; throws when it cannot be told, and then nothing happens.
     let audit: @Sendable (LakeEvent) throws -> Void
+    /// What may not be removed; asked under the lake lock by whoever removes.
+    let gate: @Sendable () throws -> RemovalGate
     /// Called between effects; throws in tests.
     let step: @Sendable (LakeStep) throws -> Void
     /// Files in which nothing of what is due was found.
@@ -78,12 +80,14 @@ package final class HitsTable: Sendable {
     package init(
         _ settings: Settings, catalog: any TableCatalog, clock: any WallClock,
         audit: @escaping @Sendable (LakeEvent) throws -> Void,
+        gate: @escaping @Sendable () throws -> RemovalGate = { RemovalGate() },
         step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
     ) {
         self.settings = settings
         self.catalog = catalog
         self.clock = clock
         self.audit = audit
+        self.gate = gate
         self.step = step
     }
 }

@@ -122,12 +122,12 @@ extension LakeEngine {
     private static let insertedMax = 1000
     private static let scannedFilesMax = 256
 
-    /// Writes the rows of a file that `filter` does not match as a new file, in their order.
-    func rewrite(_ path: String, without filter: SubjectFilter, to newPath: String) throws {
+    /// Writes the rows of a file that meet `condition` as a new file, in their order.
+    func rewrite(_ path: String, where condition: String, to newPath: String) throws {
         try connection.execute(
             """
             COPY (SELECT \(HitsSchema.columnList) FROM \(Self.source([path]))
-                  WHERE NOT \(filter.condition))
+                  WHERE \(condition))
             TO \(Self.literal(newPath)) (\(Self.copyOptions))
             """)
     }
@@ -205,15 +205,20 @@ extension LakeEngine {
 
     /// Counts the rows of each file that `filter` matches; files without any are left out.
     func count(_ filter: SubjectFilter, in paths: [String]) throws -> [String: Int64] {
-        var counts: [String: Int64] = [:]
         try prepare(filter)
+        return try count(where: filter.condition, in: paths)
+    }
+
+    /// Counts the rows of each file that meet `condition`; files without any are left out.
+    func count(where condition: String, in paths: [String]) throws -> [String: Int64] {
+        var counts: [String: Int64] = [:]
         for start in stride(from: 0, to: paths.count, by: Self.scannedFilesMax) {
             let files = paths[start..<min(paths.count, start + Self.scannedFilesMax)]
             let rows = try connection.query(
                 """
                 SELECT filename, count(*)
                 FROM \(Self.source(files, namingFiles: true))
-                WHERE \(filter.condition) GROUP BY filename
+                WHERE \(condition) GROUP BY filename
                 """
             ).rows()
             for row in rows {

@@ -30,18 +30,42 @@ extension LakeWriter {
         return try engine().count(filter, in: dataFiles().map(\.path))
     }
 
+    /// The ids of the holds that forbid to remove a row that `filter` matches; empty when it may go.
+    package func holds(on filter: SubjectFilter) throws -> [String] {
+        let gate = try table.gate()
+        guard !gate.isOpen, !filter.isEmpty else { return [] }
+        let paths = try dataFiles().map(\.path)
+        try engine().prepare(filter)
+        return try gate.holds.filter { hold in
+            try !engine().count(where: "\(filter.condition) AND \(hold.condition)", in: paths)
+                .isEmpty
+        }.map(\.id)
+    }
+
+    /// Rows of each of these files (absolute paths) that a hold forbids to remove; files without any are left out.
+    package func held(in paths: [String]) throws -> [String: Int64] {
+        let gate = try table.gate()
+        guard !gate.isOpen else { return [:] }
+        return try engine().count(where: gate.condition, in: paths)
+    }
+
     /// Takes the rows that `filter` matches out of the table: rewrites the files that hold any, in one snapshot.
     ///
     /// All other rows keep their values, types, field ids and order. The rows stay on disk, reachable by older
     /// snapshots, until ``expireAllButCurrent()``. Dead letters that hold one of the pseudonyms are removed for good.
     ///
-    /// - Parameter written: called with the new files when they are on disk, before the table has them.
+    /// - Parameter tell: called with the new files when they are on disk, before the table has them.
+    /// - Throws: ``LakeError`` (`held`) before anything changes when a hold forbids to remove one of the rows.
     package func rewrite(
         removing filter: SubjectFilter,
-        written: ([(path: String, rows: Int64)]) throws -> Void = { _ in }
+        written tell: ([(path: String, rows: Int64)]) throws -> Void = { _ in }
     ) throws -> RemovalReport {
         var report = RemovalReport()
         guard !filter.isEmpty else { return report }
+        let holds = try holds(on: filter)
+        guard holds.isEmpty else {
+            throw LakeError(.held, "rows are held by \(holds.joined(separator: ", "))")
+        }
         report.deadLettersRemoved = try removeDeadLetters(filter)
         let matches = try count(filter)
         let touched = try dataFiles().filter { matches[$0.path] != nil }.sorted {
@@ -49,26 +73,16 @@ extension LakeWriter {
         }
         guard !touched.isEmpty else { return report }
         let replaced = touched.filter { $0.records > matches[$0.path] ?? 0 }
-        let paths = replaced.map { newDataPath(day: $0.day) }
-        if !paths.isEmpty {
-            try catalog.noteWriting(paths.map(TableFiles.uri), table: name)
-            try table.step(.dataFilesNoted)
+        let written = try writeAnew(replaced, where: "NOT \(filter.condition)") {
+            $0.records - (matches[$0.path] ?? 0)
         }
-        var added: [DataFile] = []
-        for (old, path) in zip(replaced, paths) {
-            try Directory.create(File.parent(of: path))
-            try engine().rewrite(old.path, without: filter, to: path)
-            try table.step(.dataFileWritten)
-            added.append(
-                try finishDataFile(
-                    path, day: old.day, retainUntil: old.retainUntil,
-                    rows: old.records - (matches[old.path] ?? 0)))
-        }
+        let paths = written.map(\.path)
+        let added = written.map(\.file)
         report.rowsRemoved = matches.values.reduce(0, +)
         report.filesBefore = touched.map(\.path)
         let removed = try engine().rowsByPolicy(in: report.filesBefore, where: filter.condition)
         report.filesAfter = paths
-        try written(
+        try tell(
             zip(replaced, paths).map { old, path in
                 (path, old.records - (matches[old.path] ?? 0))
             })
@@ -97,24 +111,52 @@ extension LakeWriter {
 
     /// Takes whole files (absolute paths; those no longer in the table are passed over) out of the table.
     ///
-    /// They stay on disk until ``expireAllButCurrent()``.
+    /// Rows that are held stay, in a file of their own. What went stays on disk until ``expireAllButCurrent()``.
     package func drop(_ paths: [String]) throws -> RemovalReport {
         var report = RemovalReport()
         let wanted = Set(paths)
-        let touched = try dataFiles().filter { wanted.contains($0.path) }
+        let gate = try table.gate()
+        let candidates = try dataFiles().filter { wanted.contains($0.path) }
+        let held = try held(in: candidates.map(\.path))
+        let touched = candidates.filter { $0.records > held[$0.path] ?? 0 }
         guard !touched.isEmpty else { return report }
-        report.rowsRemoved = touched.reduce(0) { $0 + $1.records }
+        report.rowsRemoved = touched.reduce(0) { $0 + $1.records - (held[$1.path] ?? 0) }
         report.filesBefore = touched.map(\.path).sorted()
+        let kept = touched.filter { held[$0.path] != nil }
+        let added = try writeAnew(kept, where: gate.condition) { held[$0.path] ?? 0 }
+        report.filesAfter = added.map(\.path)
         // What is due goes also when it cannot be read: then the audit log has the sum alone.
-        let removed = (try? engine().rowsByPolicy(in: report.filesBefore)) ?? [:]
+        let removed =
+            (try? engine().rowsByPolicy(in: report.filesBefore, where: "NOT \(gate.condition)"))
+            ?? [:]
         report.snapshotID = try commit(
             LakeChange(
-                operation: .delete, removed: Set(touched.map { TableFiles.uri(of: $0.path) }),
+                operation: added.isEmpty ? .delete : .overwrite, added: added.map(\.file),
+                removed: Set(touched.map { TableFiles.uri(of: $0.path) }),
                 event: LakeEvent(
                     kind: .drop,
                     counts: ["rows-removed": Int(report.rowsRemoved), "files": touched.count]
                         .merging(removed) { count, _ in count })))
         return report
+    }
+
+    /// Writes the rows of each file that meet `condition` as a new file of the same partition, in their order.
+    private func writeAnew(
+        _ replaced: [DataFileRef], where condition: String, rows: (DataFileRef) -> Int64
+    ) throws -> [(path: String, file: DataFile)] {
+        let paths = replaced.map { newDataPath(day: $0.day) }
+        if !paths.isEmpty {
+            try catalog.noteWriting(paths.map(TableFiles.uri), table: name)
+            try table.step(.dataFilesNoted)
+        }
+        return try zip(replaced, paths).map { old, path in
+            try Directory.create(File.parent(of: path))
+            try engine().rewrite(old.path, where: condition, to: path)
+            try table.step(.dataFileWritten)
+            let file = try finishDataFile(
+                path, day: old.day, retainUntil: old.retainUntil, rows: rows(old))
+            return (path, file)
+        }
     }
 
     /// Makes the current snapshot the only one, names no older metadata, and deletes every file that only they

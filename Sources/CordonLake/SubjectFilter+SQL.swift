@@ -15,11 +15,16 @@ extension SubjectFilter {
 
     /// The filter as SQL that is true or false, never null. Pseudonyms are digits and letters by their type, so
     /// they stand in the text as they are.
-    var condition: String {
+    var condition: String { condition(inTables: count > Self.literalsMax) }
+
+    /// The same with every pseudonym in it, so that it needs no table.
+    var literalCondition: String { condition(inTables: false) }
+
+    private func condition(inTables: Bool) -> String {
         let parts = columns.compactMap { name, pseudonyms -> String? in
             guard !pseudonyms.isEmpty else { return nil }
             let list =
-                count > Self.literalsMax
+                inTables
                 ? "SELECT pseudonym FROM \(Self.tableName(name))"
                 : pseudonyms.map { "'\($0.text)'" }.sorted().joined(separator: ", ")
             return "coalesce(\"\(name)\" IN (\(list)), false)"

@@ -25,7 +25,8 @@ package struct RegionLake: Sendable {
         try Directory.create(File.parent(of: region.catalogPath))
         catalog = try Catalog(path: region.catalogPath)
         table = HitsTable(
-            HitsTable.Settings(region), catalog: catalog, clock: clock, audit: audit, step: step)
+            HitsTable.Settings(region), catalog: catalog, clock: clock, audit: audit,
+            gate: { try RegionHolds(region).gate() }, step: step)
     }
 
     /// Opens the lake of a region whose audit log hears of every change before it is visible.

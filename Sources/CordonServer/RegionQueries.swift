@@ -54,10 +54,14 @@ package struct RegionQueries: QueryRegion {
     }
 
     package func suppressedPseudonyms() throws -> [SuppressedPseudonym] {
-        guard try File.exists(region.journalPath) else { return [] }
-        let suppression = try Journal(path: region.journalPath).suppression()
-        return suppression.users.map { SuppressedPseudonym(column: .user, pseudonym: $0) }
-            + suppression.visitors.map { SuppressedPseudonym(column: .visitor, pseudonym: $0) }
+        var people = try RegionHolds(region).restricted()
+        if try File.exists(region.journalPath) {
+            let suppression = try Journal(path: region.journalPath).suppression()
+            people.users.formUnion(suppression.users)
+            people.visitors.formUnion(suppression.visitors)
+        }
+        return people.users.map { SuppressedPseudonym(column: .user, pseudonym: $0) }
+            + people.visitors.map { SuppressedPseudonym(column: .visitor, pseudonym: $0) }
     }
 
     package func record(_ entry: QueryAuditEntry) throws {

@@ -61,7 +61,7 @@ package final class RegionService: Sendable {
             region: region,
             tokens: try RegionTokens(region, log: log, clock: clock).authority,
             catalog: lake.catalog, hits: lake.table, log: log, clock: clock, logger: logger,
-            policies: { policies.all }, openErasures: { try subjects.unfinishedCount() },
+            policies: { policies.all }, openErasures: { try subjects.unusableCount() },
             queries: { token in
                 // Each query has a gate of its own, since an engine's connection serves one thread.
                 let service = try QueryService(

@@ -89,9 +89,16 @@ package struct RegionSubjects: Sendable {
         return (unfinished, try service.applyRetention())
     }
 
-    /// How many of the newest requests are not done.
+    /// How many of the newest requests were cut, or wait for a hold.
     func unfinishedCount() throws -> Int {
-        try service().requests(max: Self.requestsMax).count { !$0.isFinished }
+        try service().requests(max: Self.requestsMax).count {
+            !$0.isFinished && !$0.kind.isStanding
+        }
+    }
+
+    /// How many of the newest requests have rows in the files that nobody may use: erasures on their way, and restrictions.
+    func unusableCount() throws -> Int {
+        try service().requests(max: Self.requestsMax).count { !$0.isFinished && $0.kind != .hold }
     }
 
     private static let requestsMax = 10_000
@@ -176,9 +183,19 @@ private struct SubjectTable: SubjectLake {
         }
     }
 
+    func holds(on people: SubjectFilter) throws -> [String] {
+        try table.write { try $0.holds(on: people) }
+    }
+
+    func held(in files: [LakeFile]) throws -> [String: Int64] {
+        try table.write { try $0.held(in: files.map(\.path)) }
+    }
+
     func drop(dueOn day: Day, foreseen: ([LakeFile]) throws -> Void) throws {
         try table.write { writer in
-            let due = try writer.dataFiles().map(LakeFile.init).filter { $0.isDue(on: day) }
+            let candidates = try writer.dataFiles().map(LakeFile.init).filter { $0.isDue(on: day) }
+            let held = try writer.held(in: candidates.map(\.path))
+            let due = candidates.compactMap { $0.leaving(held[$0.path] ?? 0) }
             try foreseen(due)
             _ = try writer.drop(due.map(\.path))
         }

@@ -17,6 +17,14 @@ package enum SubjectError: Error, Equatable, Sendable, CustomStringConvertible {
     case needsIdentifier(request: String)
     /// The region still holds the person; the request goes on from suppression when it is resumed.
     case tracesLeft(region: String, paths: [String])
+    /// A hold forbids it; the request waits for its release.
+    case held(region: String, holds: [String])
+    /// Only who has a user id can be told among new hits.
+    case namesNoUser
+    /// There is no hold or restriction of this id that is in force.
+    case notInForce(id: String)
+    /// A hold names a column that the table has not.
+    case unknownColumn(name: String, known: [String])
     /// Nothing can be said of what could not be read.
     case unread(region: String, paths: [String])
     /// The store was made by a later version, or is none.
@@ -36,6 +44,15 @@ package enum SubjectError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tracesLeft(let region, let paths):
             "region `\(region)` still holds the person in \(paths.joined(separator: ", ")): "
                 + "not erased; remove what does not belong there and run `cordon subject erase --resume`"
+        case .held(let region, let holds):
+            "region `\(region)`: held by \(holds.joined(separator: ", ")): nothing was removed; "
+                + "it goes on when `cordon hold release` lets it"
+        case .namesNoUser:
+            "an objection needs a user id: new hits of a visitor or a pseudonym cannot be told for good"
+        case .notInForce(let id):
+            "`\(id)` is in force in none of these regions: `cordon hold list` has those that are"
+        case .unknownColumn(let name, let known):
+            "the table has no column `\(name)`; it has \(known.joined(separator: ", "))"
         case .unread(let region, let paths):
             "region `\(region)`: \(paths.count) file(s) could not be read, so nothing can be said of them: "
                 + paths.joined(separator: "; ")

@@ -31,8 +31,8 @@ struct JournalSweep {
         var undecodable: Int64 = 0
     }
 
-    /// Takes the sought records out; no copy is left in the file or its log.
-    func purge(_ sought: Sought) throws -> Outcome {
+    /// Takes the sought records out, but those that are held; no copy is left in the file or its log.
+    func purge(_ sought: Sought, leaving gate: RemovalGate = RemovalGate()) throws -> Outcome {
         var outcome = Outcome()
         try forEachCandidate(sought, after: .none) { stored, decoded in
             guard var batch = decoded else {
@@ -43,7 +43,7 @@ struct JournalSweep {
             let before = batch.records.count
             var removed: [String: Int64] = [:]
             batch.records.removeAll { record in
-                guard sought.matches(record) else { return false }
+                guard sought.matches(record), !gate.holds(record) else { return false }
                 removed[record.policy, default: 0] += 1
                 return true
             }

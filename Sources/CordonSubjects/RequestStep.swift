@@ -20,6 +20,8 @@ package enum RequestStep: String, CaseIterable, Sendable {
     case verify
     /// The audit log says so.
     case record
+    /// In force until it is released: what it names is not removed.
+    case hold
     /// The request's own pseudonyms are wiped.
     case wipe
     case done
@@ -31,7 +33,8 @@ package enum RequestStep: String, CaseIterable, Sendable {
         case .erase:
             [.intent, .suppress, .journal, .rewrite, .expire, .release, .verify, .record, .wipe]
         case .retention: [.intent, .journal, .drop, .expire, .record]
-        case .find, .export, .verify: [.record]
+        case .find, .export, .verify, .objection: [.record]
+        case .hold, .restriction: [.hold, .wipe]
         }
     }
 
@@ -47,4 +50,13 @@ package enum RequestStep: String, CaseIterable, Sendable {
 /// What is asked for.
 package enum RequestKind: String, CaseIterable, Sendable {
     case find, export, erase, verify, retention
+    /// New hits of the person are not kept; what there is stays.
+    case objection
+    /// What is there is kept, and neither used nor removed.
+    case restriction
+    /// What is there is not removed, whoever asks.
+    case hold
+
+    /// Whether it stands until it is released, and nothing goes on by itself.
+    package var isStanding: Bool { self == .hold || self == .restriction }
 }

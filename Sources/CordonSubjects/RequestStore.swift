@@ -16,7 +16,7 @@ package final class RequestStore {
 
     /// Marks the file (`PRAGMA application_id`): "CDNR".
     package static let applicationID: Int64 = 0x4344_4E52
-    package static let version: Int64 = 3
+    package static let version: Int64 = 4
     private static let busyTimeoutMilliseconds: Int32 = 10_000
     /// How often emptying the write-ahead log is tried while readers are in the way.
     private static let truncationAttemptsMax = 20
@@ -42,10 +42,11 @@ package final class RequestStore {
             let identity = try connection.integer("PRAGMA application_id") ?? 0
             let found = try connection.integer("PRAGMA user_version") ?? 0
             if identity == Self.applicationID, found == Self.version { return }
-            if identity == Self.applicationID, found == 1 || found == 2 {
-                if found == 1 { try connection.execute(Self.evidenceSchema) }
+            if identity == Self.applicationID, (1..<Self.version).contains(found) {
+                if found < 2 { try connection.execute(Self.evidenceSchema) }
+                if found < 3 { try connection.execute(Self.peopleUpgrade) }
                 return try connection.execute(
-                    Self.peopleUpgrade + "PRAGMA user_version = \(Self.version)")
+                    Self.adding(Self.rightsColumns) + "PRAGMA user_version = \(Self.version)")
             }
             let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
             guard identity == 0, found == 0, tables == 0 else {
@@ -69,7 +70,7 @@ package final class RequestStore {
                     attempts      INTEGER NOT NULL,
                     created_at    INTEGER NOT NULL,
                     updated_at    INTEGER NOT NULL,
-                    \(Self.peopleColumns.joined(separator: ", "))
+                    \((Self.peopleColumns + Self.rightsColumns).joined(separator: ", "))
                 ) STRICT;
                 \(Self.pseudonymsSchema)
                 \(Self.evidenceSchema)
@@ -85,6 +86,15 @@ extension RequestStore {
     private static let peopleColumns = [
         "naming TEXT", "people INTEGER NOT NULL DEFAULT 1", "first_day INTEGER", "last_day INTEGER",
     ]
+    /// The fourth version: holds, and days by which requests are to be answered.
+    private static let rightsColumns = [
+        "column_name TEXT", "reason TEXT", "held_by TEXT NOT NULL DEFAULT ''", "law TEXT",
+        "due INTEGER",
+    ]
+
+    private static func adding(_ columns: [String]) -> String {
+        columns.map { "ALTER TABLE requests ADD COLUMN \($0);\n" }.joined()
+    }
 
     /// `number` counts the pseudonyms of one request under one key.
     private static let pseudonymsSchema = """
@@ -105,7 +115,7 @@ extension RequestStore {
         """
 
     private static var peopleUpgrade: String {
-        peopleColumns.map { "ALTER TABLE requests ADD COLUMN \($0);\n" }.joined() + """
+        adding(peopleColumns) + """
             UPDATE requests SET naming = 'user' WHERE subject IS NOT NULL;
             ALTER TABLE pending_pseudonyms RENAME TO former_pseudonyms;
             \(pseudonymsSchema)
@@ -128,8 +138,9 @@ extension RequestStore {
                 """
                 INSERT INTO requests (step, covered, rows, files, journal_hits, dead_letters, files_deleted,
                     attempts, updated_at, id, kind, subject, as_of, created_at, naming, people, first_day,
-                    last_day)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                    last_day, column_name, reason, held_by, law, due)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+                    ?20, ?21, ?22, ?23)
                 """)
             try bindState(request, to: row)
             try row.bind(10, request.id)
@@ -143,6 +154,11 @@ extension RequestStore {
                 try row.bind(17, Int64(days.lowerBound.number))
                 try row.bind(18, Int64(days.upperBound.number))
             }
+            if let column = request.column { try row.bind(19, column) }
+            if let reason = request.reason { try row.bind(20, reason) }
+            try row.bind(21, request.heldBy)
+            if let law = request.law { try row.bind(22, law) }
+            if let due = request.due { try row.bind(23, Int64(due.number)) }
             try row.run()
             guard let subject else { return }
             let digest = try connection.prepare("INSERT INTO pending_subjects VALUES (?, ?)")
@@ -163,11 +179,12 @@ extension RequestStore {
             let row = try connection.prepare(
                 """
                 UPDATE requests SET step = ?1, covered = ?2, rows = ?3, files = ?4, journal_hits = ?5,
-                    dead_letters = ?6, files_deleted = ?7, attempts = ?8, updated_at = ?9
+                    dead_letters = ?6, files_deleted = ?7, attempts = ?8, updated_at = ?9, held_by = ?11
                 WHERE id = ?10
                 """)
             try bindState(request, to: row)
             try row.bind(10, request.id)
+            try row.bind(11, request.heldBy)
             try row.run()
             guard connection.changes == 1 else { throw SubjectError.damagedStore(path: path) }
             try add(pseudonyms, to: request.id)
@@ -342,7 +359,8 @@ extension RequestStore {
 
     private static let selection = """
         SELECT id, kind, subject, as_of, step, covered, rows, files, journal_hits, dead_letters,
-            files_deleted, attempts, created_at, updated_at, naming, people, first_day, last_day
+            files_deleted, attempts, created_at, updated_at, naming, people, first_day, last_day,
+            column_name, reason, held_by, law, due
         FROM requests
         """
 
@@ -370,6 +388,16 @@ extension RequestStore {
                 people: Int(rows.int64(15)), days: days,
                 asOf: asOf.map { Day(number: $0) }, at: Timestamp(microseconds: rows.int64(12)))
             request.step = step
+            request.column = rows.text(18)
+            request.reason = rows.text(19)
+            request.heldBy = rows.text(20) ?? ""
+            request.law = rows.text(21)
+            if !rows.isNull(22) {
+                guard let due = Int32(exactly: rows.int64(22)) else {
+                    throw SubjectError.damagedStore(path: path)
+                }
+                request.due = Day(number: due)
+            }
             request.isCovered = rows.int64(5) != 0
             request.counts.rows = rows.int64(6)
             request.counts.files = rows.int64(7)

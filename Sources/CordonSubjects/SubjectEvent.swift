@@ -11,6 +11,16 @@ package struct SubjectEvent: Equatable, Sendable {
         case erased
         case retentionIntent = "retention-intent"
         case retentionApplied = "retention-applied"
+        /// Before a hold forbids, and before it no longer does.
+        case holdAdded = "hold-added"
+        case holdReleased = "hold-released"
+        /// An erasure waits for a hold.
+        case erasureHeld = "erasure-held"
+        /// Before the person's new hits are no longer kept.
+        case objection = "subject-objection"
+        /// Before the person's hits are no longer used, and before they are again.
+        case restricted = "subject-restricted"
+        case restrictionLifted = "subject-restriction-lifted"
     }
 
     package let kind: Kind

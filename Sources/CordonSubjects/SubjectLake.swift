@@ -30,7 +30,13 @@ package protocol SubjectLake: Sendable {
         _ people: SubjectFilter, foreseen: ([LakeMatch]) throws -> Void,
         written: ([(path: String, rows: Int64)]) throws -> Void
     ) throws -> LakeRemoval
+    /// The ids of the holds that forbid to remove a row of these people.
+    func holds(on people: SubjectFilter) throws -> [String]
+    /// Rows of each of these files, by path, that a hold forbids to remove.
+    func held(in files: [LakeFile]) throws -> [String: Int64]
     /// Takes out whole files whose end of retention is `day` or before, in one snapshot.
+    ///
+    /// Rows that are held stay.
     ///
     /// - Parameter foreseen: called under the lock with what will go, before anything changes.
     func drop(dueOn day: Day, foreseen: ([LakeFile]) throws -> Void) throws
@@ -58,6 +64,14 @@ package struct LakeFile: Hashable, Sendable {
         self.bytes = bytes
         self.day = day
         self.retainUntil = retainUntil
+    }
+
+    /// The same file with only the rows that may go; nil when none may.
+    package func leaving(_ held: Int64) -> LakeFile? {
+        held >= rows
+            ? nil
+            : LakeFile(
+                path: path, rows: rows - held, bytes: bytes, day: day, retainUntil: retainUntil)
     }
 
     /// A hit is due from the day that its `retain_until` names.

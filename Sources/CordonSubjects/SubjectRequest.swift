@@ -23,6 +23,15 @@ package struct SubjectRequest: Equatable, Sendable {
     /// Whether the pseudonyms are those of every key that could have made one before the suppression.
     package var isCovered = false
     package var counts = Counts()
+    /// The column that a hold is about; nil means all.
+    package var column: String?
+    /// Why a hold is there, in the words of whoever set it.
+    package var reason: String?
+    /// Ids of the holds that an erasure waits for, separated by spaces; empty when it waits for none.
+    package var heldBy = ""
+    /// The law that the request is answered under, and the day by which; nil where nobody said so.
+    package var law: String?
+    package var due: Day?
     /// How often the request was begun or resumed.
     package var attempts = 0
     package let createdAt: Timestamp
@@ -38,6 +47,19 @@ package struct SubjectRequest: Equatable, Sendable {
         /// Files of all kinds that were deleted from the disk.
         package var filesDeleted: Int64 = 0
         package init() {}
+    }
+
+    /// A hold or a restriction.
+    ///
+    /// - Parameter subject: nil means everybody.
+    package init(
+        standing kind: RequestKind, id: String, subject: Subject?, days: ClosedRange<Day>?,
+        at time: Timestamp
+    ) {
+        precondition(kind.isStanding)
+        self.init(
+            id: id, kind: kind, digest: subject?.digest, naming: subject?.naming,
+            people: subject?.people ?? 0, days: days ?? subject?.days, asOf: nil, at: time)
     }
 
     /// A request about a person.
@@ -84,13 +106,29 @@ package struct SubjectRequest: Equatable, Sendable {
         }
     }
 
+    /// Days before the last one for the answer from which on `status` reminds of it.
+    package static let reminderDays = 7
+
+    /// What `status` says of an unfinished request whose answer is due soon, or late; nil while there is time.
+    package func reminder(on today: Day) -> String? {
+        guard !isFinished, let due else { return nil }
+        let left = due - today
+        if left < 0 { return "is \(-left) day(s) late: it was to be answered by \(due.text)" }
+        return left <= Self.reminderDays
+            ? "is to be answered by \(due.text), in \(left) day(s)" : nil
+    }
+
     /// The word for people and in JSON.
     package var state: String {
-        if !isFinished { return "unfinished at \(step.rawValue)" }
+        if !isFinished {
+            if kind.isStanding, step == .hold { return "in force" }
+            return heldBy.isEmpty ? "unfinished at \(step.rawValue)" : "held by \(heldBy)"
+        }
         switch kind {
         case .erase: return "erased"
         case .retention: return "applied"
-        case .find, .export, .verify: return "done"
+        case .hold, .restriction: return "released"
+        case .find, .export, .verify, .objection: return "done"
         }
     }
 

@@ -23,20 +23,23 @@ extension SubjectService {
     /// - Parameters:
     ///   - id: of the new request.
     ///   - percentMax: refuses when more of the region's rows than this would go.
+    ///   - answer: by when the request is to be answered.
     ///   - identify: what the region knows of the person; asked again after the suppression, since keys may
     ///     have been made.
     /// - Throws: when something failed; then the request is kept and can be resumed, and nothing says "erased".
     package func erase(
         request id: String, percentMax: Double = SubjectService.sharePercentMax,
-        identify: () throws -> Subject
+        answer: Answer? = nil, identify: () throws -> Subject
     ) throws -> SubjectRequest {
         try alone { store in
             let subject = try identify()
             let open = try store.unfinished(.erase).first { $0.subject == subject.digest }
             if let open { return try run(open, in: store, identify: identify) }
             try checkShare(subject, percentMax: percentMax)
-            let request = SubjectRequest(
+            var request = SubjectRequest(
                 id: id, kind: .erase, subject: subject, at: clock.now())
+            request.law = answer?.law
+            request.due = answer?.due
             try store.insert(request, of: subject)
             return try run(request, in: store, identify: identify)
         }
@@ -59,7 +62,10 @@ extension SubjectService {
     package func resume() throws -> [Resumption] {
         guard try !requests(max: 1).isEmpty else { return [] }
         return try alone { store in
-            let open = try store.unfinished(.erase) + store.unfinished(.retention)
+            let released = try (store.unfinished(.hold) + store.unfinished(.restriction)).filter {
+                $0.step != .hold
+            }
+            let open = try released + store.unfinished(.erase) + store.unfinished(.retention)
             return open.map { request in
                 do {
                     return Resumption(
@@ -81,6 +87,7 @@ extension SubjectService {
         while !request.isFinished {
             let step = request.step
             try moment(step, .before)
+            try awaitRelease(&request, store)
             try perform(step, &request, store, identify)
             try moment(step, .performed)
             request.step = step.next(request.kind)
@@ -112,7 +119,7 @@ extension SubjectService {
         case .verify: try verifyAbsence(&request, store)
         case .record: try conclude(request, store)
         case .wipe: try store.wipe(request.id)
-        case .done: break
+        case .hold, .done: break
         }
     }
 
@@ -172,10 +179,13 @@ extension SubjectService {
         // Counted and stored first: after a kill the second run would count what is left.
         let earlier = request.counts.journalHits
         var foreseen: Int64 = 0
-        try sweep.forEachRecord(sought, after: 0) { _, _ in foreseen += 1 }
+        let gate = try gate(store)
+        try sweep.forEachRecord(sought, after: 0) { record, _ in
+            if !gate.holds(record) { foreseen += 1 }
+        }
         request.counts.journalHits = max(earlier, foreseen)
         try store.update(request)
-        let outcome = try sweep.purge(sought)
+        let outcome = try sweep.purge(sought, leaving: gate)
         if earlier == 0 { request.counts.journalHits = outcome.hits }
         request.counts.deadLetters += outcome.undecodable
     }

@@ -17,6 +17,8 @@ package struct RetentionPlan: Equatable, Sendable {
     package var partitions: [Partition] = []
     /// Due hits that still wait in the journal.
     package var journalHits: Int64 = 0
+    /// Due rows that a hold keeps; no query shows them.
+    package var heldRows: Int64 = 0
     /// Requests that were cut between leaving the table and leaving the disk.
     package var unfinished = 0
 
@@ -30,7 +32,11 @@ extension SubjectService {
     /// What would go on `day`. Changes nothing.
     package func retentionPlan(asOf day: Day) throws -> RetentionPlan {
         var plan = RetentionPlan(asOf: day)
-        let due = try lake.files().filter { $0.isDue(on: day) }
+        let candidates = try lake.files().filter { $0.isDue(on: day) }
+        let held = try lake.held(in: candidates)
+        plan.heldRows = held.values.reduce(0, +)
+        let due = candidates.compactMap { $0.leaving(held[$0.path] ?? 0) }
+        let gate = try gate()
         let groups = Dictionary(grouping: due) { [$0.retainUntil, $0.day] }
         plan.partitions = groups.sorted { ($0.key[0], $0.key[1]) < ($1.key[0], $1.key[1]) }.map {
             key, files in
@@ -40,7 +46,7 @@ extension SubjectService {
         }
         try JournalSweep(journal: try journal()).forEachRecord(
             .due(on: day), after: try lake.deliveredThrough()
-        ) { _, _ in plan.journalHits += 1 }
+        ) { record, _ in if !gate.holds(record) { plan.journalHits += 1 } }
         plan.unfinished = try requests(max: .max).count { $0.kind == .retention && !$0.isFinished }
         return plan
     }

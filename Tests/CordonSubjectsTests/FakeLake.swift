@@ -20,6 +20,7 @@ final class FakeLake: SubjectLake {
         var older: [LakeFile] = []
         var number = 0
         var delivered: Int64 = 0
+        var gate = RemovalGate()
     }
 
     let directory: String
@@ -100,8 +101,34 @@ final class FakeLake: SubjectLake {
             rows: matches.reduce(0) { $0 + $1.rows }, filesReplaced: matches.count, deadLetters: 0)
     }
 
+    /// Holds about people and days; the lines have no other column.
+    private func isHeld(_ line: String, _ day: Day, by hold: RemovalGate.Hold) -> Bool {
+        (hold.people.map { isOf($0, line) } ?? true) && (hold.days.map { $0.contains(day) } ?? true)
+    }
+
+    func holds(on people: SubjectFilter) throws -> [String] {
+        try state.withLock { $0.gate }.holds.filter { hold in
+            try files().contains { file in
+                try lines(file).contains { isOf(people, $0) && isHeld($0, file.day, by: hold) }
+            }
+        }.map(\.id)
+    }
+
+    func held(in files: [LakeFile]) throws -> [String: Int64] {
+        let gate = state.withLock { $0.gate }
+        var held: [String: Int64] = [:]
+        for file in files {
+            let count = try lines(file).count { line in
+                gate.holds.contains { isHeld(line, file.day, by: $0) }
+            }
+            if count > 0 { held[file.path] = Int64(count) }
+        }
+        return held
+    }
+
     func drop(dueOn day: Day, foreseen: ([LakeFile]) throws -> Void) throws {
-        let due = files().filter { $0.isDue(on: day) }
+        let held = try held(in: files())
+        let due = files().filter { $0.isDue(on: day) && held[$0.path] == nil }
         try foreseen(due)
         state.withLock { state in
             state.present.removeAll { due.contains($0) }

@@ -1,0 +1,24 @@
+import CordonModel
+
+extension RemovalGate {
+    /// The rows that are held as SQL that is true or false, never null.
+    var condition: String {
+        holds.isEmpty ? "false" : "(" + holds.map(\.condition).joined(separator: " OR ") + ")"
+    }
+}
+
+extension RemovalGate.Hold {
+    /// The rows that this one holds.
+    var condition: String {
+        var parts: [String] = []
+        if let people { parts.append(people.literalCondition) }
+        if let column { parts.append("\"\(column)\" IS NOT NULL") }
+        if let days {
+            let end = (days.upperBound + 1).start.microseconds
+            parts.append(
+                "epoch_us(\"ts\") >= \(days.lowerBound.start.microseconds) AND epoch_us(\"ts\") < \(end)"
+            )
+        }
+        return parts.isEmpty ? "true" : "(" + parts.joined(separator: " AND ") + ")"
+    }
+}
