@@ -22,7 +22,7 @@ enum CommandTable {
         .tokenIssue, .tokenList, .tokenRevoke,
         .subjectFind, .subjectExport, .subjectErase, .subjectObject, .subjectRestrict,
         .subjectUnrestrict, .subjectStatus, .subjectVerify,
-        .holdAdd, .holdList, .holdRelease,
+        .holdAdd, .holdList, .holdRelease, .restoreCheck,
         .retentionPlan, .retentionApply, .retentionStatus,
     ]
 

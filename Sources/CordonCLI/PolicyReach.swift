@@ -32,6 +32,7 @@ enum ReachGraph {
         [
             Journal.self, Catalog.self, HitsTable.self, AuditLog.self, RequestStore.self,
             RegionSubjects.self, ExportFile.self, QueryWorker.self, QueryResultFile.self,
+            ErasedLedger.self,
         ]
     }
 

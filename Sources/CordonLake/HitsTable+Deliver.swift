@@ -112,6 +112,7 @@ extension LakeWriter {
     ) throws -> Load {
         let engine = try engine()
         let suppression = try journal.suppression()
+        let isErased = try table.erased()
         var load = Load(first: delivered, last: delivered)
         try engine.startGathering()
         while load.report.rows < settings.deliveryRowsMax, load.last < last {
@@ -124,7 +125,7 @@ extension LakeWriter {
             }
             var rows = HitRows()
             for stored in batches where load.report.rows < settings.deliveryRowsMax {
-                try take(stored, suppression, journal, into: &rows, &load)
+                try take(stored, suppression, isErased, journal, into: &rows, &load)
             }
             try engine.gather(rows)
         }
@@ -132,7 +133,8 @@ extension LakeWriter {
     }
 
     private func take(
-        _ stored: StoredBatch, _ suppression: Suppression, _ journal: Journal,
+        _ stored: StoredBatch, _ suppression: Suppression, _ isErased: (HitRecord) -> Bool,
+        _ journal: Journal,
         into rows: inout HitRows, _ load: inout Load
     ) throws {
         load.last = stored.number
@@ -150,7 +152,8 @@ extension LakeWriter {
             return
         }
         for record in batch.records {
-            if suppression.contains(user: record.user, visitor: record.visitor) {
+            if suppression.contains(user: record.user, visitor: record.visitor) || isErased(record)
+            {
                 load.report.suppressed += 1
                 load.leftOut[record.policy, default: 0] += 1
                 continue

@@ -14,6 +14,8 @@ package final class HitsTable: Sendable {
     let audit: @Sendable (LakeEvent) throws -> Void
     /// What may not be removed; asked under the lake lock by whoever removes.
     let gate: @Sendable () throws -> RemovalGate
+    /// Asked at each delivery for what tells the hits of people who were erased: a journal from a backup may hold them.
+    let erased: @Sendable () throws -> @Sendable (HitRecord) -> Bool
     /// Called between effects; throws in tests.
     let step: @Sendable (LakeStep) throws -> Void
     /// Files in which nothing of what is due was found.
@@ -81,6 +83,7 @@ package final class HitsTable: Sendable {
         _ settings: Settings, catalog: any TableCatalog, clock: any WallClock,
         audit: @escaping @Sendable (LakeEvent) throws -> Void,
         gate: @escaping @Sendable () throws -> RemovalGate = { RemovalGate() },
+        erased: @escaping @Sendable () throws -> @Sendable (HitRecord) -> Bool = { { _ in false } },
         step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
     ) {
         self.settings = settings
@@ -88,6 +91,7 @@ package final class HitsTable: Sendable {
         self.clock = clock
         self.audit = audit
         self.gate = gate
+        self.erased = erased
         self.step = step
     }
 }

@@ -229,6 +229,20 @@ extension LakeEngine {
         return counts
     }
 
+    /// Gives each value of a text column of a file once.
+    func forEachValue(of column: String, in path: String, _ body: (String) -> Void) throws {
+        let rows = try connection.query(
+            """
+            SELECT DISTINCT "\(column)" FROM read_parquet(\(Self.fileLiteral(path)))
+            WHERE "\(column)" IS NOT NULL
+            """)
+        while let batch = try rows.next() {
+            for index in 0..<batch.rowCount {
+                body(String(decoding: batch.columns[0].bytes(at: index), as: UTF8.self))
+            }
+        }
+    }
+
     /// Rows of files by policy, under the names that the audit log has for them.
     func rowsByPolicy(in paths: [String], where condition: String = "true") throws -> [String: Int]
     {

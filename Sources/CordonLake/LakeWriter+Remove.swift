@@ -175,6 +175,48 @@ extension LakeWriter {
             kept, after: head, snapshots: head.metadata.snapshots.count - kept.snapshots.count)
     }
 
+    /// Each pseudonym that stands in a column of any data file on disk, whether the table refers to it or not.
+    ///
+    /// - Returns: how many files were read.
+    package func forEachPseudonym(
+        in column: String, _ body: (Pseudonym) -> Void
+    ) throws -> Int {
+        var read = 0
+        var folders = [files.dataDirectory]
+        while let folder = folders.popLast() {
+            guard try File.exists(folder) else { continue }
+            for entry in try Directory.list(folder) {
+                let path = folder + "/" + entry
+                if try File.metadata(path)?.isDirectory == true {
+                    folders.append(path)
+                } else if path.hasSuffix(".parquet") {
+                    try engine().forEachValue(of: column, in: path) { text in
+                        if let pseudonym = Pseudonym(text) { body(pseudonym) }
+                    }
+                    read += 1
+                }
+            }
+        }
+        return read
+    }
+
+    /// Every 16 bytes in a row of a dead letter: where in it a pseudonym stands cannot be told.
+    package func forEachDeadLetterWindow(_ body: (Pseudonym) -> Void) throws {
+        var last: Int64 = 0
+        while true {
+            let letters = try catalog.deadLetterBytes(table: name, after: last, max: 16)
+            guard let newest = letters.last else { return }
+            last = newest.id
+            for letter in letters {
+                var window: UInt128 = 0
+                for (index, byte) in letter.bytes.enumerated() {
+                    window = window << 8 | UInt128(byte)
+                    if index >= 15 { body(Pseudonym(value: window)) }
+                }
+            }
+        }
+    }
+
     /// Dead letters cannot be decoded, so they are searched byte by byte for each pseudonym as a batch holds it;
     /// one that holds any goes as a whole.
     private func removeDeadLetters(_ filter: SubjectFilter) throws -> Int {

@@ -167,6 +167,8 @@ extension RegionConfiguration {
     package var witnessDirectory: String { stateDirectory + "/witness" }
     /// Where the certificates of erasures lie, one file each.
     package var certificatesDirectory: String { stateDirectory + "/certificates" }
+    /// Keyed digests of those who were erased; a copy belongs where a restore does not reach.
+    package var erasedLedgerPath: String { stateDirectory + "/erased.ledger" }
     package var requestsPath: String { stateDirectory + "/requests.sqlite" }
     /// Register of the access tokens.
     package var tokensPath: String { stateDirectory + "/tokens.sqlite" }

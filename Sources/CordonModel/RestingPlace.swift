@@ -21,6 +21,8 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     case outgoing = "outgoing hits"
     /// Requests of persons on their way, with their pseudonyms masked.
     case requests
+    /// Keyed digests of those who were erased, so that a backup does not bring them back.
+    case erasedLedger = "erased ledger"
     case audit
     /// Certificates of erasures, and evidence for auditors.
     case certificates
@@ -38,6 +40,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .manifests: "LAKE/pixels/hits/metadata"
         case .deadLetters, .outgoing: "CATALOG"
         case .requests: "var/R/requests.sqlite"
+        case .erasedLedger: "var/R/erased.ledger"
         case .audit: "var/R/audit"
         case .certificates: "var/R/certificates"
         case .exports: "where `subject export --out` says"
@@ -60,6 +63,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .deadLetters: "batches that hold the person go whole"
         case .outgoing: "nothing: they have left their pseudonyms behind"
         case .requests: "pseudonyms are masked while the request runs and deleted at its end"
+        case .erasedLedger: "keyed digests of the person's id and pseudonyms are added for good"
         case .audit: "nothing: entries name a person by a keyed digest at most"
         case .certificates: "one is made: it names the person by a keyed digest"
         case .exports, .queryResults: "nothing: they are in the hands of whoever asked"
@@ -77,7 +81,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .deadLetters: "the same sweep"
         case .outgoing: "the end of `relocate`, or the next sweep"
         case .requests: "the end of the request"
-        case .certificates: "never"
+        case .certificates, .erasedLedger: "never"
         case .audit: "never: nobody can take an entry out unseen"
         case .exports, .queryResults: "whoever asked"
         }
@@ -88,8 +92,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         switch self {
         case .exports, .queryResults: true
         case .journal, .ledger, .suppression, .dataFiles, .scratch, .manifests, .deadLetters,
-            .outgoing, .requests, .audit,
-            .certificates:
+            .outgoing, .requests, .erasedLedger, .audit, .certificates:
             false
         }
     }

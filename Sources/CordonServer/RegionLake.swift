@@ -26,7 +26,8 @@ package struct RegionLake: Sendable {
         catalog = try Catalog(path: region.catalogPath)
         table = HitsTable(
             HitsTable.Settings(region), catalog: catalog, clock: clock, audit: audit,
-            gate: { try RegionHolds(region).gate() }, step: step)
+            gate: { try RegionHolds(region).gate() }, erased: { try RegionHolds(region).erased() },
+            step: step)
     }
 
     /// Opens the lake of a region whose audit log hears of every change before it is visible.

@@ -183,6 +183,13 @@ private struct SubjectTable: SubjectLake {
         }
     }
 
+    func forEachPseudonym(_ field: PseudonymField, _ body: (Pseudonym) -> Void) throws -> Int {
+        try table.write { writer in
+            try writer.forEachDeadLetterWindow(body)
+            return try writer.forEachPseudonym(in: field.text, body)
+        }
+    }
+
     func holds(on people: SubjectFilter) throws -> [String] {
         try table.write { try $0.holds(on: people) }
     }

@@ -19,6 +19,9 @@ package enum SubjectError: Error, Equatable, Sendable, CustomStringConvertible {
     case tracesLeft(region: String, paths: [String])
     /// A hold forbids it; the request waits for its release.
     case held(region: String, holds: [String])
+    /// The ledger of those who were erased is none, or of another region.
+    case foreignLedger(path: String)
+    case damagedLedger(path: String, record: Int)
     /// Only who has a user id can be told among new hits.
     case namesNoUser
     /// There is no hold or restriction of this id that is in force.
@@ -47,6 +50,11 @@ package enum SubjectError: Error, Equatable, Sendable, CustomStringConvertible {
         case .held(let region, let holds):
             "region `\(region)`: held by \(holds.joined(separator: ", ")): nothing was removed; "
                 + "it goes on when `cordon hold release` lets it"
+        case .foreignLedger(let path):
+            "`\(path)` is not a ledger of people who were erased"
+        case .damagedLedger(let path, let record):
+            "record \(record) of `\(path)` was not written under this region's key: "
+                + "it is damaged, or a ledger of another region"
         case .namesNoUser:
             "an objection needs a user id: new hits of a visitor or a pseudonym cannot be told for good"
         case .notInForce(let id):

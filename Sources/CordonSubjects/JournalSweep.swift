@@ -16,11 +16,14 @@ struct JournalSweep {
     enum Sought {
         case people(SubjectFilter)
         case due(on: Day)
+        /// Who stands in the ledger of those who were erased.
+        case erased(ErasedLedger.Contents)
 
         func matches(_ record: HitRecord) -> Bool {
             switch self {
             case .people(let filter): filter.matches(record)
             case .due(let day): record.retainUntil <= day
+            case .erased(let contents): contents.contains(record)
             }
         }
     }

@@ -22,6 +22,8 @@ package struct Subject: Equatable, Sendable {
     /// By what a person is named in a request.
     package enum Naming: String, CaseIterable, Sendable {
         case user, visitor, pseudonym, list
+        /// People of earlier erasures, who came back with a backup.
+        case ledger
     }
 
     /// A pseudonym and the key that made it.
@@ -200,6 +202,14 @@ package struct NamedSubjectTransform: SensitiveTransform {
         Subject(
             digest: digest("pseudonym", [pseudonym.bytes]), naming: .pseudonym,
             pseudonyms: PseudonymField.allCases.map { .init(field: $0, pseudonym: pseudonym) })
+    }
+
+    /// People of earlier erasures, by pseudonyms that are there again.
+    func erased(_ pseudonyms: [Subject.EpochPseudonym]) -> Subject {
+        Subject(
+            digest: digest(
+                "erased", pseudonyms.map { [$0.field.rawValue] + $0.pseudonym.bytes }),
+            naming: .ledger, people: pseudonyms.count, pseudonyms: pseudonyms)
     }
 
     /// A digest of pieces, lengths before them, that is never one of a user id: no id begins with a zero byte and a word of

@@ -1,3 +1,4 @@
+package import CordonKeys
 package import CordonModel
 
 /// What requests and retention need of a region's lake; `CordonServer` supplies it.
@@ -30,6 +31,11 @@ package protocol SubjectLake: Sendable {
         _ people: SubjectFilter, foreseen: ([LakeMatch]) throws -> Void,
         written: ([(path: String, rows: Int64)]) throws -> Void
     ) throws -> LakeRemoval
+    /// Each pseudonym that a column of the data files on disk holds, or that a dead letter may hold, referenced by the table or
+    /// not; some more than once.
+    ///
+    /// - Returns: how many data files were read.
+    func forEachPseudonym(_ field: PseudonymField, _ body: (Pseudonym) -> Void) throws -> Int
     /// The ids of the holds that forbid to remove a row of these people.
     func holds(on people: SubjectFilter) throws -> [String]
     /// Rows of each of these files, by path, that a hold forbids to remove.

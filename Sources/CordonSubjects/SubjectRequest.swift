@@ -102,7 +102,7 @@ package struct SubjectRequest: Equatable, Sendable {
         case .visitor:
             epoch.field == .visitor
                 && days.map { epoch.start <= $0.upperBound && epoch.end > $0.lowerBound } ?? true
-        case .pseudonym, nil: false
+        case .pseudonym, .ledger, nil: false
         }
     }
 

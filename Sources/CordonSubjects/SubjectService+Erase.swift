@@ -141,7 +141,7 @@ extension SubjectService {
         try journal.suppress(
             subjects: try store.suppressed(of: request).map(\.suppressed),
             pseudonyms: known.map(Self.suppressed))
-        guard !request.isCovered else { return }
+        if request.isCovered { return try noteErased(request, store) }
         // From here on the edge keeps no hit of the person whatever key it uses. A key that was made since the
         // request was could have marked some before.
         if let subject = try identify() {
@@ -158,6 +158,14 @@ extension SubjectService {
             }
             request.isCovered = true
         }
+        try noteErased(request, store)
+    }
+
+    /// Before the first row goes, so that nobody who was erased is ever missing in the ledger.
+    private func noteErased(_ request: SubjectRequest, _ store: RequestStore) throws {
+        try ledger.add(
+            people: try store.suppressed(of: request),
+            pseudonyms: try store.pseudonyms(of: request.id), on: Day(clock.now()))
     }
 
     private func people(

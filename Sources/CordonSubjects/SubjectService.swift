@@ -27,17 +27,20 @@ package final class SubjectService {
         package var journalPath: String
         /// Locked by whoever carries out a request.
         package var lockPath: String
+        /// The ledger of those who were erased.
+        package var ledgerPath: String
         /// Folders and files that hold everything of the region; those that are missing are passed over.
         package var roots: [String]
 
         package init(
             region: String, storePath: String, journalPath: String, lockPath: String,
-            roots: [String]
+            ledger: String, roots: [String]
         ) {
             self.region = region
             self.storePath = storePath
             self.journalPath = journalPath
             self.lockPath = lockPath
+            ledgerPath = ledger
             self.roots = roots
         }
 
@@ -53,7 +56,8 @@ package final class SubjectService {
             self.init(
                 region: region.name, storePath: region.requestsPath,
                 journalPath: region.journalPath,
-                lockPath: region.requestsLockPath, roots: roots.map(\.element))
+                lockPath: region.requestsLockPath,
+                ledger: region.erasedLedgerPath, roots: roots.map(\.element))
         }
     }
 

@@ -85,6 +85,11 @@ struct `A scan of every resting place` {
             try store.insert(
                 SubjectRequest(
                     retention: Self.value, asOf: Day(number: 1), at: Timestamp(microseconds: 0)))
+        case .erasedLedger:
+            let keys = try RegionKeys.create(directory: folder.file("keys"), region: "r")
+            let digest = try #require(Digest(bytes + [UInt8](repeating: 0, count: 16)))
+            try ErasedLedger(path: root + "/erased.ledger", keys: keys).add(
+                people: [SubjectDigest(digest: digest)], pseudonyms: [], on: Day(number: 1))
         case .audit:
             let keys = try RegionKeys.create(directory: folder.file("keys"), region: "r")
             let log = try AuditLog(directory: root, region: "r", key: keys.signingKey)

@@ -44,6 +44,7 @@ private final class NamesRegion {
                 region: "eu-central", storePath: folder.file("state/requests.sqlite"),
                 journalPath: folder.file("state/journal.sqlite"),
                 lockPath: folder.file("state/requests.lock"),
+                ledger: folder.file("state/erased.ledger"),
                 roots: [folder.file("state"), folder.file("lake"), folder.file("keys")]),
             keys: keys, lake: lake, clock: FixedClock(time: Self.today.start),
             audit: { self.events.append($0) })

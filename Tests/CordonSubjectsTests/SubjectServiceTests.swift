@@ -40,6 +40,7 @@ private final class Region {
                 region: "eu-central", storePath: folder.file("state/requests.sqlite"),
                 journalPath: folder.file("state/journal.sqlite"),
                 lockPath: folder.file("state/requests.lock"),
+                ledger: folder.file("state/erased.ledger"),
                 roots: [
                     folder.file("state"), folder.file("lake"), folder.file("keys"),
                     folder.file("none"),

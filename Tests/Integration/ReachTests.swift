@@ -190,6 +190,7 @@ import WorldTraffic
         case .requests:
             return stands(
                 in: bytes(["", "-wal", "-journal"].map { state + "/requests.sqlite" + $0 }))
+        case .erasedLedger: return stands(in: bytes([state + "/erased.ledger"]))
         case .audit: return stands(in: bytes(files(state + "/audit")))
         case .certificates: return stands(in: bytes(files(state + "/certificates")))
         case .exports: return stands(in: bytes(files(exports)))
