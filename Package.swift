@@ -149,7 +149,7 @@ let package = Package(
         target(
             "CordonCLI",
             [
-                "CLinux", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine", "GeoTables",
+                "CLinux", "HPKE", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine", "GeoTables",
                 "UserAgents", "HTTP", "Consent", "AccessLogs", "Iceberg", "CordonModel",
                 "CordonKeys",
                 "CordonPolicy",

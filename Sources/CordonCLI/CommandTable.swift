@@ -20,7 +20,7 @@ enum CommandTable {
         .auditReport, .auditBalance,
         .keysList, .keysRotate, .keysDestroy, .keysWrap,
         .tokenIssue, .tokenList, .tokenRevoke,
-        .subjectFind, .subjectExport, .subjectErase, .subjectObject, .subjectRestrict,
+        .subjectFind, .subjectExport, .subjectOpen, .subjectErase, .subjectObject, .subjectRestrict,
         .subjectUnrestrict, .subjectStatus, .subjectVerify,
         .holdAdd, .holdList, .holdRelease, .restoreCheck,
         .retentionPlan, .retentionApply, .retentionStatus,

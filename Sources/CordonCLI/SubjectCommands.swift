@@ -2,6 +2,8 @@ import CordonModel
 import CordonPolicy
 import CordonServer
 import CordonSubjects
+import Crypto
+import HPKE
 import LinuxIO
 
 extension Command.Option {
@@ -27,9 +29,17 @@ extension Command {
 
     static let subjectExport = Command(
         ["subject", "export"], summary: "everything held on a person, as JSON and CSV",
-        usage: "(\(SubjectNaming.usage)) [--region R]… [--out DIR]",
+        usage: "(\(SubjectNaming.usage)) [--region R]… [--out DIR | --archive FILE [--to KEY]]",
         options: Option.naming + [
             .regions,
+            Option(
+                name: "archive", value: "FILE",
+                help: "write one ZIP archive with a page to read, the JSON and the CSV files"),
+            Option(
+                name: "to", value: "KEY",
+                help:
+                    "seal the archive to this X25519 public key (PEM or 64 hexadecimal digits): `subject open` opens it"
+            ),
             Option(
                 name: "out", value: "DIR",
                 help:
@@ -38,7 +48,46 @@ extension Command {
         ],
         example: "cordon subject export --user customer-4711 --out export"
     ) { arguments, console in
-        try SubjectRun(arguments, console).export(to: arguments.value("out"))
+        guard !arguments.has("archive") || !arguments.has("out") else {
+            throw UsageError(text: "an export goes to `--out` or to `--archive`")
+        }
+        guard let archive = arguments.value("archive") else {
+            guard !arguments.has("to") else {
+                throw UsageError(text: "`--to` seals an archive: say where by `--archive`")
+            }
+            try SubjectRun(arguments, console).export(to: arguments.value("out"))
+            return .done
+        }
+        let recipient = try arguments.value("to").map(ExportKeys.publicKey)
+        try SubjectRun(arguments, console).export(archive: archive, recipient: recipient)
+        return .done
+    }
+
+    static let subjectOpen = Command(
+        ["subject", "open"], summary: "open an archive that was sealed to a key",
+        usage: "FILE --key KEY --out FILE.zip",
+        options: [
+            Option(
+                name: "key", value: "KEY",
+                help: "the X25519 private key (PEM or 64 hexadecimal digits)"),
+            Option(
+                name: "out", value: "FILE", help: "where the archive goes; it must not be there"),
+        ],
+        example: "cordon subject open export.sealed --key recipient.pem --out export.zip",
+        arguments: 1...1
+    ) { arguments, console in
+        let key = try ExportKeys.privateKey(try arguments.required("key"))
+        let out = try arguments.required("out")
+        do {
+            try ExportArchive.open(arguments.free[0], with: key, to: out)
+        } catch let error as SealedStreamError {
+            throw CommandFailure(text: "`\(arguments.free[0])`: \(error)", exitCode: .foundProblem)
+        }
+        if arguments.wantsJSON {
+            try console.print(json: JSONValue.object(["archive": .text(out)]))
+        } else {
+            console.print("opened: \(out)")
+        }
         return .done
     }
 
@@ -203,6 +252,46 @@ private struct SubjectRun: ~Copyable {
                 [$0.region, "\($0.rows)", "\($0.journalHits)", "\(directory)/\($0.region).csv"]
             })
         console.print("all regions in one document: \(directory)/export.json")
+    }
+
+    borrowing func export(archive path: String, recipient: X25519PublicKey?) throws {
+        let ruleSet = try CordonCLI.configuration(arguments).ruleSet
+        let now = SystemWallClock().now()
+        var answers: [SubjectAnswer] = []
+        var page = ExportPage(madeAt: now)
+        // The closure below may not hold what cannot be copied.
+        var subjects: [Subject] = []
+        for region in regions { subjects.append(try region.service().subject(id)) }
+        let regions = regions
+        let request = request
+        try ExportArchive.write(path, to: recipient, at: now) { archive in
+            try archive.begin("export.json")
+            var export = try SubjectExport(request: request, madeAt: now, json: archive.write)
+            for (region, subject) in zip(regions, subjects) {
+                let service = region.service()
+                let heading = region.heading(ruleSet)
+                var finding = SubjectFinding()
+                try export.region(
+                    heading, columns: service.columns, keysFrom: subject.keysFrom,
+                    csv: try archive.spool(region.region.name + ".csv")
+                ) { row in
+                    finding = try service.export(subject, request: request, row)
+                }
+                page.add(heading, finding)
+                answers.append(SubjectAnswer(region.region.name, finding, state: "exported"))
+            }
+            try export.finish()
+            try archive.end()
+            try archive.addSpools()
+            try archive.begin(ExportPage.name)
+            try archive.write(page.html)
+            try archive.end()
+        }
+        guard !arguments.wantsJSON else { return try print(answers) }
+        console.table(
+            ["region", "rows", "in journal"],
+            answers.map { [$0.region, "\($0.rows)", "\($0.journalHits)"] })
+        console.print(recipient == nil ? "archive: \(path)" : "archive, sealed: \(path)")
     }
 
     borrowing func erase(percentMax: Double) throws -> ExitCode {

@@ -118,7 +118,7 @@ package struct SubjectExport {
     }
 
     /// What each column holds, for a reader who knows nothing of the system.
-    private static let meanings = [
+    static let meanings = [
         "hit_id": "number of this page view or event",
         "ts": "when it happened, in UTC",
         "site": "the site it happened on",
