@@ -46,7 +46,9 @@ package struct FieldAges: Equatable, Sendable {
     ///
     /// Rows of a policy that is not known any more fall under the shortest age that any policy gives the field: an age
     /// cannot be escaped by giving a policy another name.
-    func due(in day: Day, on today: Day) -> [Due] {
+    ///
+    /// - Parameter gate: values in rows that it holds stay.
+    func due(in day: Day, on today: Day, leaving gate: RemovalGate = RemovalGate()) -> [Due] {
         let fields = Dictionary(grouping: rules) { $0.field }
         return fields.sorted { $0.key < $1.key }.flatMap { field, rules in
             let over = rules.filter { day < $0.keptFrom(on: today) }
@@ -58,7 +60,12 @@ package struct FieldAges: Equatable, Sendable {
                 "coalesce(policy IN (\(list(over.map(\.policy)))) "
                 + "OR policy NOT IN (\(list(policies))), true)"
             let columns = Set(over.flatMap(\.columns))
-            return columns.sorted().map { Due(column: $0, field: field, condition: condition) }
+            return columns.sorted().map { column in
+                let held = gate.condition(of: column)
+                return Due(
+                    column: column, field: field,
+                    condition: held.map { "(\(condition)) AND NOT \($0)" } ?? condition)
+            }
         }
     }
 }
@@ -120,7 +127,8 @@ extension HitsTable {
                 for files in CompactionRule.bins(
                     group.files.filter(free.contains), upTo: settings.compactedFileBytes)
                 {
-                    try writer.age(files, ages.due(in: group.day, on: today), into: &total)
+                    try writer.age(
+                        files, ages.due(in: group.day, on: today, leaving: gate()), into: &total)
                 }
                 return false
             }
@@ -141,11 +149,12 @@ extension LakeWriter {
         let partitions = Dictionary(grouping: try dataFiles().filter { !left.contains($0) }) {
             [$0.day, $0.retainUntil]
         }
+        let gate = try table.gate()
         var found: [DueValues] = []
         for (key, files) in partitions.sorted(by: {
             ($0.key[0], $0.key[1]) < ($1.key[0], $1.key[1])
         }) {
-            let due = ages.due(in: key[0], on: today)
+            let due = ages.due(in: key[0], on: today, leaving: gate)
             guard !due.isEmpty else { continue }
             var values: [String: Int64] = [:]
             var holding: [DataFileRef] = []

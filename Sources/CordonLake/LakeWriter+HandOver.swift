@@ -63,18 +63,21 @@ extension LakeWriter {
 
     /// Takes rows that leave out of the table, at most about `rowsMax`, and makes them outgoing batches, in one commit.
     ///
-    /// The rows stay on disk, reachable by older snapshots, until ``expireAllButCurrent()``; a mark among the outgoing
+    /// Rows that are held do not leave. Those that leave stay on disk, reachable by older snapshots, until ``expireAllButCurrent()``; a mark among the outgoing
     /// batches says so until somebody takes it away.
     ///
     /// - Returns: rows that left; 0 when none is left to leave.
     package func handOver(
         _ transfer: RowTransfer, rowsMax: Int = LakeWriter.handOverRowsMax
     ) throws -> Int {
+        let gate = try table.gate()
         var load = HandOverLoad()
         var touched: [(file: DataFileRef, rows: [Int64])] = []
         for file in try dataFiles() where load.rows < rowsMax {
             var numbers: [Int64] = []
             try leaving(file, transfer, rowsMax: rowsMax - load.rows) { number, record in
+                // What is held stays where it is.
+                if gate.holds(record) { return false }
                 switch transfer.fate(record) {
                 case .stays: return false
                 case .dropped: load.dropped += 1

@@ -5,6 +5,12 @@ extension RemovalGate {
     var condition: String {
         holds.isEmpty ? "false" : "(" + holds.map(\.condition).joined(separator: " OR ") + ")"
     }
+
+    /// The rows whose value of `column` is held; nil when none is.
+    func condition(of column: String) -> String? {
+        let parts = holds.filter { $0.column == nil || $0.column == column }.map(\.condition)
+        return parts.isEmpty ? nil : "(" + parts.joined(separator: " OR ") + ")"
+    }
 }
 
 extension RemovalGate.Hold {

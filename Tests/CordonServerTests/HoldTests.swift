@@ -156,6 +156,42 @@ import Testing
         #expect(report.rowsRemoved == 0)
     }
 
+    @Test func `a field that is past its age stays in held rows, and goes from the others`() throws
+    {
+        let ages = FieldAges(
+            rules: [.init(policy: "gdpr", field: "visitor", columns: ["visitor"], days: 1)],
+            policies: ["gdpr"])
+        let table = region.lake.table
+        func visitors() throws -> Int64 {
+            try table.write { writer in
+                let all = Set((1...40).map { Pseudonym(value: $0) })
+                return try writer.count(SubjectFilter(visitors: all)).values.reduce(0, +)
+            }
+        }
+        _ = try hold(region.subject())
+        #expect(try visitors() == 306)
+        let aged = try table.age(ages, on: due) { files, _ in Set(files) }
+        #expect(aged.values == ["visitor": 300])
+        #expect(try visitors() == 6)
+        #expect(try table.dueValues(ages, on: due).isEmpty)
+        _ = try region.subjects.service().release("h1", kind: .hold)
+        let rest = try table.age(ages, on: due) { files, _ in Set(files) }
+        #expect(rest.values == ["visitor": 6])
+        #expect(try visitors() == 0)
+    }
+
+    @Test func `held rows do not leave for another region`() throws {
+        let transfer = RowTransfer(
+            ruleSet: "r", geoBuild: "g", mayLeave: { _, _ in true }, fate: { _ in .dropped })
+        _ = try hold(region.subject())
+        let left = try region.lake.table.write { try $0.handOver(transfer) }
+        #expect(left == 300)
+        #expect(try rows() == 6)
+        _ = try region.subjects.service().hold(
+            nil, column: nil, days: nil, reason: "", id: "h2")
+        #expect(try region.lake.table.write { try $0.handOver(transfer) } == 0)
+    }
+
     @Test func `what is restricted is neither shown nor removed until that is lifted`() throws {
         let subject = try region.subject()
         let queries = try RegionQueries(region.region, clock: SubjectRegion.Clock())
