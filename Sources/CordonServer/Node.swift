@@ -222,7 +222,7 @@ package final class Node: Sendable {
         ]
         if options.delivers {
             workers.append(
-                Worker(name: "witness", everySeconds: Self.witnessSeconds) { [self] _ in
+                Worker(name: "witness", everySeconds: Self.witnessSeconds) { [self] in
                     report("the audit logs were not witnessed") { try witness() }
                 })
             for (region, log) in zip(collector.regions, logs) {
