@@ -204,7 +204,7 @@ extension LakeWriter {
     package func forEachDeadLetterWindow(_ body: (Pseudonym) -> Void) throws {
         var last: Int64 = 0
         while true {
-            let letters = try catalog.deadLetterBytes(table: name, after: last, max: 16)
+            let letters = try catalog.storedDeadLetters(table: name, after: last, max: 16)
             guard let newest = letters.last else { return }
             last = newest.id
             for letter in letters {
