@@ -9,7 +9,7 @@ extension LakeEngine {
         let rows = try connection.query(
             """
             SELECT "ip_prefix", "site", "policy", count(*)
-            FROM read_parquet(\(Self.fileLiteral(path))) GROUP BY ALL
+            FROM \(Self.source([path])) GROUP BY ALL
             """
         ).rows()
         return rows.map { row in
@@ -48,7 +48,7 @@ extension LakeEngine {
         let rows = try connection.query(
             """
             SELECT h.file_row_number, \(columns.joined(separator: ", "))
-            FROM read_parquet(\(Self.fileLiteral(path)), file_row_number = true) AS h
+            FROM \(Self.source([path], numberingRows: true)) AS h
             SEMI JOIN \(Self.wanted) AS w
                 ON h."ip_prefix" IS NOT DISTINCT FROM w.prefix AND h."site" = w.site AND h."policy" = w.policy
             ORDER BY h.file_row_number
@@ -76,7 +76,7 @@ extension LakeEngine {
         try connection.execute(
             """
             COPY (SELECT \(HitsSchema.columnList)
-                  FROM read_parquet(\(Self.fileLiteral(path)), file_row_number = true)
+                  FROM \(Self.source([path], numberingRows: true))
                   WHERE file_row_number NOT IN (SELECT number FROM \(Self.leaving))
                   ORDER BY file_row_number)
             TO \(Self.literal(newPath)) (\(Self.copyOptions))

@@ -152,14 +152,17 @@ extension LakeEngine {
 
     /// The files as one relation.
     ///
-    /// - Parameter namingFiles: whether it has a column `filename`.
-    private static func source(
-        _ paths: some Sequence<String>, namingFiles: Bool = false
+    /// - Parameters:
+    ///   - namingFiles: whether it has a column `filename`.
+    ///   - numberingRows: whether it has a column `file_row_number`.
+    static func source(
+        _ paths: some Sequence<String>, namingFiles: Bool = false, numberingRows: Bool = false
     ) -> String {
         let list = paths.map(fileLiteral).joined(separator: ", ")
         let name = namingFiles ? ", filename = true" : ""
+        let number = numberingRows ? ", file_row_number = true" : ""
         return
-            "read_parquet([\(list)], hive_partitioning = false\(name), schema = \(HitsSchema.readSchema))"
+            "read_parquet([\(list)], hive_partitioning = false\(name)\(number), schema = \(HitsSchema.readSchema))"
     }
 
     /// What the rows of files are, whatever their order and their files: their number and two sums over a hash of each
