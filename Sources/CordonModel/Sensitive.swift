@@ -5,6 +5,7 @@
 /// to the value is ``open(with:)``, which consumes the wrapper and hands the value to a named
 /// ``SensitiveTransform``; searching for conformances of that protocol lists every place that ever sees one.
 package struct Sensitive<Value: ~Copyable>: ~Copyable {
+    // Seen by inlined calls of the methods below, and by no code outside of this module.
     @usableFromInline
     let value: Value
 

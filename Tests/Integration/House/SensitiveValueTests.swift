@@ -4,23 +4,28 @@ import Testing
 
 /// What the compiler refuses to do with a raw personal value: the first promise, held by the type system.
 @Suite struct `A sensitive value` {
+    /// Holds a module of the type alone, so that what imports it sees no more of it than any target of the program.
     private let folder: TemporaryDirectory
 
-    init() throws { folder = try TemporaryDirectory() }
+    init() throws {
+        folder = try TemporaryDirectory()
+        let text = try Self.compile([
+            "-emit-module", "-parse-as-library", "-module-name", "Raw", "-o",
+            folder.file("Raw.swiftmodule"), "-module-cache-path", folder.file("modules"),
+            Repository.root.appendingPathComponent("Sources/CordonModel/Sensitive.swift").path,
+        ])
+        try #require(text == "")
+    }
 
-    /// Compiles `code` together with the type itself and returns the errors as `line: text`.
-    private func errors(compiling code: String) throws -> [(line: Int, text: String)] {
-        let file = folder.file("Use.swift")
-        try code.write(toFile: file, atomically: true, encoding: .utf8)
+    /// What the compiler says to its standard error.
+    private static func compile(_ arguments: [String]) throws -> String {
         let compiler = Process()
         compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        compiler.arguments = [
-            "swiftc", "-emit-sil", "-wmo", "-o", "/dev/null", "-swift-version", "6",
-            "-package-name", "cordon", "-enable-upcoming-feature", "ExistentialAny",
-            "-module-cache-path", folder.file("modules"), "-diagnostic-style", "llvm",
-            Repository.root.appendingPathComponent("Sources/CordonModel/Sensitive.swift").path,
-            file,
-        ]
+        compiler.arguments =
+            [
+                "swiftc", "-wmo", "-swift-version", "6", "-package-name", "cordon",
+                "-enable-upcoming-feature", "ExistentialAny", "-diagnostic-style", "llvm",
+            ] + arguments
         let output = Pipe()
         compiler.standardError = output
         compiler.standardOutput = FileHandle.nullDevice
@@ -28,11 +33,21 @@ import Testing
         let text = String(
             decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         compiler.waitUntilExit()
-        let found = text.matches(of: #/Use\.swift:(\d+):\d+: error: (.*)/#).map {
+        try #require((compiler.terminationStatus == 0) == !text.contains("error: "), "\(text)")
+        return text
+    }
+
+    /// Compiles `code` beside the type's module and returns the errors as `line: text`.
+    private func errors(compiling code: String) throws -> [(line: Int, text: String)] {
+        let file = folder.file("Use.swift")
+        try "import Raw; \(code)".write(toFile: file, atomically: true, encoding: .utf8)
+        let text = try Self.compile([
+            "-emit-sil", "-o", "/dev/null", "-module-cache-path", folder.file("modules"),
+            "-I", folder.path, file,
+        ])
+        return text.matches(of: #/Use\.swift:(\d+):\d+: error: (.*)/#).map {
             (line: Int($0.1) ?? 0, text: String($0.2))
         }
-        #expect((compiler.terminationStatus == 0) == found.isEmpty, "\(text)")
-        return found
     }
 
     struct Misuse: CustomTestStringConvertible, Sendable {
