@@ -146,7 +146,7 @@ extension Command {
             console.print(answer.reason.map { "not shown: \($0)" } ?? "nothing")
         } else {
             let rows = zip(answer.rows, answer.shares).map { row, share in
-                row.map { $0 ?? "" }
+                row.enumerated().map { $1 ?? ($0 < section.value ? "—" : "not shown") }
                     + [String(repeating: "█", count: Int((share * barWidth).rounded()))]
             }
             console.table(answer.columns + [""], rows)
