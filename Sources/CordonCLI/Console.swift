@@ -1,16 +1,48 @@
 import Foundation
+import LinuxIO
+import Synchronization
 
 /// Where a command prints: results to standard output, progress and problems to standard error.
+///
+/// What cannot be written is dropped and the command goes on: a reader that has gone, as `head` does, must not cut
+/// what it is doing. ``CordonCLI/main(_:)`` tells of lost results at the end.
 struct Console: Sendable {
     let isTerminal: Bool
 
     init() { isTerminal = isatty(1) == 1 }
 
+    /// Number of the system's error at which results could no longer be written; 0 while they could.
+    private static let lostAt = Mutex<Int32>(0)
+
+    /// Why results were lost; nil when none were, or when the reader wanted no more.
+    static var loss: LinuxError? {
+        let number = lostAt.withLock { $0 }
+        guard number != 0 && number != EPIPE else { return nil }
+        return LinuxError(operation: .write, path: "standard output", errno: number)
+    }
+
     /// One line of result.
-    func print(_ line: String = "") { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+    func print(_ line: String = "") { write(Data((line + "\n").utf8)) }
+
+    /// A result as it is.
+    func write(_ data: Data) {
+        Self.lostAt.withLock { lostAt in
+            guard lostAt == 0 else { return }
+            do {
+                try FileHandle.standardOutput.write(contentsOf: data)
+            } catch {
+                // Foundation's error wraps the system's.
+                let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+                lostAt = cause.map { Int32(truncatingIfNeeded: $0.code) } ?? EIO
+            }
+        }
+    }
 
     /// One line for people, kept out of the result.
-    func note(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+    func note(_ line: String) { note(Data((line + "\n").utf8)) }
+
+    /// For people, as it is.
+    func note(_ data: Data) { try? FileHandle.standardError.write(contentsOf: data) }
 
     /// One line of JSON with sorted keys and plain slashes.
     func print(json value: some Encodable) throws {
@@ -18,7 +50,7 @@ struct Console: Sendable {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         var data = try encoder.encode(value)
         data.append(0x0A)
-        FileHandle.standardOutput.write(data)
+        write(data)
     }
 
     /// A table with a heading row; columns whose every value is a number stand to the right.

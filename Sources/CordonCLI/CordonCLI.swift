@@ -8,7 +8,16 @@ import Foundation
 package enum CordonCLI {
     /// Runs one command line (without the program's name) and returns the process's exit code.
     package static func main(_ words: [String]) -> Int32 {
+        // A write to a pipe or socket that nobody reads any more is an error of that write, not the end of the process.
+        _ = signal(SIGPIPE, SIG_IGN)
         let console = Console()
+        let code = run(words, console)
+        guard code == ExitCode.done.rawValue, let loss = Console.loss else { return code }
+        console.note("cordon: \(loss)")
+        return ExitCode.worldFailed.rawValue
+    }
+
+    private static func run(_ words: [String], _ console: Console) -> Int32 {
         if words == ["--version"] {
             console.print("cordon \(CordonModel.version)")
             return ExitCode.done.rawValue

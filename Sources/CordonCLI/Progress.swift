@@ -5,11 +5,13 @@ import Synchronization
 struct Progress: Sendable {
     let total: Int
     let unit: String
+    private let console: Console
     private let isShown: Bool
 
     private static let intervalMilliseconds: UInt32 = 200
 
     init(console: Console, total: Int, unit: String) {
+        self.console = console
         self.total = total
         self.unit = unit
         isShown = isatty(2) == 1
@@ -28,7 +30,7 @@ struct Progress: Sendable {
                 show(count(), after: (ContinuousClock.now - begun) / .seconds(1))
                 usleep(Self.intervalMilliseconds * 1000)
             }
-            FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+            console.note(Data("\r\u{1B}[K".utf8))
             finished.signal()
         }
         thread.start()
@@ -45,7 +47,7 @@ struct Progress: Sendable {
         let line =
             "\r\u{1B}[K\(groupedDigits(done)) of \(groupedDigits(total)) \(unit), \(done * 100 / max(total, 1)) %, "
             + "\(groupedDigits(Int(rate)))/s, \(left) s left"
-        FileHandle.standardError.write(Data(line.utf8))
+        console.note(Data(line.utf8))
     }
 }
 

@@ -197,7 +197,7 @@ extension Command {
             if let destination {
                 try put(bytes, at: destination)
             } else {
-                FileHandle.standardOutput.write(Data(bytes))
+                console.write(Data(bytes))
             }
         case .file: break
         }

@@ -12,7 +12,7 @@ import Testing
 @testable import CordonCLI
 
 /// The program stands beside the test bundle.
-private let builtProgram: String = {
+let builtProgram: String = {
     let bundle =
         (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
     return (bundle as NSString).deletingLastPathComponent + "/cordon"
