@@ -144,6 +144,8 @@ extension Command {
         console.print()
         if answer.rows.isEmpty {
             console.print(answer.reason.map { "not shown: \($0)" } ?? "nothing")
+        } else if answer.showsNoValue {
+            console.print(ReportAnswer.withheld)
         } else {
             let rows = zip(answer.rows, answer.shares).map { row, share in
                 row.enumerated().map { $1 ?? ($0 < section.value ? "—" : "not shown") }

@@ -121,6 +121,14 @@ package struct ReportAnswer: Sendable {
         self.reason = reason
     }
 
+    /// What is said in the place of a chart none of whose values is shown.
+    package static let withheld = "not shown: hidden from this role, or of too few people"
+
+    /// Whether there are rows, and the value of each is withheld.
+    package var showsNoValue: Bool {
+        !rows.isEmpty && rows.allSatisfy { $0[section.value] == nil }
+    }
+
     /// What each row is drawn as; zero where there is no number.
     package var values: [Double] {
         rows.map { row in max(row[section.value].flatMap { Double($0) } ?? 0, 0) }

@@ -49,6 +49,9 @@ package struct ReportPage {
         if answer.rows.isEmpty {
             return "\(heading)<p>\(Self.escaped(answer.reason ?? "nothing"))</p></section>"
         }
+        if answer.showsNoValue {
+            return "\(heading)<p>\(ReportAnswer.withheld)</p></section>"
+        }
         switch answer.section.chart {
         case .columns: return heading + columns(answer) + "</section>"
         case .bars: return heading + table(answer) + "</section>"
@@ -57,6 +60,8 @@ package struct ReportPage {
 
     /// Height of a column chart, in its own units.
     private static let height = 120.0
+    /// A chart of fewer columns leaves room to the right, so that a lone one is no wall.
+    private static let columnsMin = 24
 
     private func columns(_ answer: ReportAnswer) -> String {
         let count = answer.rows.count
@@ -70,7 +75,7 @@ package struct ReportPage {
                 "<rect x=\"\(index * 10)\" y=\"\(Self.number(Self.height - height))\" width=\"8\" height=\"\(Self.number(height))\"><title>\(Self.escaped(name))</title></rect>"
         }
         return """
-            <figure><svg viewBox="0 0 \(count * 10) \(Int(Self.height))" preserveAspectRatio="none" height="120" role="img" aria-label="\(label)">\(rects.joined())</svg>
+            <figure><svg viewBox="0 0 \(max(count, Self.columnsMin) * 10) \(Int(Self.height))" preserveAspectRatio="none" height="120" role="img" aria-label="\(label)">\(rects.joined())</svg>
             <figcaption><span>\(Self.escaped(answer.rows.first?.first.flatMap { $0 } ?? ""))</span><span>highest \(Self.escaped(Self.highest(answer)))</span><span>\(Self.escaped(answer.rows.last?.first.flatMap { $0 } ?? ""))</span></figcaption></figure>
             """
     }

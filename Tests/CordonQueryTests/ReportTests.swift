@@ -85,6 +85,18 @@ import Testing
         #expect(page.contains("<rect width=\"50.0\""))
     }
 
+    @Test func `values that are withheld are said to be, and are not drawn as none`() throws {
+        let section = try #require(Report([.visitors], days: Self.days).sections.first)
+        func page(_ rows: [[String?]]) -> String {
+            let answer = ReportAnswer(section, columns: ["day", "visitors"], rows: rows)
+            return ReportPage(title: "R", subtitle: "S", answers: [answer]).html
+        }
+        let withheld = page([["2026-11-20", nil], ["2026-11-21", nil]])
+        #expect(withheld.contains(ReportAnswer.withheld) && !withheld.contains("<rect"))
+        let drawn = page([["2026-11-20", nil], ["2026-11-21", "7"]])
+        #expect(!drawn.contains(ReportAnswer.withheld) && drawn.contains("<rect"))
+    }
+
     private static let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].first {
         FileManager.default.isExecutableFile(atPath: $0)
     }
