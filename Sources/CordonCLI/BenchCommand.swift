@@ -21,7 +21,7 @@ extension Command {
         ["bench"],
         summary:
             "measure this machine: edge, hit, geo, consent, decision, proof, journal, audit, "
-            + "import, delivery, freshness, query",
+            + "import, delivery, freshness, query, erase",
         usage: "[--quick] [--entries N] [PART]…",
         options: [
             Option(
@@ -57,7 +57,7 @@ extension Command {
 struct Bench {
     enum Part: String, CaseIterable {
         case geo, consent, decision, hit, proof, journal, audit, edge, `import`, delivery
-        case freshness, query
+        case freshness, query, erase
     }
 
     let isQuick: Bool
@@ -129,6 +129,7 @@ struct Bench {
         case .delivery: try measureDelivery(folder)
         case .freshness: try measureFreshness(folder)
         case .query: try measureQuery(folder)
+        case .erase: try measureErase(folder)
         }
     }
 
@@ -276,13 +277,17 @@ struct Bench {
         ]
     }
 
-    private func measureDelivery(_ folder: String) throws -> [Measured] {
-        let layout = ProjectLayout(root: folder + "/delivery")
+    /// The first region of a new project at `root`.
+    private func newRegion(_ root: String) throws -> RegionConfiguration? {
+        let layout = ProjectLayout(root: root)
         try ProjectSetup(layout: layout) { _ in }.run(
             geoFormat: .torGeoIPDB, geoSources: ProjectSetup.defaultGeoSources,
             clock: SystemWallClock())
-        guard let region = try ProjectConfiguration.load(layout, now: CordonCLI.today).regions.first
-        else { return [] }
+        return try ProjectConfiguration.load(layout, now: CordonCLI.today).regions.first
+    }
+
+    private func measureDelivery(_ folder: String) throws -> [Measured] {
+        guard let region = try newRegion(folder + "/delivery") else { return [] }
         let lake = try RegionLake(region, clock: SystemWallClock())
         let result = try DeliveryBenchmark.run(
             hits: isQuick ? 500 : 500_000, from: lake.journal(), to: lake.table)
@@ -294,12 +299,7 @@ struct Bench {
 
     /// Many deliveries of a few hits, and what a query costs before and after maintenance.
     private func measureFreshness(_ folder: String) throws -> [Measured] {
-        let layout = ProjectLayout(root: folder + "/freshness")
-        try ProjectSetup(layout: layout) { _ in }.run(
-            geoFormat: .torGeoIPDB, geoSources: ProjectSetup.defaultGeoSources,
-            clock: SystemWallClock())
-        guard let region = try ProjectConfiguration.load(layout, now: CordonCLI.today).regions.first
-        else { return [] }
+        guard let region = try newRegion(folder + "/freshness") else { return [] }
         let clock = BenchClock()
         let lake = try RegionLake(region, clock: clock) { _ in }
         let result = try FreshnessBenchmark.run(
@@ -327,6 +327,27 @@ struct Bench {
             ("\(rows) hits, plain engine", result.plainMilliseconds, "ms"),
             ("\(rows) hits, checked, who sees rows", result.rowsMilliseconds, "ms"),
             ("\(rows) hits, checked, who sees groups", result.groupsMilliseconds, "ms"),
+        ]
+    }
+
+    /// One person and many, found in a lake of many files and taken out of it.
+    private func measureErase(_ folder: String) throws -> [Measured] {
+        guard let region = try newRegion(folder + "/erase") else { return [] }
+        let result = try EraseBenchmark.run(
+            region, files: isQuick ? 6 : 500, hitsPerFile: isQuick ? 50 : 4000,
+            population: isQuick ? 60 : 200_000, people: isQuick ? 20 : 10_000)
+        let all = "\(groupedDigits(result.files)) files"
+        let many = "\(groupedDigits(result.people)) people"
+        return [
+            ("size of \(all)", Double(result.bytes) / 1e6, "MB"),
+            ("of it read to find one person", result.findPercent, "%"),
+            ("find one person in \(all)", result.findSeconds * 1000, "ms"),
+            ("one person, \(result.oneFiles) files written anew", result.oneSeconds, "s"),
+            ("\(many), \(result.manyFiles) files written anew", result.manySeconds, "s"),
+            ("the same by touched bytes", result.bytesPerCoreSecond / 1e6, "MB/s a core"),
+            ("a whole erasure of one person", result.wholeSeconds, "s"),
+            ("reading everything at its end", result.verifiedBytesPerSecond / 1e6, "MB/s"),
+            ("most memory of the process", Double(result.memoryBytes) / 1e6, "MB"),
         ]
     }
 

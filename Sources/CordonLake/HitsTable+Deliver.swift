@@ -230,6 +230,7 @@ extension LakeWriter {
         try file.setPermissions(0o600)
         try file.sync()
         try Directory.sync(File.parent(of: path))
+        try writePersonIndex(path, fileBytes: made.fileBytes)
         try table.step(.dataFileSynced)
         return made
     }

@@ -29,6 +29,8 @@ package final class HitsTable: Sendable {
         package var lockPath: String
         /// For what the engine cannot hold in memory; emptied before and after each use.
         package var scratchDirectory: String
+        /// Folder of the filters of who is in each data file.
+        package var personIndexDirectory: String
         /// Bound on the engine's memory.
         package var engineMegabytesMax = 768
         package var engineThreads = 2
@@ -61,6 +63,7 @@ package final class HitsTable: Sendable {
             self.directory = directory
             self.lockPath = lockPath
             self.scratchDirectory = scratchDirectory
+            personIndexDirectory = File.parent(of: lockPath) + "/lake-index"
         }
 
         /// The settings for a region's table.

@@ -24,17 +24,17 @@ extension LakeWriter {
         return try files.dataFiles(of: current).map { try DataFileRef($0) }
     }
 
-    /// Rows of each file (by absolute path) that `filter` matches, found by scanning.
+    /// Rows of each file (by absolute path) that `filter` matches, found by scanning those that may hold any.
     package func count(_ filter: SubjectFilter) throws -> [String: Int64] {
         guard !filter.isEmpty else { return [:] }
-        return try engine().count(filter, in: dataFiles().map(\.path))
+        return try engine().count(filter, in: candidates(filter).files.map(\.path))
     }
 
     /// The ids of the holds that forbid to remove a row that `filter` matches; empty when it may go.
     package func holds(on filter: SubjectFilter) throws -> [String] {
         let gate = try table.gate()
         guard !gate.isOpen, !filter.isEmpty else { return [] }
-        let paths = try dataFiles().map(\.path)
+        let paths = try candidates(filter).files.map(\.path)
         try engine().prepare(filter)
         return try gate.holds.filter { hold in
             try !engine().count(where: "\(filter.condition) AND \(hold.condition)", in: paths)
@@ -165,6 +165,7 @@ extension LakeWriter {
     /// - Returns: the number of files deleted.
     @discardableResult
     package func expireAllButCurrent() throws -> Int {
+        try removeForeignPersonIndexes()
         guard let head = try head() else { return 0 }
         let kept = head.metadata.keepingCurrentSnapshotOnly(
             updatedMilliseconds: table.clock.now().microseconds / 1000)

@@ -70,12 +70,16 @@ package final class LakeWriter {
     @discardableResult
     func deleteFiles(_ uris: [String]) throws -> Int {
         guard !uris.isEmpty else { return 0 }
-        var folders: Set<String> = []
-        for uri in uris {
+        let paths = try uris.map { uri in
             let path = try TableFiles.path(of: uri)
             guard path.hasPrefix(settings.directory + "/"), !path.contains("/../") else {
                 throw LakeError(.foreignPath, "a file to delete is outside of the table's folder")
             }
+            return path
+        }
+        try removePersonIndexes(of: paths)
+        var folders: Set<String> = []
+        for path in paths {
             try File.remove(path)
             folders.insert(File.parent(of: path))
             try table.step(.fileDeleted)
@@ -129,5 +133,5 @@ package final class LakeWriter {
 
 extension HitsTable: RestingWriter {
     package static let rests: [Rest] =
-        LakeEngine.rests + [LakeEngine.handOverRest, LakeWriter.manifestsRest]
+        LakeEngine.rests + PersonIndex.rests + [LakeEngine.handOverRest, LakeWriter.manifestsRest]
 }

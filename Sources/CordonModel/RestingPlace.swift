@@ -11,6 +11,8 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     /// Digests of those whose hits are not to be kept any more, and their pseudonyms while a request runs.
     case suppression
     case dataFiles = "data files"
+    /// Filters of who may be in each data file.
+    case personIndex = "person index"
     /// What the lake's engine cannot hold in memory while it delivers or rewrites.
     case scratch = "lake scratch"
     /// Bounds and partition values of data files, and the table's metadata.
@@ -36,6 +38,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         switch self {
         case .journal, .ledger, .suppression: "var/R/journal.sqlite"
         case .dataFiles: "LAKE/pixels/hits/data"
+        case .personIndex: "var/R/lake-index"
         case .scratch: "var/R/lake-scratch"
         case .manifests: "LAKE/pixels/hits/metadata"
         case .deadLetters, .outgoing: "CATALOG"
@@ -58,6 +61,8 @@ package enum RestingPlace: String, CaseIterable, Sendable {
             "the person's digest is added for good, and pseudonyms until the request is done"
         case .dataFiles:
             "files with rows of the person are written anew without them, and the old ones deleted"
+        case .personIndex:
+            "made anew with the data files; the filter of a file goes before the file"
         case .scratch: "emptied when the work is done, and before the next begins"
         case .manifests: "written anew with the data files; older ones are deleted"
         case .deadLetters: "batches that hold the person go whole"
@@ -76,7 +81,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .journal: "delivery, within seconds"
         case .ledger: "the minute's report to the audit log"
         case .suppression: "pseudonyms: the end of the request; digests: never"
-        case .dataFiles, .manifests: "the sweep after the row's `retain_until`"
+        case .dataFiles, .personIndex, .manifests: "the sweep after the row's `retain_until`"
         case .scratch: "the end of the delivery or rewriting"
         case .deadLetters: "the same sweep"
         case .outgoing: "the end of `relocate`, or the next sweep"
@@ -91,7 +96,8 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     package var outlivesErasure: Bool {
         switch self {
         case .exports, .queryResults: true
-        case .journal, .ledger, .suppression, .dataFiles, .scratch, .manifests, .deadLetters,
+        case .journal, .ledger, .suppression, .dataFiles, .personIndex, .scratch, .manifests,
+            .deadLetters,
             .outgoing, .requests, .erasedLedger, .audit, .certificates:
             false
         }

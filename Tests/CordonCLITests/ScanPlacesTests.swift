@@ -62,6 +62,9 @@ struct `A scan of every resting place` {
             try Journal(path: journal).suppress(
                 subjects: [bytes.reduce(0) { $0 << 8 | UInt128($1) }], pseudonyms: [])
         case .dataFiles: try parquet(root + "/part.parquet")
+        case .personIndex:
+            try File.write(
+                root + "/part.parquet.who", [UInt8](repeating: 0, count: 32) + bytes)
         case .scratch: try File.write(root + "/duckdb_temp_storage-0.tmp", [0, 1, 2] + bytes)
         case .manifests:
             let schema = IcebergSchema(

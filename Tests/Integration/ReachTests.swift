@@ -1,5 +1,6 @@
 import Bytes
 import CordonJournal
+import CordonLake
 import CordonModel
 import Engine
 import Foundation
@@ -174,6 +175,12 @@ import WorldTraffic
             return try EngineConnection().text(
                 "SELECT count(*) FROM read_parquet([\(list)]) WHERE \"user\" = '\(pseudonym.text)'")
                 != "0"
+        case .personIndex:
+            // The filters of whatever data files there are or were; one of nobody is empty.
+            let region = HitsTable.Settings(
+                directory: state + "/lake/pixels/hits", lockPath: state + "/lake.lock",
+                scratchDirectory: state + "/lake-scratch")
+            return PersonIndexes(region).mayHold(SubjectFilter(users: [pseudonym]))
         case .scratch:
             return stands(
                 in: bytes(

@@ -38,7 +38,7 @@ import Testing
             Set(figures.map(\.part)) == [
                 "geo", "consent", "decision", "hit", "proof", "journal", "audit", "edge", "import",
                 "delivery", "freshness",
-                "query",
+                "query", "erase",
             ])
         #expect(figures.allSatisfy { $0.value > 0 })
     }
