@@ -11,6 +11,12 @@ package enum AuditError: Error, Equatable, Sendable, CustomStringConvertible {
     case wentBack(path: String, signedSize: Int, foundSize: Int)
     /// The log does not continue what its key had signed, as a checkpoint shows that is kept elsewhere.
     case rolledBack(path: String, keptPath: String, signedSize: Int, foundSize: Int)
+    /// Another key signs the log by now.
+    case keyReplaced(path: String)
+    /// An introduction of a key is none of this log, or the log does not begin with what was handed over.
+    case introductionInvalid(path: String)
+    /// The key was changed as often as is followed.
+    case introductionsFull(path: String, max: Int)
     /// A checkpoint that is kept elsewhere cannot be read or is not this log's.
     case keptInvalid(path: String)
     /// A file does not fit the checkpoint.
@@ -34,6 +40,14 @@ package enum AuditError: Error, Equatable, Sendable, CustomStringConvertible {
             "audit log: `\(path)` has \(found) entries and does not continue the \(signed) that were signed, as `\(kept)` "
                 + "shows: the log was put back to an earlier state or rewritten, and nothing is signed over that. "
                 + "Restore the folder that has all \(signed) entries"
+        case .keyReplaced(let path):
+            "audit log: another key signs the log in `\(path)` by now: start this process again; when a change of the key was "
+                + "cut off, `cordon keys rotate --signing` finishes it"
+        case .introductionInvalid(let path):
+            "audit log: `\(path)` introduces no key of this log, or the log begins otherwise than the older key signed: "
+                + "nothing is signed over that. `cordon audit verify` names every place; restore the folder"
+        case .introductionsFull(let path, let max):
+            "audit log: `\(path)` has \(max) introductions of keys, and no more are followed: the key stays as it is"
         case .keptInvalid(let path):
             "audit log: `\(path)` keeps no checkpoint that this region's key signed: restore the file, or remove it when "
                 + "`cordon audit verify` finds the log sound and its witnesses agree"

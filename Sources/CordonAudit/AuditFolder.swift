@@ -22,6 +22,8 @@ struct AuditFolder: Sendable {
     /// Size of the tree from which the last append started; tells a crash from a forgery.
     var intentPath: String { directory + "/intent" }
     var tilesDirectory: String { directory + "/tile" }
+    /// Folder with the introductions of the keys that followed the first one, by number.
+    var introductionsDirectory: String { directory + "/keys" }
     /// The last checkpoint that was signed, beside the folder: whoever puts the folder back to what it was is met by it.
     var headPath: String { directory + ".head" }
     /// Folder with the checkpoint that each witness cosigned last, one file each.
@@ -125,5 +127,37 @@ struct AuditFolder: Sendable {
         _ body: () throws(LinuxError) -> Result
     ) throws(AuditError) -> Result {
         do throws(LinuxError) { return try body() } catch { throw .system(error) }
+    }
+}
+
+extension AuditFolder {
+    /// Whether the tree of `size` entries with `root` begins with that of `oldSize` with `oldRoot`, by the tiles.
+    func continues(size oldSize: Int, root oldRoot: Digest, toSize size: Int, root: Digest) -> Bool
+    {
+        guard oldSize <= size else { return false }
+        var proof: [Digest] = []
+        if oldSize > 0, oldSize < size {
+            let source = TileHashSource(size: size, read: snapshotHashes)
+            // A tile that cannot be read proves nothing.
+            guard let made = try? TreeProof.consistency(from: oldSize, to: size, in: source) else {
+                return false
+            }
+            proof = made
+        }
+        return TreeProof.isConsistent(
+            old: oldSize, oldRoot: oldRoot, size: size, root: root, proof: proof)
+    }
+
+    /// Refuses a tree that does not continue the checkpoint `kept`, which lies at `path`.
+    func require(
+        _ kept: [UInt8], from path: String, _ verifier: NoteVerifier, _ size: Int, _ root: Digest
+    ) throws(AuditError) {
+        guard let note = SignedNote(parsing: kept),
+            let old = try keyChain(verifier).checkpoint(note)
+        else { throw .keptInvalid(path: path) }
+        guard continues(size: old.size, root: old.root, toSize: size, root: root) else {
+            throw .rolledBack(
+                path: checkpointPath, keptPath: path, signedSize: old.size, foundSize: size)
+        }
     }
 }

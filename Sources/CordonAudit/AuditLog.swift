@@ -57,6 +57,12 @@ package final class AuditLog: Sendable {
         let lock = try Self.lock(folder)
         try Self.create(folder, signer)
         let found = try Self.load(folder, signer.verifier)
+        if let stray = try folder.strayIntroductions(
+            size: found.builder.size, root: found.root
+        ).first {
+            throw .introductionInvalid(path: directory + "/" + stray)
+        }
+        try Self.nameKey(folder, signer.verifier)
         try Self.cut(folder, size: found.builder.size)
         try Self.requireHead(folder, signer.verifier, found)
         state = Mutex(found)
@@ -250,6 +256,40 @@ extension AuditLog {
     }
 }
 
+// Changing the key, under the lock.
+extension AuditLog {
+    /// Has this log's key introduce `next`, which signs from now on; this key signs nothing more, here or in any other process.
+    ///
+    /// Whoever holds the private key of `next` must have it on disk before.
+    package func introduce(_ next: Ed25519PrivateKey) throws(AuditError) {
+        let successor = NoteSigner(name: folder.origin, key: next)
+        try state.withLock { state throws(AuditError) in
+            let lock = try Self.lock(folder)
+            try refresh(&state)
+            // Signed by both, so that a process that has the old key in memory sees that something has changed.
+            let checkpoint = Checkpoint(
+                origin: folder.origin, size: state.builder.size, root: state.root)
+            let note = SignedNote(signing: checkpoint.text, with: [signer, successor]).encoded
+            let step = KeyIntroduction(
+                checkpoint, old: signer.verifier, new: successor.verifier)
+            let introduction = SignedNote(signing: step.text, with: [signer, successor]).encoded
+            let number = try folder.introductions().count + 1
+            guard number <= AuditFolder.introductionsMax else {
+                throw .introductionsFull(
+                    path: folder.introductionsDirectory, max: AuditFolder.introductionsMax)
+            }
+            try AuditFolder.system { () throws(LinuxError) in
+                try File.write(folder.checkpointPath, note)
+                try File.write(folder.headPath, note)
+                try Directory.create(folder.introductionsDirectory)
+                // Last: before this the key has not changed, and the next attempt begins again.
+                try File.write(folder.introductionPath(number), introduction, mode: 0o644)
+            }
+            _ = consume lock
+        }
+    }
+}
+
 // Opening, under the lock.
 extension AuditLog {
     private static func lock(_ folder: AuditFolder) throws(AuditError) -> FileLock {
@@ -264,10 +304,9 @@ extension AuditLog {
     private static func create(_ folder: AuditFolder, _ signer: NoteSigner) throws(AuditError) {
         try AuditFolder.system { () throws(LinuxError) in
             try Directory.removeTemporaryFiles(in: folder.directory)
-            if try !File.exists(folder.verifierKeyPath) {
-                try File.write(
-                    folder.verifierKeyPath, Array((signer.verifier.text + "\n").utf8), mode: 0o644)
-            }
+        }
+        if try folder.read(folder.verifierKeyPath) == nil {
+            try nameKey(folder, signer.verifier)
         }
         if try folder.read(folder.checkpointPath) != nil { return }
         guard try folder.tileFiles().isEmpty else {
@@ -280,6 +319,17 @@ extension AuditLog {
         let note = SignedNote(signing: empty.text, with: signer).encoded
         try AuditFolder.system { () throws(LinuxError) in
             try File.write(folder.checkpointPath, note)
+        }
+    }
+
+    /// Puts the name of the key that signs beside the log.
+    private static func nameKey(
+        _ folder: AuditFolder, _ verifier: NoteVerifier
+    ) throws(AuditError) {
+        let key = Array((verifier.text + "\n").utf8)
+        guard try folder.read(folder.verifierKeyPath) != key else { return }
+        try AuditFolder.system { () throws(LinuxError) in
+            try File.write(folder.verifierKeyPath, key, mode: 0o644)
         }
     }
 
@@ -305,8 +355,10 @@ extension AuditLog {
         guard let bytes = try folder.read(folder.checkpointPath) else {
             throw .checkpointMissing(path: folder.checkpointPath)
         }
-        guard let note = SignedNote(parsing: bytes), note.isSigned(by: verifier),
-            let checkpoint = Checkpoint(note.text), checkpoint.origin == folder.origin
+        let chain = try folder.keyChain(verifier)
+        // A key that was replaced signs nothing more.
+        guard chain.present == verifier else { throw .keyReplaced(path: folder.directory) }
+        guard let note = SignedNote(parsing: bytes), let checkpoint = chain.checkpoint(note)
         else { throw .checkpointInvalid(path: folder.checkpointPath) }
 
         var edge: [TilePath: [Digest]] = [:]
@@ -368,36 +420,4 @@ extension AuditFolder {
 extension AuditLog: RestingWriter {
     /// Entries count hits by policy and name the rules they were decided by.
     package static let rests = [Rest(.audit, ["policy", "rule_set", "geo_build"])]
-}
-
-extension AuditFolder {
-    /// Whether the tree of `size` entries with `root` begins with that of `oldSize` with `oldRoot`, by the tiles.
-    func continues(size oldSize: Int, root oldRoot: Digest, toSize size: Int, root: Digest) -> Bool
-    {
-        guard oldSize <= size else { return false }
-        var proof: [Digest] = []
-        if oldSize > 0, oldSize < size {
-            let source = TileHashSource(size: size, read: snapshotHashes)
-            // A tile that cannot be read proves nothing.
-            guard let made = try? TreeProof.consistency(from: oldSize, to: size, in: source) else {
-                return false
-            }
-            proof = made
-        }
-        return TreeProof.isConsistent(
-            old: oldSize, oldRoot: oldRoot, size: size, root: root, proof: proof)
-    }
-
-    /// Refuses a tree that does not continue the checkpoint `kept`, which lies at `path`.
-    func require(
-        _ kept: [UInt8], from path: String, _ verifier: NoteVerifier, _ size: Int, _ root: Digest
-    ) throws(AuditError) {
-        guard let note = SignedNote(parsing: kept), note.isSigned(by: verifier),
-            let old = Checkpoint(note.text), old.origin == origin
-        else { throw .keptInvalid(path: path) }
-        guard continues(size: old.size, root: old.root, toSize: size, root: root) else {
-            throw .rolledBack(
-                path: checkpointPath, keptPath: path, signedSize: old.size, foundSize: size)
-        }
-    }
 }

@@ -12,15 +12,19 @@ extension AuditReader {
     }
 
     /// Gives the files that the present checkpoint consists of, each with its path from the log's folder: `checkpoint`
-    /// first, `key.vkey`, what witnesses cosigned, then entries and hashes, tile by tile.
+    /// first, `key.vkey`, introductions of keys, what witnesses cosigned, then entries and hashes, tile by tile.
     ///
     /// Takes no lock, so that a long copy holds nobody up: full tiles never change, and a partial one that has
     /// grown meanwhile is the beginning of what it grew into. Verifies the checkpoint's signature and no more.
     package func copy(_ body: (_ path: String, _ bytes: [UInt8]) throws -> Void) throws -> Copied {
         let (note, checkpoint) = try signedCheckpoint()
         try body("checkpoint", note.encoded)
-        try body("key.vkey", Array((verifier.text + "\n").utf8))
+        try body("key.vkey", Array((try keyChain().present.text + "\n").utf8))
         var files = 2
+        for (number, bytes) in try folder.introductions().enumerated() {
+            try body("keys/\(number + 1)", bytes)
+            files += 1
+        }
         for region in try witnessRegions() {
             guard let bytes = try folder.read(folder.cosignedDirectory + "/" + region) else {
                 continue

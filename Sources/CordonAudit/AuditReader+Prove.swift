@@ -26,7 +26,9 @@ extension AuditReader {
                 in: TileHashSource(size: checkpoint.size, read: folder.snapshotHashes))
         }
         let proof = InclusionProofFile(index: index, hashes: hashes, note: note)
-        guard proof.checkpoint(showing: entry, signedBy: verifier) == checkpoint else {
+        guard let signer = try keyChain().signer(of: note, size: checkpoint.size),
+            proof.checkpoint(showing: entry, signedBy: signer) == checkpoint
+        else {
             throw .damaged(
                 path: folder.tilesDirectory, expected: "tiles with the checkpoint's root")
         }
@@ -39,8 +41,8 @@ extension AuditReader {
         guard let bytes = try folder.read(folder.checkpointPath) else {
             throw .checkpointMissing(path: folder.checkpointPath)
         }
-        guard let note = SignedNote(parsing: bytes), note.isSigned(by: verifier),
-            let checkpoint = Checkpoint(note.text), checkpoint.origin == folder.origin
+        guard let note = SignedNote(parsing: bytes),
+            let checkpoint = try keyChain().checkpoint(note)
         else { throw .checkpointInvalid(path: folder.checkpointPath) }
         return (note, checkpoint)
     }
@@ -59,8 +61,7 @@ extension AuditReader {
 
     /// Holds the log's tiles against an earlier signed checkpoint. Takes no lock: the log may grow meanwhile.
     package func continuation(from earlier: [UInt8]) throws(AuditError) -> Continuation {
-        guard let note = SignedNote(parsing: earlier), note.isSigned(by: verifier),
-            let old = Checkpoint(note.text), old.origin == folder.origin
+        guard let note = SignedNote(parsing: earlier), let old = try keyChain().checkpoint(note)
         else { return .foreign }
         let now = try signedCheckpoint().checkpoint
         guard old.size <= now.size else {

@@ -141,6 +141,9 @@ private struct LogVerifier {
             }
         }
         try judge()
+        for path in try folder.strayIntroductions(size: result.size, root: checkpoint?.root) {
+            changed.append(path)
+        }
         try checkOtherFiles()
         result.missing = missing.all
         result.changed = changed.all
@@ -152,8 +155,9 @@ private struct LogVerifier {
     }
 
     private mutating func readCheckpoint() throws(AuditError) {
+        let chain = try folder.keyChain(verifier)
         if let key = try folder.read(folder.verifierKeyPath) {
-            if key != Array((verifier.text + "\n").utf8) { changed.append("key.vkey") }
+            if key != Array((chain.present.text + "\n").utf8) { changed.append("key.vkey") }
         } else {
             missing.append("key.vkey")
         }
@@ -166,7 +170,7 @@ private struct LogVerifier {
             return
         }
         checkpoint = found
-        result.isCheckpointValid = found.origin == folder.origin && note.isSigned(by: verifier)
+        result.isCheckpointValid = chain.checkpoint(note) != nil
         if !result.isCheckpointValid { changed.append("checkpoint") }
     }
 
@@ -185,8 +189,8 @@ private struct LogVerifier {
     /// Number of entries under the checkpoint as it is now; a log that grew is still verified as it was.
     private func presentSize() throws(AuditError) -> Int {
         guard let bytes = try folder.read(folder.checkpointPath),
-            let note = SignedNote(parsing: bytes), note.isSigned(by: verifier),
-            let now = Checkpoint(note.text)
+            let note = SignedNote(parsing: bytes),
+            let now = try folder.keyChain(verifier).checkpoint(note)
         else { return result.size }
         return max(now.size, result.size)
     }

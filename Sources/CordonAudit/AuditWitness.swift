@@ -59,7 +59,7 @@ package struct AuditWitness: Sendable {
         guard let log = logs.first(where: { $0.origin == checkpoint.origin }) else {
             return .unknownLog
         }
-        guard log.isSigned(request.note) else { return .notSigned }
+        guard try log.isSigned(request.note) else { return .notSigned }
         guard request.oldSize <= checkpoint.size else { return .malformed }
         let lock = try lock()
         let kept = try last(of: log)
@@ -99,7 +99,8 @@ package struct AuditWitness: Sendable {
     package func last(of log: AuditReader) throws(AuditError) -> Seen? {
         let path = path(log.region)
         guard let bytes = try AuditFolder.read(path) else { return nil }
-        guard let note = SignedNote(parsing: bytes), let seen = log.seen(note, by: verifier, path)
+        guard let note = SignedNote(parsing: bytes),
+            let seen = try log.seen(note, by: verifier, path)
         else { throw .keptInvalid(path: path) }
         return seen
     }
@@ -118,18 +119,18 @@ extension AuditReader {
     /// The log's name in its checkpoints.
     package var origin: String { folder.origin }
 
-    func isSigned(_ note: SignedNote) -> Bool { note.isSigned(by: verifier) }
-
-    /// Whether a signature claims to be the log's own.
-    func isOwn(_ signature: SignedNote.Signature) -> Bool {
-        signature.name == verifier.name && signature.keyID == verifier.keyID
+    func isSigned(_ note: SignedNote) throws(AuditError) -> Bool {
+        try keyChain().checkpoint(note) != nil
     }
+
+    /// Whether a signature claims to be the log's own, by whichever of its keys.
+    func isOwn(_ signature: SignedNote.Signature) -> Bool { signature.name == verifier.name }
 
     /// What `witness` saw, when the log signed the checkpoint and the witness cosigned it.
     func seen(
         _ note: SignedNote, by witness: CosignatureVerifier, _ path: String
-    ) -> AuditWitness.Seen? {
-        guard isSigned(note), let checkpoint = Checkpoint(note.text), checkpoint.origin == origin,
+    ) throws(AuditError) -> AuditWitness.Seen? {
+        guard let checkpoint = try keyChain().checkpoint(note),
             let seconds = witness.seconds(of: note)
         else { return nil }
         return AuditWitness.Seen(
@@ -142,7 +143,8 @@ extension AuditReader {
     ) throws(AuditError) -> AuditWitness.Seen? {
         let path = folder.cosignedDirectory + "/" + region
         guard let bytes = try folder.read(path) else { return nil }
-        guard let note = SignedNote(parsing: bytes), let seen = seen(note, by: witness, path) else {
+        guard let note = SignedNote(parsing: bytes), let seen = try seen(note, by: witness, path)
+        else {
             throw .keptInvalid(path: path)
         }
         return seen

@@ -171,8 +171,11 @@ package struct ErasureCertificate: Sendable {
     }
 
     /// Checks a certificate against the region's key, and against `checkpoint` when the reader has one of their own.
+    ///
+    /// - Parameter chains: keys of regions that replaced one another, each good for the sizes at which it was in use.
     package static func check(
-        _ bytes: [UInt8], keys: [NoteVerifier], checkpoint kept: [UInt8]? = nil
+        _ bytes: [UInt8], keys: [NoteVerifier], chains: [AuditKeyChain] = [],
+        checkpoint kept: [UInt8]? = nil
     ) throws(Refusal) -> Checked {
         guard bytes.count <= byteCountMax else { throw .tooLong }
         guard case .object(let members) = CanonicalJSON.parse(bytes, depthMax: 5),
@@ -187,21 +190,27 @@ package struct ErasureCertificate: Sendable {
             case .text(let region) = statement["region"]
         else { throw .malformed }
         let origin = region + "/audit"
-        guard let key = keys.first(where: { $0.name == origin }) else {
-            throw .noKeyFor(region: region)
+        let known =
+            keys.map { AuditKeyChain($0, introductions: []) }.filter { $0.present.name == origin }
+            + chains.filter { $0.present.name == origin }
+        guard !known.isEmpty else { throw .noKeyFor(region: region) }
+        let links = known.flatMap(\.links)
+        guard let link = links.last(where: { note.isSigned(by: $0.verifier) }) else {
+            throw .notSigned
         }
-        guard note.isSigned(by: key) else { throw .notSigned }
+        let key = link.verifier
         guard members["statement"] == signed else { throw .statementDiffers }
         guard entry.kind == entryKind, entry.region == region,
             entry.fields[entryField] == .text(Bytes.hex(SHA256.hash(Array(note.text.utf8))))
         else { throw .entryDiffers }
-        guard let checkpoint = proof.checkpoint(showing: Array(entryText.utf8), signedBy: key)
+        guard let checkpoint = proof.checkpoint(showing: Array(entryText.utf8), signedBy: key),
+            link.sizes.contains(checkpoint.size)
         else {
             throw .notInLog
         }
         if let kept {
-            guard let note = SignedNote(parsing: kept), note.isSigned(by: key),
-                let own = Checkpoint(note.text), own.origin == origin
+            guard let note = SignedNote(parsing: kept),
+                let own = known.lazy.compactMap({ $0.checkpoint(note) }).first
             else { throw .notSigned }
             guard own.size != checkpoint.size || own.root == checkpoint.root else {
                 throw .otherCheckpoint

@@ -108,17 +108,18 @@ extension Command {
         for name in ["decisions", "table"] where arguments.has(name) {
             throw UsageError(text: "`--\(name)` is for proof certificates, this is of an erasure")
         }
-        var keys = try givenKeys(arguments)
-        if keys.isEmpty {
-            keys = ProjectProof.verifiers(
-                try CordonCLI.configuration(arguments).regions.map {
-                    try RegionKeys(opening: $0.keysDirectory, region: $0.name)
-                })
-        }
+        let keys = try givenKeys(arguments)
+        // A certificate from before a change of the signing key is checked by the key of then.
+        let chains =
+            try keys.isEmpty
+            ? CordonCLI.configuration(arguments).regions.map {
+                try CordonCLI.auditReader($0).keyChain()
+            } : []
         let kept = try arguments.value("checkpoint").map { try File.read($0) }
         let checked: ErasureCertificate.Checked
         do throws(ErasureCertificate.Refusal) {
-            checked = try ErasureCertificate.check(bytes, keys: keys, checkpoint: kept)
+            checked = try ErasureCertificate.check(
+                bytes, keys: keys, chains: chains, checkpoint: kept)
         } catch {
             throw CommandFailure(text: "refused: \(error)", exitCode: .foundProblem)
         }

@@ -3,7 +3,9 @@ import CordonKeys
 import CordonModel
 import CordonPolicy
 import CordonServer
+import Crypto
 import LinuxIO
+import Merkle
 
 extension Command.Option {
     fileprivate static let field = Command.Option(
@@ -15,11 +17,25 @@ extension Command.Option {
 extension Command {
     static let keysRotate = Command(
         ["keys", "rotate"],
-        summary: "begin new pseudonym keys now; the old ones stay to find persons by",
-        usage: "[--region REGION]… [--field FIELD]",
-        options: [.regions, .field],
+        summary:
+            "begin new pseudonym keys now, which keep the old ones to find persons by, or a new signing key",
+        usage: "[--region REGION]… [--field FIELD | --signing]",
+        options: [
+            .regions, .field,
+            .init(
+                name: "signing", value: nil,
+                help:
+                    "change the key that signs the audit log: the old one introduces the new one and is destroyed"
+            ),
+        ],
         example: "cordon keys rotate --region eu-central --field user"
     ) { arguments, console in
+        if arguments.has("signing") {
+            guard !arguments.has("field") else {
+                throw UsageError(text: "`--signing` and `--field` are of different keys")
+            }
+            return try rotateSigning(arguments, console)
+        }
         let fields = try fields(arguments)
         let today = Day(SystemWallClock().now())
         var made: [ChangedKey] = []
@@ -178,6 +194,33 @@ extension Command {
         return .done
     }
 
+    // MARK: The signing key
+
+    private static func rotateSigning(
+        _ arguments: Arguments, _ console: Console
+    ) throws -> ExitCode {
+        // A node has the key in memory, and would be left without one that signs.
+        guard try RunningNodes.status(CordonCLI.project(arguments)).isEmpty else {
+            throw CommandFailure(
+                text: "a node of this project runs: stop it, change the key, and start it again")
+        }
+        var changed: [ChangedSigningKey] = []
+        for region in try CordonCLI.regions(arguments) {
+            changed.append(try SigningKeyChange(region).run())
+        }
+        if arguments.wantsJSON {
+            for key in changed { try console.print(json: key) }
+        } else {
+            console.table(
+                ["region", "from entry", "old key", "new key"],
+                changed.map { [$0.region, "\($0.size)", $0.old, $0.new] })
+            console.note(
+                "hand out the new keys; who has the old ones follows to them by the log itself. "
+                    + "A proof certificate is to be signed anew: cordon policy prove --sign")
+        }
+        return .done
+    }
+
     // MARK: Helpers
 
     private static func fields(_ arguments: Arguments) throws(UsageError) -> [PseudonymField] {
@@ -283,6 +326,47 @@ private struct ChangedKey: Encodable {
         self.entry = entry
         self.fingerprint = fingerprint
     }
+}
+
+/// One step from a region's signing key to the next; whatever was cut before is finished first.
+private struct SigningKeyChange {
+    let region: RegionConfiguration
+
+    init(_ region: RegionConfiguration) { self.region = region }
+
+    func run() throws -> ChangedSigningKey {
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        let next = try keys.nextSigningKey()
+        let reader = AuditReader(
+            directory: region.auditDirectory, region: region.name, key: next.publicKey)
+        // Introduced before, in a run that was cut: then only its place is to be taken.
+        if try reader.keyChain().links.count == 1, next.publicKey != keys.signingKey.publicKey {
+            let log = try AuditLog(
+                directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+            try log.append(
+                AuditEntry(
+                    at: SystemWallClock().now(), kind: "keys.signing-rotated", region: region.name,
+                    fields: ["verifier-key": .text(reader.verifierKey)]))
+            try log.introduce(next)
+        }
+        try keys.adoptNextSigningKey(next.publicKey)
+        // Puts the new key's name beside the log, and shows that the log opens under it.
+        let log = try AuditLog(
+            directory: region.auditDirectory, region: region.name, key: next)
+        let links = try log.reader.keyChain().links
+        return ChangedSigningKey(
+            region: region.name, size: links.last?.sizes.lowerBound ?? 0,
+            old: links.dropLast().last?.verifier.text ?? "", new: log.reader.verifierKey)
+    }
+}
+
+/// What `keys rotate --signing` did in a region.
+private struct ChangedSigningKey: Encodable {
+    let region: String
+    /// Entries of the log when the key changed.
+    let size: Int
+    let old: String
+    let new: String
 }
 
 /// What `keys wrap` did in a region.

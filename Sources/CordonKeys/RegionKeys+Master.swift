@@ -1,6 +1,6 @@
 internal import Bytes
 package import CordonModel
-internal import Crypto
+package import Crypto
 internal import LinuxIO
 internal import Synchronization
 
@@ -112,7 +112,7 @@ extension RegionKeys {
     }
 
     private func keyNames() throws(KeysError) -> [String] {
-        [Self.subjectDigestName, Self.signingName, Self.witnessName]
+        [Self.subjectDigestName, Self.signingName, Self.nextSigningName, Self.witnessName]
             + (try epochs()).map { name($0) }
     }
 
@@ -136,6 +136,34 @@ extension RegionKeys {
 
 // Rotation and destruction.
 extension RegionKeys {
+    /// The key that is to sign the audit log after the present one; made when there is none. It is on disk when it is returned.
+    package func nextSigningKey() throws(KeysError) -> Ed25519PrivateKey {
+        if try Self.contents(of: directory + "/" + Self.nextSigningName) == nil {
+            try locked { () throws(KeysError) in try createKey(Self.nextSigningName) }
+        }
+        return try signer(Self.nextSigningName)
+    }
+
+    /// Puts the key of ``nextSigningKey()`` in the place of the present one, whose bytes are overwritten. May be repeated after it
+    /// was cut at any point.
+    ///
+    /// - Parameter expected: the key that the log knows by now; another one, which a second process made, is left alone.
+    package func adoptNextSigningKey(_ expected: Ed25519PublicKey) throws(KeysError) {
+        try locked { () throws(KeysError) in
+            guard var key = try Self.key(Self.nextSigningName, directory, region) else { return }
+            defer { Secret.wipe(&key) }
+            guard try signer(Self.nextSigningName).publicKey == expected else { return }
+            var file = key
+            if let source = try Self.masterSources(directory).first {
+                file = try Self.masterKey(source).wrap(
+                    key, context: Self.context(Self.signingName, region))
+            }
+            defer { Secret.wipe(&file) }
+            try replace(Self.signingName, by: file)
+            try remove(Self.nextSigningName)
+        }
+    }
+
     /// Begins another key for the epoch that contains `day`. The one of before stays, to find persons by; collectors take the
     /// new one when they read the keys again.
     package func rotate(
@@ -167,21 +195,26 @@ extension RegionKeys {
     /// - Returns: whether there was one.
     package func destroy(_ epoch: Epoch, on day: Day) throws(KeysError) -> Bool {
         guard try !isInUse(epoch, on: day) else { throw .inUse(epoch: epoch.text) }
-        let path = directory + "/" + name(epoch)
         var wasThere = false
-        try locked { () throws(KeysError) in
-            try Self.system { () throws(LinuxError) in
-                guard try File.exists(path) else { return }
-                // First it stops being a key: zeros must never be taken for one after a crash.
-                let folder = Self.pseudonymDirectory(directory)
-                let gone = "\(folder)/.\(File.name(of: path)).destroyed.cordon-tmp"
-                try File.rename(path, to: gone)
-                try Directory.sync(folder)
-                try Self.overwrite(try File(opening: gone, [.write, .noFollow]))
-                wasThere = try File.remove(gone)
-                try Directory.sync(folder)
-            }
-        }
+        try locked { () throws(KeysError) in wasThere = try remove(name(epoch)) }
         return wasThere
+    }
+
+    /// Overwrites and removes the key in the file `name`; tells whether there was one.
+    @discardableResult
+    private func remove(_ name: String) throws(KeysError) -> Bool {
+        let path = directory + "/" + name
+        return try Self.system { () throws(LinuxError) in
+            guard try File.exists(path) else { return false }
+            // First it stops being a key: zeros must never be taken for one after a crash.
+            let folder = File.parent(of: path)
+            let gone = "\(folder)/.\(File.name(of: path)).destroyed.cordon-tmp"
+            try File.rename(path, to: gone)
+            try Directory.sync(folder)
+            try Self.overwrite(try File(opening: gone, [.write, .noFollow]))
+            let wasThere = try File.remove(gone)
+            try Directory.sync(folder)
+            return wasThere
+        }
     }
 }

@@ -21,6 +21,8 @@ package struct RegionKeys: Sendable {
     package static let keyBytes = 32
     static let subjectDigestName = "subject-digest.key"
     static let signingName = "audit-signing.key"
+    /// What follows ``signingName``, while a change of the key is under way.
+    static let nextSigningName = "audit-signing.next.key"
     static let witnessName = "witness.key"
     private static let regionName = "region"
     private static let lockName = "keys.lock"
@@ -45,12 +47,7 @@ package struct RegionKeys: Sendable {
         subjectDigestKey = try Self.withKey(Self.subjectDigestName, directory, region) {
             HMACKey($0)
         }
-        signingKey = try Self.withKey(Self.signingName, directory, region) { seed in
-            guard let key = try? Ed25519PrivateKey(seed: seed) else {
-                preconditionFailure("the length was checked")
-            }
-            return key
-        }
+        signingKey = try Self.signer(Self.signingName, directory, region)
     }
 
     /// Makes the folder and the keys that every region has, as far as they are missing, and opens them.
@@ -79,12 +76,24 @@ extension RegionKeys {
         if creating, try Self.contents(of: directory + "/" + Self.witnessName) == nil {
             try locked { () throws(KeysError) in try createKey(Self.witnessName) }
         }
-        guard var seed = try Self.key(Self.witnessName, directory, region) else { return nil }
-        defer { Secret.wipe(&seed) }
-        guard let key = try? Ed25519PrivateKey(seed: seed) else {
-            preconditionFailure("the length was checked")
+        guard try Self.contents(of: directory + "/" + Self.witnessName) != nil else { return nil }
+        return try signer(Self.witnessName)
+    }
+
+    /// The signing key in the file `name`.
+    func signer(_ name: String) throws(KeysError) -> Ed25519PrivateKey {
+        try Self.signer(name, directory, region)
+    }
+
+    private static func signer(
+        _ name: String, _ directory: String, _ region: String
+    ) throws(KeysError) -> Ed25519PrivateKey {
+        try withKey(name, directory, region) { seed in
+            guard let key = try? Ed25519PrivateKey(seed: seed) else {
+                preconditionFailure("the length was checked")
+            }
+            return key
         }
-        return key
     }
 
     /// By what the audit log and certificates name a request: 32 hexadecimal digits that say nothing in another region,

@@ -127,6 +127,82 @@ import Testing
             findings.first { $0.check == "region \(first.name), witnesses" }?.state == .wrong)
     }
 
+    // MARK: The key that signs
+
+    private func keys(_ region: RegionConfiguration) throws -> RegionKeys {
+        try RegionKeys(opening: region.keysDirectory, region: region.name)
+    }
+
+    @Test func `the signing key is changed, and old and new key, checkpoints and witnesses agree`()
+        throws
+    {
+        let region = try #require(try regions().first)
+        #expect(run("audit", "witness") == 0)
+        let old = try CordonCLI.auditReader(region).verifierKey
+        let kept = directory.file("kept")
+        try File.write(kept, try File.read(region.auditDirectory + "/checkpoint"))
+        #expect(run("keys", "rotate", "--signing", "--field", "user") == 2)
+        for _ in 0..<2 {
+            #expect(run("keys", "rotate", "--signing", "--region", region.name) == 0)
+        }
+        #expect(run("keys", "rotate", "--signing", "--json") == 0)
+        let new = try CordonCLI.auditReader(region).verifierKey
+        #expect(new != old)
+        #expect(try CordonCLI.auditReader(region).keyChain().links.count == 4)
+        #expect(run("audit", "verify", "--earlier", kept) == 0)
+        for key in [old, new] {
+            #expect(
+                run(
+                    "audit", "verify", "--region", region.name, "--key", key, "--earlier", kept)
+                    == 0)
+        }
+        #expect(run("audit", "witness") == 0)
+        try ProjectWitnesses(regions(), creating: false).require()
+        #expect(run("audit", "verify") == 0)
+        #expect(run("keys", "list") == 0)
+        let entries = try CordonCLI.auditReader(region).entries()
+        #expect(entries.filter { $0.entry.kind == "keys.signing-rotated" }.count == 3)
+    }
+
+    @Test func `a change of the signing key that was cut between its steps is finished`() throws {
+        let region = try #require(try regions().first)
+        let path = region.keysDirectory + "/audit-signing.next.key"
+        let step = ["keys", "rotate", "--signing", "--region", region.name]
+        func finish(_ made: Ed25519PublicKey, changes: Int) throws {
+            #expect(CordonCLI.main(step + ["--project", layout.root]) == 0)
+            #expect(try keys(region).signingKey.publicKey == made)
+            #expect(try !File.exists(path))
+            #expect(try CordonCLI.auditReader(region).keyChain().links.count == changes + 1)
+            #expect(run("audit", "verify", "--region", region.name) == 0)
+        }
+        // The next key was made, and no more.
+        let first = try keys(region)
+        let second = try first.nextSigningKey()
+        try finish(second.publicKey, changes: 1)
+
+        // It was introduced: the old key, which still lies in its place, signs nothing more.
+        let before = try keys(region)
+        let third = try before.nextSigningKey()
+        try AuditLog(
+            directory: region.auditDirectory, region: region.name, key: before.signingKey
+        ).introduce(third)
+        #expect(throws: AuditError.keyReplaced(path: region.auditDirectory)) {
+            _ = try AuditLog(
+                directory: region.auditDirectory, region: region.name, key: before.signingKey)
+        }
+        try finish(third.publicKey, changes: 2)
+
+        // It took the old one's place, and its own file was left.
+        let last = try keys(region)
+        let fourth = try last.nextSigningKey()
+        try AuditLog(directory: region.auditDirectory, region: region.name, key: last.signingKey)
+            .introduce(fourth)
+        let bytes = try File.read(path)
+        try last.adoptNextSigningKey(fourth.publicKey)
+        try File.write(path, bytes)
+        try finish(fourth.publicKey, changes: 3)
+    }
+
     @Test func `the doctor tells a log that nobody else has seen`() throws {
         let region = try #require(try regions().first)
         let check = "region \(region.name), witnesses"

@@ -76,6 +76,46 @@ import Testing
         }
     }
 
+    @Test func `a change of the signing key that is cut at any call is gone on with`() throws {
+        let nextPath = path + "/audit-signing.next.key"
+        var present = keys.signingKey.publicKey
+        for number in 1... {
+            let next = try keys.nextSigningKey().publicKey
+            #expect(try keys.nextSigningKey().publicKey == next)
+            let plan = FaultPlan(failing: number, with: .tornWrite(ENOSPC), then: .everythingFails)
+            _ = try? plan.run { try keys.adoptNextSigningKey(next) }
+            let after = try RegionKeys(opening: path, region: "eu-central").signingKey.publicKey
+            #expect(after == present || after == next)
+            if try File.exists(nextPath) {
+                #expect(try keys.nextSigningKey().publicKey == next)
+                // Another key than the log knows is not taken.
+                try keys.adoptNextSigningKey(present)
+                #expect(try File.exists(nextPath))
+                try keys.adoptNextSigningKey(next)
+            }
+            present = try RegionKeys(opening: path, region: "eu-central").signingKey.publicKey
+            #expect(present == next, "\(number)")
+            #expect(try !File.exists(nextPath))
+            if !plan.hasStruck { break }
+        }
+    }
+
+    @Test func `the signing key that is replaced is overwritten, and the next one is wrapped too`()
+        throws
+    {
+        let master = directory.file("master")
+        try File.write(master, [UInt8](repeating: 7, count: 32))
+        #expect(link(path + "/audit-signing.key", directory.file("kept")) == 0)
+        let next = try keys.nextSigningKey().publicKey
+        try keys.wrap(by: MasterKeySource("file:\(master)"))
+        #expect(try keys.nextSigningKey().publicKey == next)
+        try keys.adoptNextSigningKey(next)
+        #expect(try File.read(directory.file("kept")) == [UInt8](repeating: 0, count: 32))
+        let after = try RegionKeys(opening: path, region: "eu-central")
+        #expect(after.signingKey.publicKey == next)
+        #expect(try after.protection(of: nil) != .plain)
+    }
+
     @Test func `zeros are never taken for a key`() throws {
         _ = try keys.pseudonymKey(.user, .month, day, creating: true)
         let file = path + "/pseudonym/user-month-2026-11-01.key"

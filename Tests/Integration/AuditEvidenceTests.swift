@@ -266,6 +266,60 @@ import Testing
         #expect(checked.output.contains("NOT CHECKED, no key was given"))
     }
 
+    @Test
+    func `the archive follows a change of the signing key, and shows a history rewritten by it`()
+        throws
+    {
+        try fill(try log(), to: 300)
+        let earlier = try checkpoint("earlier")
+        let old = try verifierKey()
+        let changed = try cordon.run("keys", "rotate", "--signing", "--region", region, "--json")
+        #expect(changed.exitCode == 0, "\(changed.errorOutput)")
+        #expect(changed.output.contains("\"size\":301"), "\(changed.output)")
+        let new = try verifierKey()
+        #expect(new != old && changed.output.contains(new))
+        try fill(try log(), to: 400)
+        let archive = try unpack("audit.tar")
+        #expect(try verify(archive, "--earlier", earlier).exitCode == 0)
+        let logs = try FileManager.default.contentsOfDirectory(atPath: archive + "/logs")
+        let others = logs.filter { $0 != region }.flatMap {
+            ["--key", "\(archive)/logs/\($0)/key.vkey"]
+        }
+        for key in [old, new] {
+            let good = try Tool.run(
+                "python3",
+                [archive + "/verify.py", "--key", key, "--earlier", earlier] + others)
+            #expect(good.exitCode == 0, "\(good.output)")
+            #expect(good.output.contains("1 earlier checkpoints"))
+        }
+
+        // Who has the new key alone writes another history under it, with the true introduction.
+        let path = directory.file("forged")
+        let keys = try RegionKeys(
+            opening: cordon.project + "/var/\(region)/keys", region: region)
+        let forger = try AuditLog(directory: path, region: region, key: keys.signingKey)
+        try forger.append(
+            (0..<450).map {
+                AuditEntry(
+                    at: Timestamp(microseconds: Int64($0)), kind: "forged", region: region,
+                    fields: [:])
+            })
+        let introduction = try File.read(archive + "/logs/\(region)/keys/1")
+        try Directory.create(path + "/keys")
+        try File.write(path + "/keys/1", introduction)
+        try FileManager.default.removeItem(atPath: archive + "/logs/\(region)")
+        try FileManager.default.copyItem(atPath: path, toPath: archive + "/logs/\(region)")
+        let forged = try verify(archive)
+        #expect(forged.exitCode == 1)
+        #expect(
+            forged.output.contains("keys/1, the log begins otherwise than the older key signed"),
+            "\(forged.output)")
+        var broken = introduction
+        broken[30] ^= 1
+        try File.write(archive + "/logs/\(region)/keys/1", broken)
+        #expect(try verify(archive).output.contains("\(region): WRONG"))
+    }
+
     @Test func `entries are found by subject and by time`() throws {
         try fill(try log(), to: 12)
         func count(_ words: String...) throws -> Int {

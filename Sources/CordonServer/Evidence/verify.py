@@ -94,29 +94,69 @@ class Key:
             raw = b64(data)
             self.identifier, self.key = bytes.fromhex(identifier), raw[1:]
             right = hashlib.sha256(self.name.encode() + b"\n" + raw).digest()[:4]
+            # Sizes of the checkpoints that it may have signed, and the keys before and after it.
+            self.low, self.high, self.chain, self.steps = 0, None, [], []
             if raw[0] != kind or len(raw) != 33 or right != self.identifier:
                 raise ValueError
         except (ValueError, IndexError):
             raise Wrong("this is no key such as name+01234567+base64: " + text.strip())
 
+    def follow(self, folder):
+        """Takes up the keys that this one introduced, or was introduced by, from the log in `folder`."""
+        steps, number = [], 1
+        while True:
+            data = read(os.path.join(folder, "keys", str(number)))
+            if data is None:
+                break
+            text = data.decode().rpartition("\n\n")[0] + "\n"
+            lines = text.split("\n")
+            if len(lines) != 7:
+                raise Wrong("keys/%d is no introduction of a key" % number)
+            old, new = Key(lines[4]), Key(lines[5])
+            if lines[0] != "cordon-audit-key/1" or lines[1] != self.name or old.name != self.name or new.name != self.name:
+                raise Wrong("keys/%d introduces no key of this log" % number)
+            signed_text(data.decode(), old)
+            signed_text(data.decode(), new)
+            steps.append((int(lines[2]), old, new))
+            self.steps.append(("keys/%d" % number, int(lines[2]), b64(lines[3])))
+            number += 1
+        last = first = self
+        for size, old, new in steps:
+            if old.key == last.key and size >= last.low:
+                last.high, new.low = size, size
+                self.chain.append(new)
+                last = new
+        for size, old, new in reversed(steps):
+            if new.key == first.key and (first.high is None or size <= first.high):
+                first.low, old.high = size, size
+                self.chain.append(old)
+                first = old
+        return self
 
-def signed_text(note, key):
-    """The text of a note that the holder of `key` signed."""
+
+def signers(note, key):
+    """The text of a note, and those of `key` and its chain that signed it."""
     text, split, lines = note.rpartition("\n\n")
     text += "\n"
-    found = False
+    found = []
     for line in lines.splitlines() if split else []:
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "\u2014":
             raise Wrong("a line of signatures cannot be read")
         data = b64(parts[2])
-        if parts[1] == key.name and data[:4] == key.identifier:
-            if not is_signature(key.key, text.encode(), data[4:]):
-                raise Wrong("a signature of " + key.name + " is wrong")
-            found = True
+        for one in [key] + key.chain:
+            if parts[1] == one.name and data[:4] == one.identifier:
+                if not is_signature(one.key, text.encode(), data[4:]):
+                    raise Wrong("a signature of " + key.name + " is wrong")
+                found.append(one)
     if not found:
         raise Wrong("not signed by " + key.name)
-    return text
+    return text, found
+
+
+def signed_text(note, key):
+    """The text of a note that the holder of `key` signed."""
+    return signers(note, key)[0]
 
 
 def cosigned_at(note, key):
@@ -140,10 +180,14 @@ def cosigned_at(note, key):
 
 def checkpoint(note, key):
     """Size and root of a checkpoint that `key` signed for the log of its name."""
-    lines = signed_text(note, key).split("\n")
+    text, found = signers(note, key)
+    lines = text.split("\n")
     if len(lines) != 4 or lines[0] != key.name:
         raise Wrong("the checkpoint is of another log than " + key.name)
-    return int(lines[1]), b64(lines[2])
+    size = int(lines[1])
+    if not any(one.low <= size and (one.high is None or size <= one.high) for one in found):
+        raise Wrong("the checkpoint is signed by a key that was not in use at its size")
+    return size, b64(lines[2])
 
 
 # RFC 6962.
@@ -436,7 +480,11 @@ def archive(keys, earlier, witnesses):
             wrong += 1
             continue
         key = keys.get(region + "/audit") or Key(text_of(os.path.join(here, "logs", region, "key.vkey")))
-        all_keys[key.name] = key
+        try:
+            all_keys[key.name] = key.follow(os.path.join(here, "logs", region))
+        except (Wrong, ValueError, IndexError) as problem:
+            print("%s: WRONG, %s" % (region, problem))
+            wrong += 1
     for path in certificates:
         name = os.path.relpath(path, here)
         try:
@@ -454,7 +502,7 @@ def archive(keys, earlier, witnesses):
             proofs = [(name, size, root) for name, origin, size, root in checked if origin == key.name]
             folder = os.path.join(here, "logs", region)
             seen = [(name, note, witness) + checkpoint(note, key) for name, note, witness in witnessed(folder, witnesses)]
-            log = Log(folder, key, [size for size, _ in old] + [size for _, size, _ in proofs] + [size for _, _, _, size, _ in seen])
+            log = Log(folder, key, [size for size, _ in old] + [size for _, size, _ in proofs] + [size for _, _, _, size, _ in seen] + [size for _, size, _ in key.steps])
             findings = log.run()
             lines = []
             for name, note, witness, size, root in seen:
@@ -465,6 +513,9 @@ def archive(keys, earlier, witnesses):
                 else:
                     time = datetime.datetime.fromtimestamp(cosigned_at(note, witness), datetime.timezone.utc)
                     lines.append("witness %s: saw %d entries at %s" % (name, size, time.strftime("%Y-%m-%dT%H:%M:%SZ")))
+            for name, size, root in key.steps:
+                if size > log.size or log.root_at(size) != root:
+                    findings.append("changed: %s, the log begins otherwise than the older key signed" % name)
             for size, root in old:
                 if size > log.size:
                     findings.append("went back: %d entries were signed, there are %d" % (size, log.size))
