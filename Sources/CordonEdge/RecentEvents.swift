@@ -55,6 +55,8 @@ internal import Synchronization
     private enum Word {
         static let claimed: UInt64 = 1
         static let confirmed: UInt64 = 2
+        /// Put down by a loop that has yet to see whether another one has the same id.
+        static let offered: UInt64 = 3
         static let stampMask: UInt64 = 0x3FFF
 
         static func tag(_ digest: UInt128) -> UInt64 {
@@ -132,7 +134,8 @@ internal import Synchronization
             var victimAge: UInt64 = 0
             for slot in first..<first + Self.setSlots {
                 let word = unsafe words[slot].load(ordering: .acquiring)
-                if Word.state(of: word) == Word.claimed { continue }
+                let state = Word.state(of: word)
+                if state == Word.claimed || state == Word.offered { continue }
                 let age = word == 0 ? UInt64.max : Word.age(of: word, at: second)
                 if victim < 0 || age > victimAge {
                     victim = slot
@@ -141,13 +144,38 @@ internal import Synchronization
                 }
             }
             guard victim >= 0 else { return .unremembered }
-            // Releasing and acquiring: who finds the claim sees what its owner did before. A failed exchange means
-            // that another loop was here, perhaps with the same id, so the set is looked through again.
+            // A failed exchange means that another loop was here, perhaps with the same id, so the set is looked through again.
             let exchange = unsafe words[victim].compareExchange(
-                expected: victimWord, desired: Word.make(tag, second, Word.claimed),
-                ordering: .acquiringAndReleasing)
-            if exchange.exchanged { return .new(Claim(slot: UInt32(victim), tag: tag)) }
+                expected: victimWord, desired: Word.make(tag, second, Word.offered),
+                ordering: .sequentiallyConsistent)
+            guard exchange.exchanged else { continue }
+            guard !hasRival(tag, of: victim, from: first) else {
+                unsafe words[victim].store(0, ordering: .sequentiallyConsistent)
+                continue
+            }
+            // Who finds the claim sees what its owner did before.
+            unsafe words[victim].store(
+                Word.make(tag, second, Word.claimed), ordering: .sequentiallyConsistent)
+            return .new(Claim(slot: UInt32(victim), tag: tag))
         }
+    }
+
+    /// Whether another loop has the id that this one has offered in `slot`.
+    ///
+    /// Two loops may have looked before either put its word down. Each puts it down first and looks again then, so at least one sees the
+    /// other; of two that see each other the one in the later slot gives way, and the one in the earlier slot waits for that.
+    private func hasRival(_ tag: UInt64, of slot: Int, from first: Int) -> Bool {
+        var other = first
+        while other < first + Self.setSlots {
+            let word = unsafe words[other].load(ordering: .sequentiallyConsistent)
+            guard other != slot, Word.tag(of: word) == tag, word != 0 else {
+                other += 1
+                continue
+            }
+            guard Word.state(of: word) == Word.offered else { return true }
+            if other < slot { return true }
+        }
+        return false
     }
 
     /// The hit of a claim is in the journal, or is not and will not be. Called once, by the loop that claimed it.
