@@ -12,29 +12,17 @@ package enum CryptoError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 /// A private key of Ed25519 (RFC 8032, pure form). OpenSSL wipes it when it goes.
-@safe package final class Ed25519PrivateKey: @unchecked Sendable {
-    // SAFETY: never changed after the initializer; OpenSSL counts references itself.
-    private let handle: OpaquePointer
-    package let publicKey: Ed25519PublicKey
+package struct Ed25519PrivateKey: Sendable {
+    private let key: RawPrivateKey
 
-    package static let seedBytes = 32
+    package static let seedBytes = RawPrivateKey.byteCount
 
     /// Takes the 32 bytes that RFC 8032 calls the private key.
     package init(seed: [UInt8]) throws(CryptoError) {
-        guard seed.count == Self.seedBytes else {
-            throw .wrongLength(expected: Self.seedBytes, found: seed.count)
-        }
-        let made = unsafe EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nil, seed, seed.count)
-        guard let handle = unsafe made else { preconditionFailure("OpenSSL has no Ed25519") }
-        unsafe self.handle = handle
-        var raw = [UInt8](repeating: 0, count: Ed25519PublicKey.byteCount)
-        var count = raw.count
-        let status = unsafe EVP_PKEY_get_raw_public_key(handle, &raw, &count)
-        precondition(status == 1, "OpenSSL derives a public key from any seed")
-        publicKey = Ed25519PublicKey(bytes: raw)
+        key = try RawPrivateKey(EVP_PKEY_ED25519, seed)
     }
 
-    deinit { unsafe EVP_PKEY_free(handle) }
+    package var publicKey: Ed25519PublicKey { Ed25519PublicKey(bytes: key.publicBytes) }
 
     /// A new random key, with the seed to store; the caller wipes it.
     package static func generate() -> (key: Ed25519PrivateKey, seed: [UInt8]) {
@@ -51,7 +39,7 @@ package enum CryptoError: Error, Equatable, Sendable, CustomStringConvertible {
         defer { unsafe EVP_MD_CTX_free(context) }
         var signature = [UInt8](repeating: 0, count: Ed25519PublicKey.signatureBytes)
         var count = signature.count
-        let started = unsafe EVP_DigestSignInit(context, nil, nil, nil, handle)
+        let started = unsafe EVP_DigestSignInit(context, nil, nil, nil, key.handle)
         let status = unsafe EVP_DigestSign(context, &signature, &count, message, message.count)
         precondition(started == 1 && status == 1, "signing fails only without memory")
         return signature

@@ -1,29 +1,17 @@
 internal import COpenSSL
 
 /// A private key of X25519 (RFC 7748). OpenSSL wipes it when it goes.
-@safe package final class X25519PrivateKey: @unchecked Sendable {
-    // SAFETY: never changed after the initializer; OpenSSL counts references itself.
-    private let handle: OpaquePointer
-    package let publicKey: X25519PublicKey
+package struct X25519PrivateKey: Sendable {
+    private let key: RawPrivateKey
 
-    package static let byteCount = 32
+    package static let byteCount = RawPrivateKey.byteCount
 
     /// Takes the 32 bytes of the scalar; the caller wipes its own copy.
     package init(_ scalar: [UInt8]) throws(CryptoError) {
-        guard scalar.count == Self.byteCount else {
-            throw .wrongLength(expected: Self.byteCount, found: scalar.count)
-        }
-        let made = unsafe EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nil, scalar, scalar.count)
-        guard let handle = unsafe made else { preconditionFailure("OpenSSL has no X25519") }
-        unsafe self.handle = handle
-        var raw = [UInt8](repeating: 0, count: X25519PublicKey.byteCount)
-        var count = raw.count
-        let status = unsafe EVP_PKEY_get_raw_public_key(handle, &raw, &count)
-        precondition(status == 1, "OpenSSL derives a public key from any scalar")
-        publicKey = X25519PublicKey(bytes: raw)
+        key = try RawPrivateKey(EVP_PKEY_X25519, scalar)
     }
 
-    deinit { unsafe EVP_PKEY_free(handle) }
+    package var publicKey: X25519PublicKey { X25519PublicKey(bytes: key.publicBytes) }
 
     /// A new random key, with the scalar to store; the caller wipes it.
     package static func generate() -> (key: X25519PrivateKey, scalar: [UInt8]) {
@@ -41,7 +29,7 @@ internal import COpenSSL
             EVP_PKEY_X25519, nil, other.bytes, other.bytes.count)
         guard let peer = unsafe made else { preconditionFailure("any 32 bytes are a point") }
         defer { unsafe EVP_PKEY_free(peer) }
-        let context = unsafe EVP_PKEY_CTX_new(handle, nil)
+        let context = unsafe EVP_PKEY_CTX_new(key.handle, nil)
         defer { unsafe EVP_PKEY_CTX_free(context) }
         // What a refusal leaves in OpenSSL's error queue of this thread is nobody's answer.
         defer { ERR_clear_error() }
