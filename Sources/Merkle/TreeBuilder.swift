@@ -31,19 +31,9 @@ package struct TreeBuilder: Sendable {
 
     /// Adds one leaf; `whenFull` gets each tile that became full by it, lowest level first.
     package mutating func append(_ leaf: Digest, whenFull: (TilePath, [Digest]) -> Void) {
-        var hash = leaf
-        var count = size
+        let index = size
         size += 1
-        for level in 0... {
-            if level == edge.count { edge.append([]) }
-            edge[level].append(hash)
-            guard edge[level].count == TilePath.fullWidth else { return }
-            whenFull(
-                TilePath(.hashes(level: level), index: count / TilePath.fullWidth), edge[level])
-            hash = TreeHash.perfectRoot(edge[level])
-            edge[level].removeAll(keepingCapacity: true)
-            count /= TilePath.fullWidth
-        }
+        carry(leaf, into: 0, at: index, whenFull: whenFull)
     }
 
     /// Adds a full tile of leaves whose root is known, where the tree ends with a full tile; as if each were added.
@@ -53,20 +43,27 @@ package struct TreeBuilder: Sendable {
         precondition(
             leaves.count == TilePath.fullWidth && size % TilePath.fullWidth == 0,
             "full tiles lie behind full tiles")
-        var count = size / TilePath.fullWidth
+        let index = size / TilePath.fullWidth
         size += TilePath.fullWidth
-        whenFull(TilePath(.hashes(level: 0), index: count), leaves)
+        whenFull(TilePath(.hashes(level: 0), index: index), leaves)
         if edge.isEmpty { edge.append([]) }
-        var hash = root
-        for level in 1... {
+        carry(root, into: 1, at: index, whenFull: whenFull)
+    }
+
+    /// Adds the hash at `index` of a level; a tile that it fills becomes a hash of the level above.
+    private mutating func carry(
+        _ hash: Digest, into lowest: Int, at index: Int, whenFull: (TilePath, [Digest]) -> Void
+    ) {
+        var hash = hash
+        var index = index
+        for level in lowest... {
             if level == edge.count { edge.append([]) }
             edge[level].append(hash)
             guard edge[level].count == TilePath.fullWidth else { return }
-            whenFull(
-                TilePath(.hashes(level: level), index: count / TilePath.fullWidth), edge[level])
+            index /= TilePath.fullWidth
+            whenFull(TilePath(.hashes(level: level), index: index), edge[level])
             hash = TreeHash.perfectRoot(edge[level])
             edge[level].removeAll(keepingCapacity: true)
-            count /= TilePath.fullWidth
         }
     }
 
