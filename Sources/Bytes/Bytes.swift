@@ -1,4 +1,4 @@
-/// Plain values over raw bytes: hexadecimal and base64 text, integers in either byte order, IP
+/// Plain values over raw bytes: hexadecimal, base64 and HTML text, integers in either byte order, IP
 /// addresses and prefixes, and bounded reading of untrusted input.
 ///
 /// This target has no I/O and no dependency, not even Foundation, so that the collector's hot path

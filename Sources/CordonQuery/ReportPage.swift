@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A report as one HTML page that needs nothing else: no script, no font, no image from anywhere.
 ///
 /// INVARIANT: whatever stands in a hit is text here. Every value is escaped, and the page's own policy
@@ -21,7 +23,7 @@ package struct ReportPage {
         <meta charset="utf-8">
         <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
         <meta name="viewport" content="width=device-width, initial-scale=1">
-        <title>\(Self.escaped(title))</title>
+        <title>\(Bytes.htmlText(title))</title>
         <style>
         :root { color-scheme: light dark; --bar: #2f6f9f; --line: #8884; }
         body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -35,8 +37,8 @@ package struct ReportPage {
         </style>
         </head>
         <body>
-        <h1>\(Self.escaped(title))</h1>
-        <p>\(Self.escaped(subtitle))</p>
+        <h1>\(Bytes.htmlText(title))</h1>
+        <p>\(Bytes.htmlText(subtitle))</p>
         \(answers.map(section).joined(separator: "\n"))
         </body>
         </html>
@@ -45,9 +47,9 @@ package struct ReportPage {
     }
 
     private func section(_ answer: ReportAnswer) -> String {
-        let heading = "<section><h2>\(Self.escaped(answer.section.title))</h2>"
+        let heading = "<section><h2>\(Bytes.htmlText(answer.section.title))</h2>"
         if answer.rows.isEmpty {
-            return "\(heading)<p>\(Self.escaped(answer.reason ?? "nothing"))</p></section>"
+            return "\(heading)<p>\(Bytes.htmlText(answer.reason ?? "nothing"))</p></section>"
         }
         if answer.showsNoValue {
             return "\(heading)<p>\(ReportAnswer.withheld)</p></section>"
@@ -65,18 +67,18 @@ package struct ReportPage {
 
     private func columns(_ answer: ReportAnswer) -> String {
         let count = answer.rows.count
-        let label = Self.escaped(
+        let label = Bytes.htmlText(
             "\(answer.section.title): \(count) columns, highest \(Self.highest(answer))")
         let rects = zip(answer.rows, answer.shares).enumerated().map { index, entry in
             let (row, share) = entry
             let height = share * Self.height
             let name = row.map { $0 ?? "not shown" }.joined(separator: ": ")
             return
-                "<rect x=\"\(index * 10)\" y=\"\(Self.number(Self.height - height))\" width=\"8\" height=\"\(Self.number(height))\"><title>\(Self.escaped(name))</title></rect>"
+                "<rect x=\"\(index * 10)\" y=\"\(Self.number(Self.height - height))\" width=\"8\" height=\"\(Self.number(height))\"><title>\(Bytes.htmlText(name))</title></rect>"
         }
         return """
             <figure><svg viewBox="0 0 \(max(count, Self.columnsMin) * 10) \(Int(Self.height))" preserveAspectRatio="none" height="120" role="img" aria-label="\(label)">\(rects.joined())</svg>
-            <figcaption><span>\(Self.escaped(answer.rows.first?.first.flatMap { $0 } ?? ""))</span><span>highest \(Self.escaped(Self.highest(answer)))</span><span>\(Self.escaped(answer.rows.last?.first.flatMap { $0 } ?? ""))</span></figcaption></figure>
+            <figcaption><span>\(Bytes.htmlText(answer.rows.first?.first.flatMap { $0 } ?? ""))</span><span>highest \(Bytes.htmlText(Self.highest(answer)))</span><span>\(Bytes.htmlText(answer.rows.last?.first.flatMap { $0 } ?? ""))</span></figcaption></figure>
             """
     }
 
@@ -90,7 +92,7 @@ package struct ReportPage {
         let value = answer.section.value
         func line(_ tag: String, _ cells: [String?], _ bar: String) -> String {
             let texts = cells.enumerated().map { index, cell in
-                "<\(tag)\(index >= value ? " class=\"number\"" : "")>\(Self.escaped(cell ?? "—"))</\(tag)>"
+                "<\(tag)\(index >= value ? " class=\"number\"" : "")>\(Bytes.htmlText(cell ?? "—"))</\(tag)>"
             }
             return "<tr>\(texts.joined())<\(tag) class=\"bar\">\(bar)</\(tag)></tr>"
         }
@@ -106,21 +108,5 @@ package struct ReportPage {
     private static func number(_ value: Double) -> String {
         let tenths = Int((value * 10).rounded())
         return "\(tenths / 10).\(tenths % 10)"
-    }
-
-    /// `text` as HTML text or an attribute's value.
-    static func escaped(_ text: String) -> String {
-        var out = ""
-        for character in text.unicodeScalars {
-            switch character {
-            case "&": out += "&amp;"
-            case "<": out += "&lt;"
-            case ">": out += "&gt;"
-            case "\"": out += "&quot;"
-            case "'": out += "&#39;"
-            default: out.unicodeScalars.append(character)
-            }
-        }
-        return out
     }
 }

@@ -1,3 +1,4 @@
+internal import Bytes
 package import CordonModel
 
 /// The page of an export archive that a person reads first: what is held, what for, how long, and who may see it.
@@ -21,7 +22,7 @@ package struct ExportPage {
     package var html: String {
         let sections = regions.map { Self.section($0) }.joined()
         let meanings = SubjectExport.meanings.sorted { $0.key < $1.key }.map {
-            "<tr><td><code>\($0.key)</code></td><td>\(Self.escaped($0.value))</td></tr>\n"
+            "<tr><td><code>\($0.key)</code></td><td>\(Bytes.htmlText($0.value))</td></tr>\n"
         }.joined()
         return """
             <!DOCTYPE html>
@@ -30,7 +31,7 @@ package struct ExportPage {
             table{border-collapse:collapse;width:100%}td,th{border:1px solid #999;padding:.3em .6em;text-align:left;vertical-align:top}
             </style></head><body>
             <h1>Everything that is held on you</h1>
-            <p>Made on \(Self.escaped(madeAt.text)) in answer to a request for access and for data in a form that can be taken
+            <p>Made on \(Bytes.htmlText(madeAt.text)) in answer to a request for access and for data in a form that can be taken
             elsewhere (articles 15 and 20 of Regulation (EU) 2016/679, and the laws named below).</p>
             <p><code>export.json</code> has everything in one document for programs. For each region there is a table, such as
             <code>region.csv</code>, that any spreadsheet opens.</p>
@@ -64,19 +65,19 @@ package struct ExportPage {
             } ?? ""
         let policies = heading.policies.map { policy in
             let fields = policy.fieldDays.sorted { $0.key < $1.key }.map {
-                "\(escaped($0.key)): \($0.value) days"
+                "\(Bytes.htmlText($0.key)): \($0.value) days"
             }.joined(separator: "<br>")
             return """
-                <tr><td>\(escaped(policy.title))<br>\(escaped(policy.source))</td>\
+                <tr><td>\(Bytes.htmlText(policy.title))<br>\(Bytes.htmlText(policy.source))</td>\
                 <td>\(list(policy.purposes))</td><td>\(policy.retentionDays) days<br>\(fields)</td>\
                 <td>\(list(policy.recipients))</td></tr>
 
                 """
         }.joined()
         return """
-            <h2>\(escaped(heading.title))</h2>
-            <p>Region <code>\(escaped(heading.region))</code>; the machines stand in \(escaped(heading.jurisdiction)).
-            \(finding.rows + finding.journalHits) events, \(days): <code>\(escaped(heading.region)).csv</code>. \(keys)</p>
+            <h2>\(Bytes.htmlText(heading.title))</h2>
+            <p>Region <code>\(Bytes.htmlText(heading.region))</code>; the machines stand in \(Bytes.htmlText(heading.jurisdiction)).
+            \(finding.rows + finding.journalHits) events, \(days): <code>\(Bytes.htmlText(heading.region)).csv</code>. \(keys)</p>
             <table><tr><th>law or policy</th><th>what for</th><th>how long at most</th><th>who may see it</th></tr>
             \(policies)</table>
 
@@ -84,11 +85,6 @@ package struct ExportPage {
     }
 
     private static func list(_ items: [String]) -> String {
-        items.map(escaped).joined(separator: "<br>")
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
-            .replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
+        items.map(Bytes.htmlText).joined(separator: "<br>")
     }
 }

@@ -31,4 +31,11 @@ import Testing
         #expect(Bytes.bytes(hex: "0g") == nil)
         #expect(Bytes.bytes(hex: "012") == nil)
     }
+
+    @Test func `HTML text begins no mark-up, whatever is joined to its characters`() {
+        #expect(
+            Bytes.htmlText("<a b=\"c\" d='e'>&") == "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;")
+        // A combining mark makes one character with what stands before it.
+        #expect(Bytes.htmlText("<\u{338}é") == "&lt;\u{338}é")
+    }
 }

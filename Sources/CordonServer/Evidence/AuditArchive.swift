@@ -216,10 +216,10 @@ private struct AuditArchivePage {
     /// The page of one log. Entries hold texts that others chose: everything in them is escaped.
     static func html(of region: AuditArchive.Region) -> String {
         let kinds = region.summary.kinds.sorted { $0.key < $1.key }.map {
-            "<tr><td>\(escaped($0.key))</td><td>\($0.value)</td></tr>"
+            "<tr><td>\(Bytes.htmlText($0.key))</td><td>\($0.value)</td></tr>"
         }
         let entries = region.summary.last.map {
-            "<tr><td>\($0.index)</td><td><code>\(escaped($0.text))</code></td></tr>"
+            "<tr><td>\($0.index)</td><td><code>\(Bytes.htmlText($0.text))</code></td></tr>"
         }
         return """
             <!doctype html>
@@ -244,11 +244,6 @@ private struct AuditArchivePage {
             </body></html>
 
             """
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
-            .replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
     }
 
     /// Names of regions are words of letters, digits and hyphens, so nothing needs escaping.

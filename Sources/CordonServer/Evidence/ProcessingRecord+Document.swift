@@ -1,3 +1,5 @@
+import Bytes
+
 extension ProcessingRecord {
     /// The record as Markdown.
     package var markdown: String { document.map(\.markdown).joined(separator: "\n\n") + "\n" }
@@ -188,16 +190,16 @@ private enum DocumentBlock {
 
     var html: String {
         switch self {
-        case .heading(let level, let text): return "<h\(level)>\(Self.html(text))</h\(level)>"
-        case .paragraph(let text): return "<p>\(Self.html(text))</p>"
+        case .heading(let level, let text): return "<h\(level)>\(Bytes.htmlText(text))</h\(level)>"
+        case .paragraph(let text): return "<p>\(Bytes.htmlText(text))</p>"
         case .list(let texts):
-            return "<ul>" + texts.map { "<li>\(Self.html($0))</li>" }.joined() + "</ul>"
+            return "<ul>" + texts.map { "<li>\(Bytes.htmlText($0))</li>" }.joined() + "</ul>"
         case .table(let names, let rows):
             let head =
                 names.allSatisfy(\.isEmpty)
-                ? "" : "<tr>" + names.map { "<th>\(Self.html($0))</th>" }.joined() + "</tr>\n"
+                ? "" : "<tr>" + names.map { "<th>\(Bytes.htmlText($0))</th>" }.joined() + "</tr>\n"
             let body = rows.map { row in
-                "<tr>" + row.map { "<td>\(Self.html($0))</td>" }.joined() + "</tr>"
+                "<tr>" + row.map { "<td>\(Bytes.htmlText($0))</td>" }.joined() + "</tr>"
             }
             return "<table>\(head)\(body.joined(separator: "\n"))</table>"
         }
@@ -210,20 +212,6 @@ private enum DocumentBlock {
             switch character {
             case "|", "*", "_", "`", "<", "[", "\\": escaped += "\\\(character)"
             case "\n", "\r", "\r\n": escaped += " "
-            default: escaped.append(character)
-            }
-        }
-        return escaped
-    }
-
-    private static func html(_ text: String) -> String {
-        var escaped = ""
-        for character in text {
-            switch character {
-            case "&": escaped += "&amp;"
-            case "<": escaped += "&lt;"
-            case ">": escaped += "&gt;"
-            case "\"": escaped += "&quot;"
             default: escaped.append(character)
             }
         }
