@@ -290,11 +290,12 @@ import Testing
 
     /// A Parquet file of nothing but a footer: a root and one column, with a field id or without.
     private static func parquet(hasFieldID: Bool) -> [UInt8] {
-        // FileMetaData { 1: version 1, 2: [SchemaElement { 4: "r", 5: 1 child }, SchemaElement { 1: INT64, 4: "id", 9: id 1 }] }
+        // FileMetaData { 1: version 1, 2: [SchemaElement { 4: "r", 5: 1 child },
+        // SchemaElement { 1: INT64, 3: OPTIONAL, 4: "id", 9: id 1 }], 3: no rows, 4: no row groups }
         var footer: [UInt8] = [0x15, 0x02, 0x19, 0x2C, 0x48, 0x01, 0x72, 0x15, 0x02, 0x00]
-        footer += [0x15, 0x04, 0x38, 0x02, 0x69, 0x64]
+        footer += [0x15, 0x04, 0x25, 0x02, 0x18, 0x02, 0x69, 0x64]
         if hasFieldID { footer += [0x55, 0x02] }
-        footer += [0x00, 0x00]
+        footer += [0x00, 0x16, 0x00, 0x19, 0x0C, 0x00]
         let size = UInt32(footer.count)
         return Array("PAR1".utf8) + footer
             + (0..<4).map { UInt8(truncatingIfNeeded: size >> (8 * $0)) } + Array("PAR1".utf8)

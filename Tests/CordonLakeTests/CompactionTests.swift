@@ -311,7 +311,7 @@ import Testing
         let own = try fixture.filesOnDisk()
         let stray = try plant("data/year=2020/month=01/day=01/lost.parquet")
         let noted = try plant("metadata/noted.avro")
-        let outside = fixture.directory.file("outside.parquet")
+        let outside = fixture.directory.file("outside")
         try File.write(outside, [1], mode: 0o600, sync: false)
         let link = fixture.settings.directory + "/data/link.parquet"
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: outside)
@@ -374,7 +374,7 @@ import Testing
     }
 
     @Test func `without a table nothing is anybody's to delete`() throws {
-        let path = try plant("data/x.parquet")
+        let path = try plant("data/x")
         fixture.settings.orphanSecondsMin = 0
         #expect(try fixture.table(clock: clock).write { try $0.removeOrphans() } == [])
         #expect(FileManager.default.fileExists(atPath: path))
