@@ -10,12 +10,8 @@ struct ParquetContent: DecodedContent {
     func read(_ path: String, _ consume: (_ row: Int, _ bytes: [UInt8]) -> Void) -> String? {
         do throws(EngineError) {
             let connection = try EngineConnection()
-            let quoted =
-                "'"
-                + path.split(separator: "'", omittingEmptySubsequences: false).joined(
-                    separator: "''") + "'"
             let rows = try connection.query(
-                "SELECT COLUMNS(*)::VARCHAR FROM read_parquet(\(quoted))")
+                "SELECT COLUMNS(*)::VARCHAR FROM read_parquet(\(EngineText.path(path)))")
             var first = 0
             while let batch = try rows.next() {
                 for row in 0..<batch.rowCount {

@@ -66,7 +66,7 @@ package struct FreshnessBenchmark: Sendable {
     }
 
     private static func ask(_ table: HitsTable) throws {
-        let files = try table.snapshot().files.map { LakePath.literal($0.path) }
+        let files = try table.snapshot().files.map { EngineText.path($0.path) }
         let engine = try EngineConnection(settings: [("threads", "2")])
         let rows = try engine.query(
             """

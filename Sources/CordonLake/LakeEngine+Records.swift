@@ -79,7 +79,7 @@ extension LakeEngine {
                   FROM \(Self.source([path], numberingRows: true))
                   WHERE file_row_number NOT IN (SELECT number FROM \(Self.leaving))
                   ORDER BY file_row_number)
-            TO \(Self.literal(newPath)) (\(Self.copyOptions))
+            TO \(EngineText.literal(newPath)) (\(Self.copyOptions))
             """)
         try connection.execute("DROP TABLE \(Self.leaving)")
     }

@@ -32,16 +32,6 @@ final class LakeEngine {
         try Directory.removeEmpty(directory)
     }
 
-    /// `text` as a string literal.
-    static func literal(_ text: String) -> String {
-        "'" + text.replacing("'", with: "''") + "'"
-    }
-
-    /// `path` as a literal that the engine's readers take for one file: they see patterns in `*`, `?` and `[`.
-    static func fileLiteral(_ path: String) -> String {
-        LakePath.literal(path)
-    }
-
     static let copyOptions = """
         FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE \(HitsSchema.rowGroupRows), \
         WRITE_BLOOM_FILTER false, USE_TMP_FILE false, FIELD_IDS \(HitsSchema.fieldIDs)
@@ -97,7 +87,7 @@ extension LakeEngine {
                   WHERE day = \(partition.day.number)
                     AND "retain_until" = DATE '\(partition.retainUntil.text)'
                   ORDER BY \(HitsSchema.orderList))
-            TO \(Self.literal(path)) (\(Self.copyOptions))
+            TO \(EngineText.literal(path)) (\(Self.copyOptions))
             """)
     }
 
@@ -128,7 +118,7 @@ extension LakeEngine {
             """
             COPY (SELECT \(HitsSchema.columnList) FROM \(Self.source([path]))
                   WHERE \(condition))
-            TO \(Self.literal(newPath)) (\(Self.copyOptions))
+            TO \(EngineText.literal(newPath)) (\(Self.copyOptions))
             """)
     }
 
@@ -146,7 +136,7 @@ extension LakeEngine {
             COPY (SELECT \(HitsSchema.columnList)
                   FROM (SELECT \(columns.joined(separator: ", ")) FROM \(Self.source(paths)))
                   ORDER BY \(HitsSchema.orderList))
-            TO \(Self.literal(newPath)) (\(Self.copyOptions))
+            TO \(EngineText.literal(newPath)) (\(Self.copyOptions))
             """)
     }
 
@@ -158,7 +148,7 @@ extension LakeEngine {
     static func source(
         _ paths: some Sequence<String>, namingFiles: Bool = false, numberingRows: Bool = false
     ) -> String {
-        let list = paths.map(fileLiteral).joined(separator: ", ")
+        let list = paths.map(EngineText.path).joined(separator: ", ")
         let name = namingFiles ? ", filename = true" : ""
         let number = numberingRows ? ", file_row_number = true" : ""
         return
@@ -236,7 +226,7 @@ extension LakeEngine {
     func forEachValue(of column: String, in path: String, _ body: (String) -> Void) throws {
         let rows = try connection.query(
             """
-            SELECT DISTINCT "\(column)" FROM read_parquet(\(Self.fileLiteral(path)))
+            SELECT DISTINCT "\(column)" FROM read_parquet(\(EngineText.path(path)))
             WHERE "\(column)" IS NOT NULL
             """)
         while let batch = try rows.next() {
@@ -290,7 +280,7 @@ extension LakeEngine {
     func inspect(_ path: String, day: Day, retainUntil: Day, rows expected: Int64) throws
         -> DataFile
     {
-        let file = Self.fileLiteral(path)
+        let file = EngineText.path(path)
         try checkFieldIDs(file)
         var made = try footer(file, path)
         try addBounds(file, day: day, retainUntil: retainUntil, to: &made)

@@ -1,4 +1,5 @@
 package import CordonModel
+import Engine
 import Iceberg
 import LinuxIO
 import Synchronization
@@ -54,7 +55,7 @@ package struct FieldAges: Equatable, Sendable {
             let over = rules.filter { day < $0.keptFrom(on: today) }
             guard !over.isEmpty else { return [Due]() }
             func list(_ names: some Sequence<String>) -> String {
-                names.sorted().map(LakeEngine.literal).joined(separator: ", ")
+                names.sorted().map(EngineText.literal).joined(separator: ", ")
             }
             let condition =
                 "coalesce(policy IN (\(list(over.map(\.policy)))) "

@@ -1,5 +1,6 @@
 internal import CordonModel
 internal import CordonPolicy
+internal import Engine
 
 /// The SQL of the relation `hits` for one principal: rows of the policies that are granted, live, not suppressed, and
 /// their columns masked row by row.
@@ -48,7 +49,7 @@ struct HitsView {
     }
 
     private func reader(_ files: [String]) -> String {
-        let list = files.map(literal).joined(separator: ", ")
+        let list = files.map(EngineText.literal).joined(separator: ", ")
         // A hit that is only counted has no id; its place in its file tells it from others.
         let places = access.isHeldToGroups ? ", filename = true, file_row_number = true" : ""
         return "read_parquet([\(list)], hive_partitioning = false, union_by_name = false\(places))"
@@ -56,7 +57,7 @@ struct HitsView {
 
     private var conditions: [String] {
         var conditions = [
-            "h.policy IN (\(access.grants.map { literal($0.policy) }.joined(separator: ", ")))",
+            "h.policy IN (\(access.grants.map { EngineText.literal($0.policy) }.joined(separator: ", ")))",
             "h.retain_until > \(date(today))",
         ]
         for (column, table) in suppressionTables {
@@ -73,7 +74,7 @@ struct HitsView {
         var conditions: [String] = []
         var restricts = false
         for grant in access.grants {
-            let isPolicy = "h.policy = \(literal(grant.policy))"
+            let isPolicy = "h.policy = \(EngineText.literal(grant.policy))"
             if grant.hidden.contains(name) {
                 restricts = true
                 continue
@@ -107,7 +108,9 @@ struct HitsView {
 
     /// How many people a group with the row must have: what the row's policy asks for.
     private var group: String {
-        let cases = access.grants.map { "WHEN \(literal($0.policy)) THEN \($0.minGroup)" }
+        let cases = access.grants.map {
+            "WHEN \(EngineText.literal($0.policy)) THEN \($0.minGroup)"
+        }
         return "CASE h.policy \(cases.joined(separator: " ")) END AS \(HitsColumn.group)"
     }
 
@@ -115,11 +118,6 @@ struct HitsView {
 
     private func date(_ day: Day) -> String { "DATE '\(day.text)'" }
     private func timestamp(_ day: Day) -> String { "TIMESTAMPTZ '\(day.text) 00:00:00+00'" }
-}
-
-/// `text` as an SQL string constant.
-func literal(_ text: String) -> String {
-    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
 }
 
 /// `name` as a quoted SQL identifier.

@@ -25,7 +25,7 @@ package struct QueryBenchmark: Sendable {
         let file = directory + "/benchmark.parquet"
         try EngineConnection().execute(
             """
-            COPY (SELECT \(columns) FROM range(\(rows)) t(i)) TO \(literal(file)) \
+            COPY (SELECT \(columns) FROM range(\(rows)) t(i)) TO \(EngineText.literal(file)) \
             (FORMAT parquet, COMPRESSION zstd)
             """)
         let region = BenchmarkRegion(file: file, scratchDirectory: directory + "/query-scratch")
@@ -44,7 +44,7 @@ package struct QueryBenchmark: Sendable {
             plainMilliseconds: try median(rounds) {
                 let engine = try EngineConnection(settings: [("threads", "2")])
                 let plain = question.replacingOccurrences(
-                    of: "FROM hits", with: "FROM \(literal(file))")
+                    of: "FROM hits", with: "FROM \(EngineText.literal(file))")
                 _ = try engine.query(plain).rows()
             },
             rowsMilliseconds: try median(rounds) { try asked("officer") },

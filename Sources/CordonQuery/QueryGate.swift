@@ -46,7 +46,10 @@ package final class QueryGate {
 
     /// The text of a checked, possibly rewritten tree, after it passed the gate again.
     func render(_ tree: JSONTree) throws -> String {
-        guard let text = try parser.text("json_deserialize_sql(\(literal(tree.text))::JSON)") else {
+        guard
+            let text = try parser.text(
+                "json_deserialize_sql(\(EngineText.literal(tree.text))::JSON)")
+        else {
             throw Refused("the query cannot be written back")
         }
         var walk = GateWalk(allowsGuards: true)
@@ -55,7 +58,7 @@ package final class QueryGate {
     }
 
     private func parse(_ sql: String) throws -> JSONTree {
-        guard let json = try parser.text("json_serialize_sql(\(literal(sql))::VARCHAR)"),
+        guard let json = try parser.text("json_serialize_sql(\(EngineText.literal(sql))::VARCHAR)"),
             let tree = try? JSONTree(parsing: json)
         else { throw Refused("the query nests too deeply") }
         if tree["error"] != .bool(false) {

@@ -99,7 +99,7 @@ extension QueryService {
         _ query: DecomposedQuery, _ files: [String], _ request: QueryRequest, _ scratch: String,
         _ destination: String?
     ) throws -> Combined {
-        let list = files.map(literal).joined(separator: ", ")
+        let list = files.map(EngineText.literal).joined(separator: ", ")
         var plan = QueryPlan(
             view:
                 "SELECT * FROM read_parquet([\(list)], hive_partitioning = false, union_by_name = false)",

@@ -125,7 +125,7 @@ package enum QueryWorker {
             let result = try connection.query(
                 """
                 COPY (SELECT * FROM (\(statement)) LIMIT \(plan.limits.rows + 1)) \
-                TO \(literal(path)) (FORMAT parquet, COMPRESSION zstd, WRITE_BLOOM_FILTER false)
+                TO \(EngineText.literal(path)) (FORMAT parquet, COMPRESSION zstd, WRITE_BLOOM_FILTER false)
                 """)
             let rowCount = Int(try result.rows().first?.first.flatMap { $0 } ?? "") ?? 0
             guard rowCount <= plan.limits.rows else { throw WorkerFailure(code: .tooManyRows) }
@@ -167,9 +167,10 @@ package enum QueryWorker {
             ])
             try connection.execute("SET TimeZone = 'UTC'")
             // The engine's own locks are no boundary; they only make a mistake elsewhere harder to use.
-            let files = plan.files.map(literal).joined(separator: ", ")
+            let files = plan.files.map(EngineText.literal).joined(separator: ", ")
             try connection.execute("SET allowed_paths = [\(files)]")
-            try connection.execute("SET allowed_directories = [\(literal(plan.scratchDirectory))]")
+            try connection.execute(
+                "SET allowed_directories = [\(EngineText.literal(plan.scratchDirectory))]")
             try connection.execute("SET enable_external_access = false")
             try connection.execute("CREATE SCHEMA pixels; CREATE SCHEMA cordon")
             for table in plan.suppression {

@@ -444,7 +444,7 @@ private struct Account {
                 let counts = try engine.query(
                     """
                     SELECT policy, count(*)
-                    FROM read_parquet(\(LakePath.literal(file.path)), hive_partitioning = false)
+                    FROM read_parquet(\(EngineText.path(file.path)), hive_partitioning = false)
                     GROUP BY policy
                     """
                 ).rows()

@@ -253,7 +253,7 @@ private final class ParquetTraces: DecodedContent {
             let rows = try started().query(
                 """
                 SELECT content FROM (SELECT CAST(hit AS VARCHAR) AS content
-                                     FROM read_parquet(\(Self.literal(path)), hive_partitioning = false) AS hit)
+                                     FROM read_parquet(\(EngineText.path(path)), hive_partitioning = false) AS hit)
                 WHERE \(condition)
                 """)
             var row = 0
@@ -280,19 +280,6 @@ private final class ParquetTraces: DecodedContent {
     }
 
     private static let engineMegabytesMax = 512
-
-    /// `path` as a literal that the engine takes for one file: it sees patterns in `*`, `?` and `[`.
-    private static func literal(_ path: String) -> String {
-        var text = "'"
-        for character in path {
-            switch character {
-            case "*", "?", "[": text += "[\(character)]"
-            case "'": text += "''"
-            default: text.append(character)
-            }
-        }
-        return text + "'"
-    }
 }
 
 extension RegionSubjects: RestingWriter {

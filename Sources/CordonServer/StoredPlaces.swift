@@ -54,7 +54,7 @@ package struct StoredPlaces: Sendable {
                 let rows = try engine.query(
                     """
                     SELECT ip_prefix, coalesce(subdivision, country), site, policy, count(*)
-                    FROM read_parquet(\(LakePath.literal(file.path)), hive_partitioning = false)
+                    FROM read_parquet(\(EngineText.path(file.path)), hive_partitioning = false)
                     GROUP BY ALL
                     """
                 ).rows()

@@ -31,7 +31,7 @@ package struct StoredTraffic: Sendable {
                 ("autoinstall_known_extensions", "false"),
                 ("autoload_known_extensions", "false"),
             ])
-            let list = files.map { LakePath.literal($0.path) }.joined(separator: ", ")
+            let list = files.map { EngineText.path($0.path) }.joined(separator: ", ")
             let counts = try engine.query(
                 """
                 SELECT coalesce(subdivision, country), site, sum(1.0 / sample_rate)

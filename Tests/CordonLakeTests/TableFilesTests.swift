@@ -126,8 +126,8 @@ import Testing
                 let literal: String =
                     switch column.engineType {
                     case "VARCHAR[]", "MAP(VARCHAR, VARCHAR)":
-                        "(SELECT any_value(\(name)) FROM copied WHERE to_json(\(name))::VARCHAR = \(LakeEngine.literal(value)))"
-                    default: "CAST(\(LakeEngine.literal(value)) AS \(column.engineType))"
+                        "(SELECT any_value(\(name)) FROM copied WHERE to_json(\(name))::VARCHAR = \(EngineText.literal(value)))"
+                    default: "CAST(\(EngineText.literal(value)) AS \(column.engineType))"
                     }
                 let found = try connection.query(
                     "SELECT count(*) FROM read_parquet([\(list)]) WHERE \(name) = \(literal)"

@@ -164,19 +164,3 @@ package final class ImportProgress: Sendable {
         return true
     }
 }
-
-/// Texts of SQL for the engine.
-enum EngineText {
-    /// `path` as a literal that the engine takes for one file: it sees patterns in `*`, `?` and `[`.
-    static func path(_ path: String) -> String {
-        var text = "'"
-        for character in path {
-            switch character {
-            case "*", "?", "[": text += "[\(character)]"
-            case "'": text += "''"
-            default: text.append(character)
-            }
-        }
-        return text + "'"
-    }
-}
