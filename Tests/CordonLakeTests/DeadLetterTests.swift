@@ -60,8 +60,6 @@ import Testing
         #expect(examination.batch.records.isEmpty && examination.unreadable == 1)
         #expect(try retry(readable: true).rows == 0)
         #expect(try fixture.hitIDs() == expected)
-        // Once a program can read it, all of it goes.
-        try fixture.catalog.removeDeadLetters([2], table: "pixels.hits")
     }
 
     @Test func `a letter that can be read by now goes whole, without suppressed people`() throws {

@@ -50,7 +50,7 @@ struct `A table that gets a column` {
         try OlderTable.make(of: table, catalog: catalog, without: Self.gone)
     }
 
-    private func deliver(_ numbers: Range<Int>) throws {
+    private func deliver(_ numbers: Range<Int>, campaign: String? = nil) throws {
         let records = numbers.map { number in
             var record = HitRecord()
             record.hitID = UInt128(number + 1)
@@ -61,6 +61,9 @@ struct `A table that gets a column` {
             record.visitor = Pseudonym(value: UInt128(number + 1))
             record.language = "de"
             record.parameters = [.init(key: "sku", value: "\(number)")]
+            if let campaign {
+                record.parameters.insert(.init(key: "campaign", value: campaign), at: 0)
+            }
             record.retainUntil = Day(record.timestamp) + 395
             return record
         }
@@ -127,8 +130,8 @@ struct `A table that gets a column` {
     }
 
     @Test func `a parameter that a policy allows anew is null in older hits`() throws {
-        try deliver(20..<22)
-        #expect(try asked("SELECT count(*), count(params['campaign']) FROM hits") == "22,0")
+        try deliver(20..<22, campaign: "spring")
+        #expect(try asked("SELECT count(*), count(params['campaign']) FROM hits") == "22,2")
     }
 
     @Test func `a table that only a later version knows is not written to`() throws {
