@@ -8,12 +8,13 @@ final class Senders: @unchecked Sendable {
     private let firstNumber: Int
     private let connectionCount: Int
     private let pauseMilliseconds: Int
-    // Guards the four below.
-    private let lock = NSLock()
+    // Guards the five below; signalled when one of them changes that somebody may wait for.
+    private let lock = NSCondition()
     private var answeredNumbers: Set<Int> = []
     private var refusedNumbers: Set<Int> = []
     private var nextNumber: Int
     private var isStopping = false
+    private var endedCount = 0
     private let group = DispatchGroup()
     private static let depth = 16
     static let userAgent =
@@ -44,12 +45,23 @@ final class Senders: @unchecked Sendable {
             Thread { [self] in
                 // The connection ends when the server is killed: that is what the test is about.
                 try? send()
+                lock.withLock {
+                    endedCount += 1
+                    lock.broadcast()
+                }
                 group.leave()
             }.start()
         }
     }
 
     func wait() { group.wait() }
+
+    /// Returns when something was answered with 200, or when no thread is left that could be answered.
+    func waitForAnswer() {
+        lock.withLock {
+            while answeredNumbers.isEmpty, endedCount < connectionCount { lock.wait() }
+        }
+    }
 
     /// Lets each thread end when all that it has sent is answered.
     func stop() {
@@ -70,6 +82,7 @@ final class Senders: @unchecked Sendable {
                 lock.withLock {
                     if status == 200 {
                         _ = answeredNumbers.insert(number)
+                        lock.broadcast()
                     } else {
                         _ = refusedNumbers.insert(number)
                     }
