@@ -115,11 +115,14 @@ enum SubjectStatus {
     static func run(_ arguments: Arguments, _ console: Console) throws -> ExitCode {
         var found: [(request: SubjectRequest, region: RegionSubjects)] = []
         for region in try SubjectRun.open(arguments) {
-            for request in try region.service().requests(max: requestsMax)
-            where !request.kind.isStanding || arguments.free.first == request.id {
-                guard arguments.free.first.map({ request.id == $0 }) ?? true else { continue }
-                found.append((request, region))
-            }
+            let service = region.service()
+            let requests =
+                if let wanted = arguments.free.first {
+                    try [service.request(wanted)].compactMap(\.self)
+                } else {
+                    try service.requests(max: requestsMax, without: RequestKind.standing)
+                }
+            found += requests.map { ($0, region) }
         }
         found.sort {
             ($1.request.createdAt, $0.region.region.name)

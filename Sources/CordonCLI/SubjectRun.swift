@@ -151,11 +151,14 @@ struct SubjectRun: ~Copyable {
     }
 
     borrowing func erase(percentMax: Double) throws -> ExitCode {
+        var subjects: [Subject] = []
         do {
             // Everywhere before anywhere: a refusal leaves no region half-asked.
             for region in regions {
                 let service = region.service()
-                try service.checkShare(try service.subject(id), percentMax: percentMax)
+                let subject = try service.subject(id)
+                try service.checkShare(subject, percentMax: percentMax)
+                subjects.append(subject)
             }
         } catch let refusal as SubjectError {
             console.note("cordon subject erase: \(refusal)")
@@ -165,7 +168,7 @@ struct SubjectRun: ~Copyable {
         var isDone = true
         var isHeld = false
         let terms = try answerTerms()
-        for region in regions {
+        for (region, subject) in zip(regions, subjects) {
             let service = Self.service(region, console)
             do {
                 let done = try service.erase(
@@ -177,7 +180,7 @@ struct SubjectRun: ~Copyable {
             } catch {
                 console.note(Self.told(error, of: region))
                 if case SubjectError.held = error { isHeld = true } else { isDone = false }
-                let open = try service.requests(max: 1).first { !$0.isFinished }
+                let open = try service.openErasure(of: subject)
                 answers.append(
                     open.map { SubjectAnswer(region, $0) }
                         ?? SubjectAnswer(region.region.name, SubjectFinding(), state: "not begun"))

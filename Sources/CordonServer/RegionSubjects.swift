@@ -89,19 +89,15 @@ package struct RegionSubjects: Sendable {
         return (unfinished, try service.applyRetention())
     }
 
-    /// How many of the newest requests were cut, or wait for a hold.
+    /// How many requests were cut, or wait for a hold.
     func unfinishedCount() throws -> Int {
-        try service().requests(max: Self.requestsMax).count {
-            !$0.isFinished && !$0.kind.isStanding
-        }
+        try service().unfinishedCount(without: RequestKind.standing)
     }
 
-    /// How many of the newest requests have rows in the files that nobody may use: erasures on their way, and restrictions.
-    func unusableCount() throws -> Int {
-        try service().requests(max: Self.requestsMax).count { !$0.isFinished && $0.kind != .hold }
+    /// How many requests have rows in the files that nobody may use: erasures on their way, and restrictions.
+    package func unusableCount() throws -> Int {
+        try service().unfinishedCount(without: [.hold])
     }
-
-    private static let requestsMax = 10_000
 
     private func entry(_ event: SubjectEvent) -> AuditEntry {
         var fields = event.counts.mapValues { AuditEntry.Value.integer($0) }

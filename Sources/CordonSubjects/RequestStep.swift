@@ -58,5 +58,7 @@ package enum RequestKind: String, CaseIterable, Sendable {
     case hold
 
     /// Whether it stands until it is released, and nothing goes on by itself.
-    package var isStanding: Bool { self == .hold || self == .restriction }
+    package var isStanding: Bool { Self.standing.contains(self) }
+    /// Those that stand until they are released.
+    package static let standing: [RequestKind] = [.hold, .restriction]
 }

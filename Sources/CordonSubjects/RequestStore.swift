@@ -291,11 +291,26 @@ extension RequestStore {
 
 // Reading.
 extension RequestStore {
-    /// The newest requests first, at most `max`.
-    package func requests(max: Int) throws -> [SubjectRequest] {
-        let rows = try connection.prepare(Self.selection + " ORDER BY number DESC LIMIT ?1")
+    /// The newest requests first, at most `max`, those of some kinds left out.
+    package func requests(
+        max: Int, without kinds: [RequestKind] = []
+    ) throws -> [SubjectRequest] {
+        let rows = try connection.prepare(
+            Self.selection + " WHERE \(Self.isNone(of: kinds)) ORDER BY number DESC LIMIT ?1")
         try rows.bind(1, max)
         return try read(rows)
+    }
+
+    /// How many requests are not done, those of some kinds left out.
+    package func unfinishedCount(without kinds: [RequestKind]) throws -> Int {
+        let count = try connection.integer(
+            "SELECT count(*) FROM requests WHERE step <> 'done' AND \(Self.isNone(of: kinds))")
+        return Int(count ?? 0)
+    }
+
+    /// A condition that a kind which this version does not know meets too.
+    private static func isNone(of kinds: [RequestKind]) -> String {
+        "kind NOT IN (\(kinds.map { "'\($0.rawValue)'" }.joined(separator: ", ")))"
     }
 
     /// The request of this id; nil when the region has none.
@@ -311,6 +326,11 @@ extension RequestStore {
             Self.selection + " WHERE kind = ?1 AND step <> 'done' ORDER BY number")
         try rows.bind(1, kind.rawValue)
         return try read(rows)
+    }
+
+    /// The erasure of a person that is not done; nil when there is none.
+    func openErasure(of subject: Subject) throws -> SubjectRequest? {
+        try unfinished(.erase).first { $0.subject == subject.digest }
     }
 
     /// The pseudonyms of an unfinished request.

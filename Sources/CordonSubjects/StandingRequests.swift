@@ -20,7 +20,7 @@ package struct StandingRequests: Sendable {
 
     /// All of them, holds first, each kind oldest first.
     package func all() throws -> [SubjectRequest] {
-        try store().map { try Self.standing([.hold, .restriction], $0) } ?? []
+        try store().map { try Self.standing(RequestKind.standing, $0) } ?? []
     }
 
     /// What may not be removed now.
@@ -28,7 +28,7 @@ package struct StandingRequests: Sendable {
 
     static func gate(_ store: RequestStore) throws -> RemovalGate {
         RemovalGate(
-            holds: try standing([.hold, .restriction], store).map { request in
+            holds: try standing(RequestKind.standing, store).map { request in
                 RemovalGate.Hold(
                     id: request.id,
                     people: request.subject == nil

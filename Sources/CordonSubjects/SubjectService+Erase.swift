@@ -33,8 +33,9 @@ extension SubjectService {
     ) throws -> SubjectRequest {
         try alone { store in
             let subject = try identify()
-            let open = try store.unfinished(.erase).first { $0.subject == subject.digest }
-            if let open { return try run(open, in: store, identify: identify) }
+            if let open = try store.openErasure(of: subject) {
+                return try run(open, in: store, identify: identify)
+            }
             try checkShare(subject, percentMax: percentMax)
             var request = SubjectRequest(
                 id: id, kind: .erase, subject: subject, at: clock.now())

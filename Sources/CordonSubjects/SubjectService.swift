@@ -89,10 +89,30 @@ package final class SubjectService {
         try name.inspect(with: NamedSubjectTransform(keys)).get()
     }
 
-    /// The newest requests first, at most `max`.
-    package func requests(max: Int) throws -> [SubjectRequest] {
+    /// The newest requests first, at most `max`, those of some kinds left out.
+    package func requests(
+        max: Int, without kinds: [RequestKind] = []
+    ) throws -> [SubjectRequest] {
         guard try File.exists(place.storePath) else { return [] }
-        return try store().requests(max: max)
+        return try store().requests(max: max, without: kinds)
+    }
+
+    /// The request of this id; nil when the region has none.
+    package func request(_ id: String) throws -> SubjectRequest? {
+        guard try File.exists(place.storePath) else { return nil }
+        return try store().request(id)
+    }
+
+    /// The erasure of a person that is not done, which a further request goes on with.
+    package func openErasure(of subject: Subject) throws -> SubjectRequest? {
+        guard try File.exists(place.storePath) else { return nil }
+        return try store().openErasure(of: subject)
+    }
+
+    /// How many requests are not done, those of some kinds left out.
+    package func unfinishedCount(without kinds: [RequestKind]) throws -> Int {
+        guard try File.exists(place.storePath) else { return 0 }
+        return try store().unfinishedCount(without: kinds)
     }
 
     func store() throws -> RequestStore {

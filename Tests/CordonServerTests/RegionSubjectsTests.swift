@@ -75,6 +75,21 @@ import Testing
         try region.expectGone()
     }
 
+    @Test func `a restriction keeps raw files back however many requests came after it`() throws {
+        let service = region.subjects.service()
+        _ = try service.restrict(region.subject(), reason: "disputed", id: "q1")
+        try Connection(path: region.region.requestsPath).execute(
+            """
+            WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 10000)
+            INSERT INTO requests (id, kind, step, covered, rows, files, journal_hits, dead_letters,
+                files_deleted, attempts, created_at, updated_at)
+            SELECT 'f' || value, 'find', 'done', 0, 0, 0, 0, 0, 0, 1, 0, 0 FROM n
+            """)
+        #expect(try region.subjects.unusableCount() == 1)
+        _ = try service.release("q1", kind: .restriction)
+        #expect(try region.subjects.unusableCount() == 0)
+    }
+
     /// The places that hold something while a request runs and nothing else does.
     @Test func `what a request keeps on its way is gone when it is done`() throws {
         let users = try region.subject().users

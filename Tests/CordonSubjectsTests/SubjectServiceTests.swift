@@ -263,6 +263,27 @@ private final class Region {
         try expectErased()
     }
 
+    @Test func `what stands hides no request and is taken for no erasure`() throws {
+        region.killAt = (.suppress, .before)
+        #expect(throws: Region.Killed.self) { try region.erase("r1") }
+        region.killAt = nil
+        let service = region.service()
+        let past = Region.today + -400
+        _ = try service.hold(nil, column: nil, days: past...past, reason: "case 12", id: "h1")
+        #expect(try service.requests(max: 1).map(\.id) == ["h1"])
+        #expect(
+            try service.requests(max: 1, without: RequestKind.standing).map(\.id) == ["r1"])
+        #expect(try service.openErasure(of: region.subject())?.id == "r1")
+        #expect(try service.openErasure(of: region.subject(Array("other-1".utf8))) == nil)
+        #expect(try service.request("h1")?.kind == .hold)
+        #expect(try service.request("h2") == nil)
+        #expect(try service.unfinishedCount(without: []) == 2)
+        #expect(try service.unfinishedCount(without: RequestKind.standing) == 1)
+        _ = try service.resume()
+        #expect(try service.openErasure(of: region.subject()) == nil)
+        #expect(try service.unfinishedCount(without: RequestKind.standing) == 0)
+    }
+
     @Test func `a key made between request and suppression needs the id again`() throws {
         region.killAt = (.suppress, .before)
         #expect(throws: Region.Killed.self) { try region.erase("r1") }

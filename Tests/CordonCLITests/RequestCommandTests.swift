@@ -1,0 +1,86 @@
+import CordonKeys
+import CordonModel
+import CordonPolicy
+import CordonServer
+import CordonSubjects
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CordonCLI
+
+@Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: builtProgram)))
+struct `Commands about requests` {
+    let directory: TemporaryDirectory
+    private let layout: ProjectLayout
+    private let region: RegionConfiguration
+
+    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// A project of the shipped regions and policies; of the EU region's keys one can mark a person.
+    init() throws {
+        SentValues.note("customer-4711")
+        directory = try TemporaryDirectory()
+        layout = ProjectLayout(root: directory.path)
+        for folder in ["Regions", "Policies"] {
+            try FileManager.default.copyItem(
+                atPath: Self.repository.appendingPathComponent(folder).path,
+                toPath: directory.file(folder))
+        }
+        let arguments = try Arguments(parsing: ["--project", layout.root], for: .subjectStatus)
+        region = try #require(
+            try CordonCLI.configuration(arguments).regions.first { $0.name == "eu-central" })
+        let keys = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
+        _ = try keys.pseudonymKey(
+            .user, .month, Day(SystemWallClock().now()), creating: true)
+    }
+
+    private var inRegion: [String] { ["--region", region.name, "--project", layout.root] }
+
+    private func run(_ words: String...) -> Int32 { CordonCLI.main(words + inRegion) }
+
+    /// What the command prints as JSON.
+    private func printed(_ words: String...) throws -> String {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: builtProgram)
+        process.arguments = words + inRegion + ["--json"]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    private func service() throws -> SubjectService {
+        try RegionSubjects(region, clock: SystemWallClock()).service()
+    }
+
+    @Test func `an erasure that waits is told as itself, and found, whatever holds come after it`()
+        throws
+    {
+        #expect(run("hold", "add", "--user", "customer-4711", "--reason", "case 12") == 0)
+        #expect(run("subject", "erase", "--user", "customer-4711", "--yes") == 3)
+        let erasure = try #require(
+            try service().requests(max: 1, without: RequestKind.standing).first)
+        #expect(run("hold", "add", "--field", "user", "--reason", "inquiry 8") == 0)
+        let answer = try printed("subject", "erase", "--user", "customer-4711", "--yes")
+        #expect(answer.contains(#""kind":"erase""#) && !answer.contains(#""kind":"hold""#))
+
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        let store = try RequestStore(path: region.requestsPath, maskKey: keys.subjectDigestKey)
+        for number in 0..<SubjectStatus.requestsMax {
+            try store.insert(
+                SubjectRequest(
+                    standing: .hold, id: "h\(number)", subject: nil, days: nil,
+                    at: SystemWallClock().now()))
+        }
+        #expect(run("subject", "status") == 1)
+        #expect(try printed("subject", "status").contains(erasure.id))
+        #expect(run("subject", "status", erasure.id) == 1)
+        #expect(run("subject", "status", "h0") == 1)
+        #expect(run("subject", "status", "no-such") == 2)
+    }
+}
