@@ -12,8 +12,8 @@ extension Command {
     static let holdAdd = Command(
         ["hold", "add"], summary: "forbid to remove hits, whoever asks and whatever is due",
         usage:
-            "[\(SubjectNaming.usage)] [--field COLUMN] [--days FIRST[..LAST]] [--table pixels.hits] --reason TEXT [--region R]…",
-        options: Option.naming.filter { $0.name != "file" && $0.name != "days" } + [
+            "[--user ID | --visitor-of ADDR,UA,SITE | --pseudonym P] [--field COLUMN] [--days FIRST[..LAST]] [--table pixels.hits] --reason TEXT [--region R]…",
+        options: HoldRun.naming + [
             Option(
                 name: "days", value: "FIRST[..LAST]",
                 help: "hits of these days, YYYY-MM-DD in UTC (default: all)"),
@@ -56,6 +56,9 @@ extension Command {
 
 /// One command about holds or restrictions.
 private struct HoldRun {
+    /// The options that name whose hits are held.
+    static let naming: [Command.Option] = [.user, .visitor, .pseudonym]
+
     private let arguments: Arguments
     private let console: Console
     private let regions: [RegionSubjects]
@@ -69,9 +72,9 @@ private struct HoldRun {
     }
 
     func add() throws -> ExitCode {
-        let naming = ["user", "visitor-of", "pseudonym"].contains { arguments.has($0) }
+        let isNamed = Self.naming.contains { arguments.has($0.name) }
         let days = try SubjectNaming.days(arguments)
-        guard naming || days != nil || arguments.has("field") || arguments.has("table") else {
+        guard isNamed || days != nil || arguments.has("field") || arguments.has("table") else {
             throw UsageError(
                 text:
                     "say what to hold: a person, `--days`, `--field`, or `--table pixels.hits` for all of it"
@@ -81,7 +84,10 @@ private struct HoldRun {
             throw UsageError(text: "the only table is `pixels.hits`, found `\(table)`")
         }
         let reason = try arguments.required("reason")
-        let name = naming ? Sensitive(try SubjectNaming.read(arguments)) : nil
+        let name =
+            isNamed
+            ? Sensitive(try SubjectNaming.read(arguments, by: Self.naming, daysBoundAll: true))
+            : nil
         let id = SubjectRequest.newID()
         var done: [(String, SubjectRequest)] = []
         for region in regions {

@@ -43,15 +43,22 @@ enum SubjectNaming {
         Command.Option.naming.contains { arguments.has($0.name) }
     }
 
-    static func read(_ arguments: Arguments) throws -> SubjectName {
-        let options = [Command.Option.user, .visitor, .pseudonym, .people]
+    /// - Parameters:
+    ///   - options: those of the command that name somebody.
+    ///   - daysBoundAll: whether `--days` bounds what the command does, and not a visitor alone.
+    static func read(
+        _ arguments: Arguments,
+        by options: [Command.Option] = [.user, .visitor, .pseudonym, .people],
+        daysBoundAll: Bool = false
+    ) throws -> SubjectName {
         let given = options.filter { arguments.has($0.name) }
         guard let option = given.first, given.count == 1 else {
             throw UsageError(
                 text: "say whom this is about by one of "
                     + options.map { "`--\($0.name)`" }.joined(separator: ", "))
         }
-        guard option.name == Command.Option.visitor.name || !arguments.has("days") else {
+        guard daysBoundAll || option.name == Command.Option.visitor.name || !arguments.has("days")
+        else {
             throw UsageError(text: "`--days` belongs to `--visitor-of`")
         }
         let value = try arguments.required(option.name)

@@ -58,6 +58,28 @@ struct `Commands about requests` {
         try RegionSubjects(region, clock: SystemWallClock()).service()
     }
 
+    @Test func `a hold may be of a person, of days and of a column together`() throws {
+        let days = "2026-11-01..2026-11-03"
+        let reason = ["--reason", "case 12"]
+        let pseudonym = String(repeating: "0a", count: 16)
+        for person in [["--user", "customer-4711"], ["--pseudonym", pseudonym]] {
+            let words = ["hold", "add"] + person + ["--days", days] + reason
+            #expect(CordonCLI.main(words + inRegion) == 0)
+            #expect(CordonCLI.main(words + ["--field", "user"] + inRegion) == 0)
+        }
+        let holds = try service().standing()
+        #expect(holds.map(\.naming) == [.user, .user, .pseudonym, .pseudonym])
+        #expect(
+            holds.allSatisfy {
+                $0.days.map { "\($0.lowerBound.text)..\($0.upperBound.text)" } == days
+            })
+        #expect(holds.map(\.column) == [nil, "user", nil, "user"])
+        #expect(run("hold", "add", "--user", "a", "--pseudonym", pseudonym, "--reason", "r") == 2)
+        #expect(run("hold", "add", "--reason", "r") == 2)
+        // A person's hits of some days are found and erased by a visitor alone.
+        #expect(run("subject", "restrict", "--user", "customer-4711", "--days", days) == 2)
+    }
+
     @Test func `an erasure that waits is told as itself, and found, whatever holds come after it`()
         throws
     {
