@@ -152,8 +152,12 @@ package struct RegionMaintenance: Sendable {
         var outcome = Outcome()
         (outcome.unfinished, outcome.retention) = try subjects.sweep()
         try endFields(on: Day(clock.now()), &outcome)
-        // The certificate of an erasure names the files that took the place of others. They stay until it is made.
-        outcome.waitsForErasure = outcome.unfinished.contains { $0.request.kind == .erase }
+        // The certificate of an erasure names the files that took the place of others. They stay until it is made. The
+        // requests are asked for anew: a run of their steps may have gone far before it failed.
+        let service = subjects.service()
+        outcome.waitsForErasure = try outcome.unfinished.contains {
+            try service.mayHaveNamedFiles($0.request.id)
+        }
         let table = lake.table
         if !outcome.waitsForErasure {
             outcome.compaction = try table.compact(suppressed: suppressed, progress: progress)

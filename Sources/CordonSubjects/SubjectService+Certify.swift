@@ -68,6 +68,15 @@ extension SubjectService {
             ])
     }
 
+    /// Whether new files of the table may be named by the certificate of an erasure, which is not made yet. One that a hold
+    /// stopped before it wrote any has named none.
+    package func mayHaveNamedFiles(_ id: String) throws -> Bool {
+        let store = try store()
+        guard let request = try store.request(id), request.kind == .erase, !request.isFinished
+        else { return false }
+        return try request.heldBy.isEmpty || !store.evidence(of: id).after.isEmpty
+    }
+
     private static let pieceBytes = 1 << 20
 
     private static func sha256(_ path: String) throws -> String {

@@ -114,6 +114,37 @@ import Testing
         #expect(found.traces == [] && found.unread == [])
     }
 
+    @Test func `an erasure that a hold stopped keeps compaction waiting once it has new files`()
+        throws
+    {
+        try deliver(times: 2)
+        func hold(_ id: String) throws {
+            _ = try region.subjects.service().hold(
+                region.subject(), column: nil, days: nil, reason: "case 12", id: id)
+        }
+        try hold("h1")
+        #expect(throws: SubjectError.self) { try region.erase("r1") }
+        var outcome = try maintenance.run()
+        #expect(outcome.unfinished.map(\.request.id) == ["r1"])
+        #expect(!outcome.waitsForErasure && outcome.compaction.commits > 0)
+
+        // It goes on, and is cut when the table has its files and the request does not know; then comes another hold.
+        try deliver(times: 2)
+        _ = try region.subjects.service().release("h1", kind: .hold)
+        #expect(throws: SubjectRegion.Killed.self) { try region.erase("r1", killing: .rewrite) }
+        try hold("h2")
+        let files = try region.lake.table.snapshot().files
+        outcome = try maintenance.run()
+        #expect(try region.subjects.service().request("r1")?.heldBy == "h2")
+        #expect(outcome.waitsForErasure && outcome.compaction.commits == 0)
+        #expect(try region.lake.table.snapshot().files == files)
+
+        _ = try region.subjects.service().release("h2", kind: .hold)
+        outcome = try maintenance.run()
+        #expect(outcome.unfinished.isEmpty && outcome.compaction.commits > 0)
+        try region.expectGone()
+    }
+
     @Test
     func `deliveries, maintenance and an erasure side by side lose nothing and leave nothing`()
         throws
