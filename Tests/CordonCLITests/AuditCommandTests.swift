@@ -268,6 +268,12 @@ import Testing
         #expect(told.erasures.open == 1)
         #expect(told.erasures.overdue == 1)
         #expect(told.erasures.nextDue == (day + 4 + 28).text)
+        // A period that is over is told as it stood at its end, whatever day it is now.
+        options.until = day + 20
+        let earlier = try ProcessingRecord(
+            project, regions: [region], options: options, clock: Clock(day: day + 90))
+        #expect(earlier.regions.map(\.erasures.open) == [2])
+        #expect(earlier.regions.map(\.erasures.overdue) == [1])
         let gdpr = try #require(record.activities.first { $0.policy == "gdpr" })
         #expect(gdpr.purposes.contains("audience-measurement"))
         #expect(gdpr.categories.first { $0.field == "visitor" }?.days == 30)

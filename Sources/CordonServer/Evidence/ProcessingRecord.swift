@@ -162,7 +162,7 @@ package struct ProcessingRecord: Encodable, Sendable {
             var count = RegionCount(
                 region, policies: policies.filter { $0.route.region == region.name },
                 since: options.since?.start, until: (last + 1).start,
-                today: Day(now), deadlineDays: options.deadlineDays)
+                asOf: min(Day(now), last), deadlineDays: options.deadlineDays)
             let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
             let reader = AuditReader(
                 directory: region.auditDirectory, region: region.name,
@@ -290,7 +290,8 @@ private struct RegionCount {
     private let policies: [CompiledPolicy]
     private let since: Timestamp?
     private let until: Timestamp
-    private let today: Day
+    /// The day that what is open is looked at on: the period's last, or today while it goes on.
+    private let asOf: Day
     private let deadlineDays: Int
     /// Day on which each erasure was asked for, by the digest of its request.
     private var asked: [String: Day] = [:]
@@ -298,14 +299,14 @@ private struct RegionCount {
 
     init(
         _ region: RegionConfiguration, policies: [CompiledPolicy], since: Timestamp?,
-        until: Timestamp, today: Day, deadlineDays: Int
+        until: Timestamp, asOf: Day, deadlineDays: Int
     ) {
         told = .init(
             region: region.name, title: region.title, jurisdiction: region.jurisdiction)
         self.policies = policies
         self.since = since
         self.until = until
-        self.today = today
+        self.asOf = asOf
         self.deadlineDays = deadlineDays
     }
 
@@ -377,7 +378,7 @@ private struct RegionCount {
         for (request, begun) in asked {
             guard let end = ended[request] else {
                 told.erasures.open += 1
-                if begun + deadlineDays < today { told.erasures.overdue += 1 }
+                if begun + deadlineDays < asOf { told.erasures.overdue += 1 }
                 oldest = min(oldest ?? begun, begun)
                 continue
             }
