@@ -64,6 +64,9 @@ package struct RegionQueries: QueryRegion {
             + people.visitors.map { SuppressedPseudonym(column: .visitor, pseudonym: $0) }
     }
 
+    /// Kind of the audit entry of a query that ended so.
+    static func kind(_ outcome: QueryAuditEntry.Outcome) -> String { "query-" + outcome.rawValue }
+
     package func record(_ entry: QueryAuditEntry) throws {
         var fields: [String: AuditEntry.Value] = [
             "regions": .list([entry.region]), "rules": .list(entry.rules),
@@ -78,7 +81,7 @@ package struct RegionQueries: QueryRegion {
         }
         _ = try log.append(
             AuditEntry(
-                at: entry.at, kind: "query-" + entry.outcome.rawValue, region: entry.region,
+                at: entry.at, kind: Self.kind(entry.outcome), region: entry.region,
                 principal: entry.principal, fields: fields))
     }
 }

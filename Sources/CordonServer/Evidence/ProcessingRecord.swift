@@ -1,7 +1,10 @@
 import CordonAudit
 import CordonKeys
+import CordonLake
 package import CordonModel
 package import CordonPolicy
+import CordonQuery
+import CordonSubjects
 import Crypto
 
 /// The record of processing activities (GDPR article 30) of a project: what the policies in force do, and what the audit logs
@@ -314,28 +317,35 @@ private struct RegionCount {
         guard entry.at < until else { return }
         // Also those from before the period: what is open stays open.
         if case .text(let request) = entry.fields["request"] {
-            if entry.kind == "erasure-intent", asked[request] == nil {
-                asked[request] = Day(entry.at)
+            switch SubjectEvent.Kind(rawValue: entry.kind) {
+            case .erasureIntent: asked[request] = asked[request] ?? Day(entry.at)
+            case .erased: ended[request] = ended[request] ?? Day(entry.at)
+            default: break
             }
-            if entry.kind == "erased", ended[request] == nil { ended[request] = Day(entry.at) }
         }
         if let since, entry.at < since { return }
         told.entries += 1
         switch entry.kind {
-        case "edge.ledger":
-            for (name, value) in entry.fields where name != "report" {
+        case RegionLedger.kind:
+            for (name, value) in entry.fields where name != RegionLedger.reportField {
                 if case .integer(let hits) = value { told.hits[name, default: 0] += hits }
             }
-        case "query-answered": takeAnswer(entry)
-        case "subject-find", "subject-export", "subject-verify", "erasure-intent", "erased":
-            told.requests[entry.kind, default: 0] += 1
-        case "lake-rewrite", "lake-drop":
+        case RegionQueries.kind(.answered): takeAnswer(entry)
+        case LakeEvent.Kind.rewrite.rawValue, LakeEvent.Kind.drop.rawValue:
             if case .integer(let rows) = entry.fields["rows-removed"] { told.rowsRemoved += rows }
-        case "retention-applied": told.retentionRuns += 1
         case "keys.destroyed": told.keysDestroyed += 1
-        default: break
+        default: takeRequest(entry)
         }
         if entry.kind.hasSuffix("refused") { told.refusals[entry.kind, default: 0] += 1 }
+    }
+
+    private mutating func takeRequest(_ entry: AuditEntry) {
+        switch SubjectEvent.Kind(rawValue: entry.kind) {
+        case .find, .export, .verify, .erasureIntent, .erased:
+            told.requests[entry.kind, default: 0] += 1
+        case .retentionApplied: told.retentionRuns += 1
+        default: break
+        }
     }
 
     private mutating func takeAnswer(_ entry: AuditEntry) {
