@@ -138,10 +138,7 @@ extension RegionKeys {
 extension RegionKeys {
     /// The key that is to sign the audit log after the present one; made when there is none. It is on disk when it is returned.
     package func nextSigningKey() throws(KeysError) -> Ed25519PrivateKey {
-        if try Self.contents(of: directory + "/" + Self.nextSigningName) == nil {
-            try locked { () throws(KeysError) in try createKey(Self.nextSigningName) }
-        }
-        return try signer(Self.nextSigningName)
+        try makeSigner(Self.nextSigningName)
     }
 
     /// Puts the key of ``nextSigningKey()`` in the place of the present one, whose bytes are overwritten. May be repeated after it

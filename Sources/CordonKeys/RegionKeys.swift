@@ -73,11 +73,19 @@ package struct RegionKeys: Sendable {
 extension RegionKeys {
     /// The key by which the region witnesses other regions' audit logs; nil when there is none and none was to be made.
     package func witnessKey(creating: Bool) throws(KeysError) -> Ed25519PrivateKey? {
-        if creating, try Self.contents(of: directory + "/" + Self.witnessName) == nil {
-            try locked { () throws(KeysError) in try createKey(Self.witnessName) }
-        }
-        guard try Self.contents(of: directory + "/" + Self.witnessName) != nil else { return nil }
-        return try signer(Self.witnessName)
+        if creating { return try makeSigner(Self.witnessName) }
+        return try hasKey(Self.witnessName) ? signer(Self.witnessName) : nil
+    }
+
+    /// The signing key in the file `name`, made when there is none.
+    func makeSigner(_ name: String) throws(KeysError) -> Ed25519PrivateKey {
+        if try !hasKey(name) { try locked { () throws(KeysError) in try createKey(name) } }
+        return try signer(name)
+    }
+
+    /// Whether there is a key file `name`. What is in it is not read: a secret that is not wanted would lie in memory unwiped.
+    private func hasKey(_ name: String) throws(KeysError) -> Bool {
+        try Self.system { () throws(LinuxError) in try File.exists(directory + "/" + name) }
     }
 
     /// The signing key in the file `name`.

@@ -76,6 +76,22 @@ import Testing
         }
     }
 
+    @Test func `a key that signs is read once, and not to see whether it is there`() throws {
+        func opened(_ body: () throws -> Ed25519PrivateKey?) rethrows -> Int {
+            let plan = FaultPlan(failing: .max, with: .error(EIO), among: [.open])
+            _ = try plan.run(body)
+            return plan.callCount
+        }
+        #expect(try opened { try keys.witnessKey(creating: false) } == 0)
+        let witness = try #require(try keys.witnessKey(creating: true)).publicKey
+        let next = try keys.nextSigningKey().publicKey
+        #expect(try opened { try keys.witnessKey(creating: true) } == 1)
+        #expect(try opened { try keys.witnessKey(creating: false) } == 1)
+        #expect(try opened { try keys.nextSigningKey() } == 1)
+        #expect(try keys.witnessKey(creating: false)?.publicKey == witness)
+        #expect(try keys.nextSigningKey().publicKey == next)
+    }
+
     @Test func `a change of the signing key that is cut at any call is gone on with`() throws {
         let nextPath = path + "/audit-signing.next.key"
         var present = keys.signingKey.publicKey
