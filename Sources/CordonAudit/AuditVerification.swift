@@ -59,7 +59,7 @@ private struct LogVerifier {
     private var changed = Places()
     private var inserted = Places()
     private var unpublished = Places()
-    /// Places where the entries differ from the stored leaf hashes, by who would be at fault.
+    /// Places where the entries differ from the stored leaf hashes that can be read, by who would be at fault.
     private var entryFindings = Findings()
     private var leafTileFindings = Places()
 
@@ -269,7 +269,8 @@ extension LogVerifier {
             entryFindings.changed.append("\(entries.text): \(bundle.excess) bytes make no entry")
         }
         if bundle.leaves != stored {
-            leafTileFindings.append(tile.text)
+            // One that is missing or too long or short was named above, whichever side is true.
+            if stored != nil { leafTileFindings.append(tile.text) }
             // From here on they are two trees.
             if tilesSide == nil { tilesSide = entriesSide }
         }
@@ -375,7 +376,7 @@ extension LogVerifier {
         let root = entriesSide.tree?.root
         result.root = root?.hex ?? ""
         if let root, root == checkpoint?.root {
-            for tile in leafTileFindings.texts where !alreadyNamed(tile) { changed.append(tile) }
+            changed += leafTileFindings
             try finish(\.entriesSide)
             return
         }
@@ -389,10 +390,6 @@ extension LogVerifier {
             changed.append(
                 "root: the entries give \(root.hex), the checkpoint says " + checkpoint.root.hex)
         }
-    }
-
-    private func alreadyNamed(_ tile: String) -> Bool {
-        missing.texts.contains(tile) || changed.texts.contains { $0.hasPrefix(tile) }
     }
 
     /// Compares the partial tiles that a tree ends in and takes over what is wrong above its leaves.

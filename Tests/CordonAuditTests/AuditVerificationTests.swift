@@ -61,6 +61,45 @@ import Testing
         #expect(found.changed.first == "entry 0 (tile/entries/000)")
     }
 
+    /// A log of `tiles` full tiles of empty entries, each of whose leaf tiles has a bit turned.
+    private func writeDamaged(tiles: Int) throws -> AuditReader {
+        let forged = log.directory.file("large")
+        let leaves = [Digest](repeating: TreeHash.leaf([]), count: TilePath.fullWidth)
+        let root = TreeHash.perfectRoot(leaves)
+        let bundle = [UInt8](repeating: 0, count: 2 * TilePath.fullWidth)
+        var tree = TreeBuilder()
+        var files: [(TilePath, [UInt8])] = []
+        for index in 0..<tiles {
+            files.append((TilePath(.entries, index: index), bundle))
+            tree.append(tile: leaves, root: root) { files.append(($0, HashTile.encode($1))) }
+        }
+        for (tile, hashes) in tree.partialTiles { files.append((tile, HashTile.encode(hashes))) }
+        for (tile, bytes) in files {
+            let path = forged + "/" + tile.text
+            try Directory.create(File.parent(of: path))
+            var bytes = bytes
+            if tile.kind == .hashes(level: 0) { bytes[5] ^= 1 }
+            try File(opening: path, [.write, .create]).write(bytes)
+        }
+        let signer = NoteSigner(name: "eu-central/audit", key: log.key)
+        let checkpoint = Checkpoint(origin: "eu-central/audit", size: tree.size, root: tree.root)
+        try File.write(
+            forged + "/checkpoint", SignedNote(signing: checkpoint.text, with: signer).encoded)
+        try File.write(forged + "/key.vkey", Array((signer.verifier.text + "\n").utf8))
+        return AuditReader(directory: forged, region: "eu-central", key: log.key.publicKey)
+    }
+
+    @Test func `tiles that differ from true entries are all counted, however many there are`()
+        throws
+    {
+        let found = try writeDamaged(tiles: AuditVerification.placesMax + 3).verify()
+        #expect(found.isCheckpointValid && !found.isSound)
+        #expect(found.changed.first == "tile/0/000")
+        #expect(found.changed.count == AuditVerification.placesMax + 1)
+        #expect(found.changed.last == "and 3 more")
+        #expect(found.missing == [] && found.inserted == [])
+    }
+
     @Test func `an untouched log is sound`() throws {
         let found = try verify()
         #expect(found.isSound)
