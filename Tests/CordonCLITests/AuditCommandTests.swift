@@ -127,6 +127,21 @@ import Testing
             findings.first { $0.check == "region \(first.name), witnesses" }?.state == .wrong)
     }
 
+    @Test func `a witness whose key cannot be opened is an error, and not one witness less`()
+        throws
+    {
+        let regions = try regions()
+        let (first, last) = (try #require(regions.first), try #require(regions.last))
+        #expect(run("audit", "witness") == 0)
+        #expect(run("audit", "verify", "--region", first.name) == 0)
+        try File.write(last.keysDirectory + "/witness.key", [1, 2, 3])
+        #expect(run("audit", "verify", "--region", first.name) == 4)
+        #expect(run("audit", "verify") == 4)
+        // Who has another key for the log needs none of the project's.
+        let key = try CordonCLI.auditReader(first).verifierKey
+        #expect(run("audit", "verify", "--region", first.name, "--key", key) == 0)
+    }
+
     // MARK: The key that signs
 
     private func keys(_ region: RegionConfiguration) throws -> RegionKeys {
