@@ -1,6 +1,6 @@
 internal import CordonModel
 internal import Crypto
-internal import Dispatch
+internal import LinuxIO
 internal import Synchronization
 
 /// How fast a log takes entries and is verified, on the disk of a folder.
@@ -29,23 +29,23 @@ package enum AuditBenchmark {
     ///   - entries: size of the log that is verified.
     package static func run(
         directory: String, appends: Int, entries: Int
-    ) throws(AuditError) -> Result {
+    ) throws -> Result {
         var result = Result()
         let log = try AuditLog(
             directory: directory + "/appended", region: region,
             key: Ed25519PrivateKey.generate().key)
         let singles = max(appends / 100, 10)
-        result.singlePerSecond = try rate(singles) { () throws(AuditError) in
+        result.singlePerSecond = try rate(singles) {
             for number in 0..<singles { try log.append(entry(number)) }
         }
         let each = max(appends / threads, 1)
-        result.sharedPerSecond = try rate(each * threads) { () throws(AuditError) in
+        result.sharedPerSecond = try rate(each * threads) {
             try inThreads { thread throws(AuditError) in
                 for number in 0..<each { try log.append(entry(thread * each + number)) }
             }
         }
         let batches = max(appends / batch, 1)
-        result.batchedPerSecond = try rate(batches * batch) { () throws(AuditError) in
+        result.batchedPerSecond = try rate(batches * batch) {
             for number in 0..<batches {
                 try log.append((0..<batch).map { entry(number * batch + $0) })
             }
@@ -75,29 +75,37 @@ package enum AuditBenchmark {
             fields: ["rows": .integer(number), "rule": "gdpr", "statement": "0123456789abcdef"])
     }
 
-    private static func inThreads(
-        _ body: @Sendable (Int) throws(AuditError) -> Void
-    ) throws(AuditError) {
-        let failure = Mutex<AuditError?>(nil)
-        DispatchQueue.concurrentPerform(iterations: threads) { thread in
-            do throws(AuditError) { try body(thread) } catch {
-                failure.withLock { $0 = error }
+    /// Runs `body` in ``threads`` threads, however many cores there are: what they share is seen only while others wait.
+    package static func inThreads(
+        _ body: @escaping @Sendable (Int) throws(AuditError) -> Void
+    ) throws {
+        let failure = Failure()
+        var running: [ThreadBox] = []
+        // Also when one cannot be started, no other goes on behind the caller's back.
+        defer { for thread in running { thread.join() } }
+        for number in 0..<threads {
+            let thread = try SystemThread(name: "bench") {
+                do throws(AuditError) { try body(number) } catch {
+                    failure.first.withLock { $0 = $0 ?? error }
+                }
             }
+            running.append(ThreadBox(thread))
         }
-        if let error = failure.withLock({ $0 }) { throw error }
+        for thread in running { thread.join() }
+        if let error = failure.first.withLock({ $0 }) { throw error }
     }
 
-    private static func rate(
-        _ count: Int, _ body: () throws(AuditError) -> Void
-    ) throws(AuditError) -> Double {
+    private final class Failure: Sendable {
+        let first = Mutex<AuditError?>(nil)
+    }
+
+    private static func rate(_ count: Int, _ body: () throws -> Void) rethrows -> Double {
         let started = ContinuousClock.now
         try body()
         return Double(count) / seconds(since: started)
     }
 
     private static func seconds(since start: ContinuousClock.Instant) -> Double {
-        let elapsed = ContinuousClock.now - start
-        return Double(elapsed.components.seconds)
-            + Double(elapsed.components.attoseconds) / 1e18
+        (ContinuousClock.now - start) / .seconds(1)
     }
 }

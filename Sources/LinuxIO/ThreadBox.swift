@@ -1,14 +1,13 @@
-internal import LinuxIO
 internal import Synchronization
 
 /// A thread that someone else joins.
-final class ThreadBox: Sendable {
+package final class ThreadBox: Sendable {
     private let thread: Mutex<SystemThread?>
 
-    init(_ thread: consuming SystemThread) { self.thread = Mutex(consume thread) }
+    package init(_ thread: consuming SystemThread) { self.thread = Mutex(consume thread) }
 
     /// Waits until the thread has ended; at once when someone waited before.
-    func join() {
+    package func join() {
         if let thread = thread.withLock({ $0.take() }) { thread.join() }
     }
 }
