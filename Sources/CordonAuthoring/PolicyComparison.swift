@@ -59,18 +59,19 @@ package struct PolicyComparison: Equatable, Sendable {
 
     /// Rows that may go to more places are held less strictly.
     private mutating func compareRelocation(_ old: PlaceSet?, _ new: PlaceSet?) {
-        func places(_ set: PlaceSet?) -> Set<String> {
-            set?.isWorld == true ? ["world"] : set?.codes ?? []
-        }
-        let (before, after) = (places(old), places(new))
+        let none = PlaceSet(names: [], codes: [], isWorld: false)
+        let (before, after) = (old ?? none, new ?? none)
         let strictness: Strictness =
-            switch (old?.isWorld == true, new?.isWorld == true) {
+            switch (after.isWithin(before), before.isWithin(after)) {
             case (true, true): .equal
             case (true, false): .stricter
             case (false, true): .looser
-            case (false, false): .ofAllowed(before, after)
+            case (false, false): .mixed
             }
-        add("route.relocate", Self.list(before), Self.list(after), strictness)
+        func text(_ places: PlaceSet) -> String {
+            Self.list(places.isWorld ? ["world"] : places.codes)
+        }
+        add("route.relocate", text(before), text(after), strictness)
     }
 
     private static func percent(_ sampling: CompiledPolicy.Sampling) -> String {

@@ -349,4 +349,9 @@ package struct PlaceSet: Equatable, Sendable {
     package func contains(_ place: String) -> Bool {
         isWorld || codes.contains(place) || codes.contains(String(place.prefix { $0 != "-" }))
     }
+
+    /// Whether each of its places is one of the other's, or lies in one.
+    package func isWithin(_ other: PlaceSet) -> Bool {
+        other.isWorld || !isWorld && codes.allSatisfy(other.contains)
+    }
 }

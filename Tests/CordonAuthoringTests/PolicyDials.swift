@@ -58,7 +58,11 @@ enum PolicyDials {
                 "from: [SE], see: aggregates, min_group: 20",
                 "from: [SE], see: aggregates, min_group: 20, hide: [user]",
             ]),
-        Dial(name: "relocate", texts: [", relocate: [Nordic]", ", relocate: [SE]", ""]),
+        Dial(
+            name: "relocate",
+            texts: [
+                ", relocate: [Nordic]", ", relocate: [SE, IS-1]", ", relocate: [SE-AB]", "",
+            ]),
         Dial(
             name: "transfer",
             texts: [

@@ -205,12 +205,6 @@ extension TransferRule {
     }
 }
 
-extension PlaceSet {
-    fileprivate func isWithin(_ other: PlaceSet) -> Bool {
-        other.isWorld || !isWorld && codes.allSatisfy(other.contains)
-    }
-}
-
 // MARK: What is kept
 
 extension PolicyLints {
