@@ -14,10 +14,12 @@ package enum QueryWorker {
     package static func run() -> Int32 {
         guard clinux_enter_child() == 0 else { return 1 }
         let output = FrameWriter()
+        var scratch: String?
         do {
             let input = FileHandle.standardInput.readDataToEndOfFile()
             let plan = try JSONDecoder().decode(QueryPlan.self, from: input)
             output.limits = plan.limits
+            scratch = plan.scratchDirectory
             let confinement = try confine(plan)
             let rowCount = try run(plan, output)
             try output.send(
@@ -25,15 +27,17 @@ package enum QueryWorker {
                 JSONEncoder().encode(WorkerSummary(rowCount: rowCount, confinement: confinement)))
             return 0
         } catch {
-            return report(error, output)
+            return report(error, scratch, output)
         }
     }
 
-    private static func report(_ error: any Error, _ output: FrameWriter) -> Int32 {
+    private static func report(
+        _ error: any Error, _ scratchDirectory: String?, _ output: FrameWriter
+    ) -> Int32 {
         let failure: WorkerFailure =
             switch error {
             case let error as WorkerFailure: error
-            case let error as EngineError: WorkerFailure(error)
+            case let error as EngineError: WorkerFailure(error, scratchDirectory)
             default: WorkerFailure(code: .setup)
             }
         guard let payload = try? JSONEncoder().encode(failure),
@@ -193,7 +197,9 @@ package enum QueryWorker {
 
 extension WorkerFailure {
     /// Sorts an engine error by its kind. Text goes along only for kinds that arise while names and types are resolved.
-    init(_ error: EngineError) {
+    ///
+    /// - Parameter scratchDirectory: where the engine spills to; nil before it is known.
+    init(_ error: EngineError, _ scratchDirectory: String?) {
         switch error.kind {
         case "Binder Error", "Catalog Error", "Parser Error", "Syntax Error":
             let line = error.engineText.split(separator: "\n").first.map(String.init) ?? error.kind
@@ -204,10 +210,15 @@ extension WorkerFailure {
             self.init(code: .conversion)
         case "Out of Memory Error": self.init(code: .memory)
         case "IO Error":
-            // What the engine spills has met its bound; nothing else is written but a result.
-            let isSpilled =
-                error.engineText.contains("rite") || error.engineText.contains("temp")
-            self.init(code: isSpilled ? .scratch : .file)
+            // What the engine spills has met its bound; nothing else is written but a result. Words count where the
+            // engine speaks, not in the path that it quotes.
+            let parts = error.engineText.split(
+                maxSplits: 1, omittingEmptySubsequences: false,
+                whereSeparator: { "\"'".contains($0) })
+            let isWritten = parts[0].contains("rite") || parts[0].contains("temp")
+            let isScratch =
+                scratchDirectory.map { parts.count > 1 && parts[1].hasPrefix($0 + "/") } ?? false
+            self.init(code: isWritten || isScratch ? .scratch : .file)
         default: self.init(code: error.engineText.contains("bad_alloc") ? .memory : .engine)
         }
     }

@@ -1,11 +1,12 @@
 import Bytes
 import CordonModel
 import CordonPolicy
-import CordonQuery
 import Engine
 import Foundation
 import TestSupport
 import Testing
+
+@testable import CordonQuery
 
 @Suite struct `Query access` {
     let fixture: QueryFixture
@@ -203,6 +204,24 @@ import Testing
     @Test func `a file that is gone is a failure of the world`() throws {
         fixture.setFiles([QueryFile(path: fixture.folder.file("gone.parquet"), retainUntil: nil)])
         #expect(try error("SELECT count(*) FROM hits")?.code == .world)
+    }
+
+    @Test(arguments: [
+        ("Cannot open file \"/data/template/writer/part.parquet\": No such file", false),
+        ("No files found that match the pattern \"/tmp/temporary.parquet\"", false),
+        ("File '/data/template/part.parquet' too small to be a Parquet file", false),
+        ("Could not write file \"/data/part.parquet\": No space left on device", true),
+        ("Failed to create a temporary file", true),
+        ("Cannot open file \"/state/scratch/1/duckdb_temp_storage-0.tmp\": No space left", true),
+        ("Cannot open file \"/state/scratch/10/part.parquet\": No such file", false),
+    ])
+    func `a file that cannot be read is told from a disk that is full, wherever it lies`(
+        _ text: String, _ isScratch: Bool
+    ) {
+        let error = EngineError(
+            .failed, "run a statement", kind: "IO Error", engineText: "IO Error: " + text)
+        let failure = WorkerFailure(error, "/state/scratch/1")
+        #expect(failure.code == (isScratch ? .scratch : .file))
     }
 
     @Test func `leaves no file behind`() throws {
