@@ -32,8 +32,24 @@ extension GroupGuard {
         _ node: JSONTree, _ rows: Relation.Rows, isCondition: Bool = false
     ) throws -> JSONTree {
         let made = try totalParts(node, rows)
-        guard isCondition, !Self.isTruth(node, rows) else { return made }
-        return Self.tried(made, as: "BOOLEAN")
+        return isCondition ? Self.condition(made, of: node, rows) : made
+    }
+
+    /// `made` of `node`, as a truth value.
+    private static func condition(
+        _ made: JSONTree, of node: JSONTree, _ rows: Relation.Rows
+    ) -> JSONTree {
+        isTruth(node, rows) ? made : tried(made, as: "BOOLEAN")
+    }
+
+    /// INVARIANT: each part is made once, or the time would double with each level.
+    private func conditions(
+        _ made: JSONTree, of node: JSONTree, _ rows: Relation.Rows
+    ) -> JSONTree {
+        .array(
+            zip(made["children"].array, node["children"].array).map {
+                Self.condition($0, of: $1, rows)
+            })
     }
 
     private func totalParts(_ node: JSONTree, _ rows: Relation.Rows) throws -> JSONTree {
@@ -46,17 +62,15 @@ extension GroupGuard {
             made["try_cast"] = .bool(true)
             return made
         case "CONJUNCTION":
-            made["children"] = .array(
-                try node["children"].array.map { try total($0, rows, isCondition: true) })
+            made["children"] = conditions(made, of: node, rows)
             return made
         case "CASE":
             made["case_checks"] = .array(
-                try node["case_checks"].array.map { check in
+                zip(made["case_checks"].array, node["case_checks"].array).map { check, original in
                     var check = check
-                    let when = check["when_expr"]
                     // `CASE x WHEN y` is a comparison already.
-                    check["when_expr"] = try total(when, rows, isCondition: true)
-                    check["then_expr"] = try total(check["then_expr"], rows)
+                    check["when_expr"] = Self.condition(
+                        check["when_expr"], of: original["when_expr"], rows)
                     return check
                 })
             return made
@@ -70,8 +84,7 @@ extension GroupGuard {
             case "COMPARE_IN", "COMPARE_NOT_IN":
                 return agree(node["children"].array, rows) ? made : tried(made)
             case "OPERATOR_NOT":
-                made["children"] = .array(
-                    try node["children"].array.map { try total($0, rows, isCondition: true) })
+                made["children"] = conditions(made, of: node, rows)
                 return made
             default: return made
             }

@@ -141,6 +141,23 @@ import Testing
         if let refusal = outcome.refusal { #expect(refusal.rule == "min_group", "\(sql)") }
     }
 
+    @Test(arguments: [
+        String(repeating: "country = 'DE' AND (bot OR (", count: 50) + "bot"
+            + String(repeating: "))", count: 50),
+        String(repeating: "NOT (bot AND (", count: 33) + "bot" + String(repeating: "))", count: 33),
+        String(repeating: "CASE WHEN country = 'DE' THEN 1 ELSE ", count: 100) + "0"
+            + String(repeating: " END", count: 100) + " = 1",
+        String(repeating: "CASE WHEN ", count: 100) + "bot"
+            + String(repeating: " THEN bot ELSE NOT bot END", count: 100),
+    ])
+    func `conditions nest to the depth of the gate at no cost`(_ condition: String) throws {
+        let gate = try QueryGate()
+        let tree = try gate.check("SELECT count(*) AS n FROM hits WHERE \(condition)")
+        // Work that doubles with each level would never come to its end.
+        let guarded = try GroupGuard().guarding(tree)
+        #expect(guarded.text.utf8.count < 20 * tree.text.utf8.count)
+    }
+
     @Test func `division and order by a group that is too small give null`() throws {
         let outcome = try fixture.ask(
             """
