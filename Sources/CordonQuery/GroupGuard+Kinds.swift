@@ -14,7 +14,10 @@ extension GroupGuard {
             return .opaque
         case "CAST":
             let kind = kind(node["child"], rows)
-            return kind == .fine && node["cast_type"]["id"].string == "DATE" ? .coarse : kind
+            guard let type = node["cast_type"]["id"].string, Self.isTime(type) else { return kind }
+            // A time that a text or a number is read as may be anybody's own.
+            guard kind != .opaque, isTime(node["child"], rows) else { return .opaque }
+            return type == "DATE" ? .coarse : kind
         case "OPERATOR":
             let children = node["children"].array
             switch node["type"].string {
@@ -47,7 +50,7 @@ extension GroupGuard {
             else { return .opaque }
             let unit = children[0]["value"]["value"].string?.lowercased() ?? ""
             let isDay = ["day", "week", "month", "quarter", "year"].contains(unit)
-            return isDay && name.hasSuffix("trunc") ? .coarse : .fine
+            return isDay && name.hasSuffix("trunc") && isTime(children[1], rows) ? .coarse : .fine
         case "year", "quarter", "month", "week", "weekday", "dayofweek", "dayofyear", "isodow",
             "day", "dayofmonth", "dayname", "monthname", "hour", "lower", "upper", "lcase", "ucase",
             "unnest", "timezone":
@@ -58,6 +61,20 @@ extension GroupGuard {
             return inner == .measure ? .fine : inner
         default: return .opaque
         }
+    }
+
+    private static func isTime(_ type: String) -> Bool {
+        type == "DATE" || type.hasPrefix("TIME")
+    }
+
+    /// Whether the engine takes it for a time without reading one out of something else.
+    private func isTime(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
+        if node["function_name"].string?.lowercased() == "timezone",
+            let last = node["children"].array.last
+        {
+            return isTime(last, rows)
+        }
+        return type(node, rows).map(Self.isTime) ?? false
     }
 
     private func measure(_ nodes: [JSONTree], _ rows: Relation.Rows) -> HitsColumn.Kind {

@@ -4,7 +4,7 @@ internal import CordonPolicy
 struct HitsColumn: Sendable {
     /// How much a value tells of one person: what an aggregate may do with it.
     enum Kind: Sendable {
-        /// Few values, each shared by many hits: may be the result of `min`, `max` and `mode`.
+        /// A day or a longer span of the table's own times, shared by many hits: may be the result of `min`, `max` and `mode`.
         case coarse
         /// A number that is measured, not a description of somebody: may be summed and averaged.
         case measure
@@ -21,8 +21,8 @@ struct HitsColumn: Sendable {
     static let all: [HitsColumn] = [
         .init(name: "hit_id", type: "UUID", kind: .fine),
         .init(name: "ts", type: "TIMESTAMP WITH TIME ZONE", kind: .fine),
-        .init(name: "site", type: "VARCHAR", kind: .coarse),
-        .init(name: "event", type: "VARCHAR", kind: .coarse),
+        .init(name: "site", type: "VARCHAR", kind: .fine),
+        .init(name: "event", type: "VARCHAR", kind: .fine),
         .init(name: "page_host", type: "VARCHAR", kind: .fine),
         .init(name: "page_path", type: "VARCHAR", kind: .fine),
         .init(name: "referrer_host", type: "VARCHAR", kind: .fine),
@@ -30,19 +30,19 @@ struct HitsColumn: Sendable {
         .init(name: "user", type: "VARCHAR", kind: .fine),
         .init(name: "key_epoch", type: "INTEGER", kind: .fine),
         .init(name: "ip_prefix", type: "VARCHAR", kind: .fine),
-        .init(name: "country", type: "VARCHAR", kind: .coarse),
-        .init(name: "subdivision", type: "VARCHAR", kind: .coarse),
-        .init(name: "browser", type: "VARCHAR", kind: .coarse),
-        .init(name: "os", type: "VARCHAR", kind: .coarse),
-        .init(name: "device", type: "VARCHAR", kind: .coarse),
-        .init(name: "language", type: "VARCHAR", kind: .coarse),
-        .init(name: "consent", type: "VARCHAR", kind: .coarse),
+        .init(name: "country", type: "VARCHAR", kind: .fine),
+        .init(name: "subdivision", type: "VARCHAR", kind: .fine),
+        .init(name: "browser", type: "VARCHAR", kind: .fine),
+        .init(name: "os", type: "VARCHAR", kind: .fine),
+        .init(name: "device", type: "VARCHAR", kind: .fine),
+        .init(name: "language", type: "VARCHAR", kind: .fine),
+        .init(name: "consent", type: "VARCHAR", kind: .fine),
         .init(name: "purposes", type: "VARCHAR[]", kind: .fine),
         .init(name: "signals", type: "VARCHAR[]", kind: .fine),
-        .init(name: "bot", type: "BOOLEAN", kind: .coarse),
-        .init(name: "policy", type: "VARCHAR", kind: .coarse),
-        .init(name: "rule_set", type: "VARCHAR", kind: .coarse),
-        .init(name: "geo_build", type: "VARCHAR", kind: .coarse),
+        .init(name: "bot", type: "BOOLEAN", kind: .fine),
+        .init(name: "policy", type: "VARCHAR", kind: .fine),
+        .init(name: "rule_set", type: "VARCHAR", kind: .fine),
+        .init(name: "geo_build", type: "VARCHAR", kind: .fine),
         .init(name: "sample_rate", type: "FLOAT", kind: .measure),
         .init(name: "retain_until", type: "DATE", kind: .coarse),
         .init(name: "params", type: "MAP(VARCHAR, VARCHAR)", kind: .measure),

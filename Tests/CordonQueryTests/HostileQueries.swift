@@ -321,6 +321,12 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         .init("SELECT max(bot) FROM hits", "min_group"),
         .init("SELECT min(params['value']) FROM hits", "min_group"),
         .init("SELECT max(date_trunc('hour', ts)) FROM hits", "min_group"),
+        .init("SELECT max(CAST(page_path AS DATE)) FROM hits", "min_group"),
+        .init("SELECT max(CAST(CAST(page_path AS TIMESTAMPTZ) AS DATE)) FROM hits", "min_group"),
+        .init(
+            "SELECT max(date_trunc('day', CAST(page_path AS TIMESTAMPTZ))) FROM hits", "min_group"),
+        .init("SELECT max(CAST(params['value'] AS DATE)) FROM hits", "min_group"),
+        .init("SELECT max(d::DATE) FROM (SELECT page_path::DATE AS d FROM hits)", "min_group"),
         .init("SELECT json_group_array(page_path) FROM hits", "min_group"),
         .init("SELECT count(*) FROM hits ORDER BY max(page_path)", "min_group"),
         .init(

@@ -204,6 +204,7 @@ enum OrdinaryQueries {
         "SELECT purpose, count(*) AS n FROM (SELECT unnest(purposes) AS purpose FROM hits) GROUP BY 1 ORDER BY 1",
         "SELECT p.purpose, count(*) AS n FROM hits, unnest(purposes) AS p(purpose) GROUP BY 1 ORDER BY 1",
         "SELECT min(ts::DATE) AS first, max(ts::DATE) AS last FROM hits",
+        "SELECT max((ts AT TIME ZONE 'Europe/Berlin')::DATE) AS last, max(d) AS d FROM (SELECT ts, retain_until AS d FROM hits)",
         "SELECT event, count(*) AS n FROM hits GROUP BY event HAVING count(*) > 30 ORDER BY n DESC LIMIT 2",
         "SELECT n.name, count(*) AS n FROM hits h JOIN (VALUES ('DE', 'Germany'), ('FR', 'France')) n(code, name) ON h.country = n.code GROUP BY 1 ORDER BY 1",
         "SELECT a.day, a.n - b.n AS change FROM (SELECT ts::DATE AS day, count(*) AS n FROM hits GROUP BY 1) a JOIN (SELECT ts::DATE AS day, count(*) AS n FROM hits GROUP BY 1) b ON a.day = b.day + 1 ORDER BY 1",
