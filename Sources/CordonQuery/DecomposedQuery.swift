@@ -38,7 +38,9 @@ struct DecomposedQuery: Equatable {
                 case .sum: sum
                 case .min: "min(a\(index))"
                 case .max: "max(a\(index))"
-                case .average: "CAST(\(sum) AS DOUBLE) / sum(n\(index))"
+                // A region that keeps its sum to itself has no part in the count either.
+                case .average:
+                    "CAST(\(sum) AS DOUBLE) / sum(n\(index)) FILTER (WHERE a\(index) IS NOT NULL)"
                 }
             return "\(text) AS \(quoted(column.name))"
         }
@@ -48,7 +50,9 @@ struct DecomposedQuery: Equatable {
     }
 
     /// Takes a checked tree apart; nil where it does not add up over regions.
-    init?(_ tree: JSONTree) {
+    ///
+    /// - Parameter isHeld: whether the region leaves out of sums what ``GroupGuard`` does; counts beside them do the same.
+    init?(_ tree: JSONTree, isHeld: Bool = false) {
         var statement = tree["statements"].array[0]
         var node = statement["node"]
         guard node["type"].string == "SELECT_NODE", node["cte_map"]["map"].array.isEmpty,
@@ -70,7 +74,7 @@ struct DecomposedQuery: Equatable {
                 parts.append(Self.named(item, "g\(index)"))
                 continue
             }
-            guard let (kind, made) = Self.parts(of: item, index) else { return nil }
+            guard let (kind, made) = Self.parts(of: item, index, isHeld: isHeld) else { return nil }
             columns.append(Column(kind: kind, name: name))
             parts += made
         }
@@ -111,7 +115,7 @@ struct DecomposedQuery: Equatable {
     }
 
     private static func parts(
-        of item: JSONTree, _ index: Int
+        of item: JSONTree, _ index: Int, isHeld: Bool
     ) -> (Column.Kind, [JSONTree])? {
         guard item["class"].string == "FUNCTION", GroupGuard.isAggregate(item),
             item["distinct"] != .bool(true), item["order_bys"]["orders"].array.isEmpty
@@ -129,6 +133,9 @@ struct DecomposedQuery: Equatable {
             item["function_name"] = .string("sum")
             var count = item
             count["function_name"] = .string("count")
+            if isHeld, let argument = item["children"].array.first {
+                count = GroupGuard().bounded(count, of: argument)
+            }
             return (.average, sum(item, index) + [named(count, "n\(index)")])
         default: return nil
         }

@@ -237,6 +237,15 @@ extension GroupGuard {
         return Self.comparison("COMPARE_LESSTHAN", size, Self.measureMax)
     }
 
+    /// The call without the rows in which its argument is not bounded.
+    func bounded(_ call: JSONTree, of argument: JSONTree) -> JSONTree {
+        guard let bound = isBounded(argument) else { return call }
+        var call = call
+        let filter = call["filter"]
+        call["filter"] = filter.isNull ? bound : conjunction([filter, bound])
+        return call
+    }
+
     private static func isSmallConstant(_ node: JSONTree) -> Bool {
         guard node["class"].string == "CONSTANT", case .number(let digits) = node["value"]["value"]
         else { return false }

@@ -400,11 +400,8 @@ struct GroupGuard {
                 "stddev_pop", "stddev_samp", "var_pop", "var_samp", "variance", "sem":
                 guard !isDistinct else { throw Refused("`\(name)(DISTINCT …)` is not allowed") }
                 conditions.append(try contribution(of: argument, rows, name))
-                if let bounded = isBounded(argument) {
-                    conditions.append(bounded)
-                    let filter = node["filter"]
-                    call["filter"] = filter.isNull ? bounded : conjunction([filter, bounded])
-                }
+                if let bound = isBounded(argument) { conditions.append(bound) }
+                call = bounded(call, of: argument)
             case "min", "max", "mode":
                 guard isDay(argument, rows) else {
                     throw Refused(

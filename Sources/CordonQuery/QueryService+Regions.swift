@@ -35,22 +35,25 @@ extension QueryService {
     package func runTogether(
         _ request: QueryRequest, in regions: [any QueryRegion], destination: String? = nil
     ) throws -> RegionalAnswer {
-        let parted: (query: DecomposedQuery, text: String)?
+        let query: DecomposedQuery
+        let texts: (rows: String, groups: String)
         do {
-            let query = DecomposedQuery(try gate.check(request.sql))
-            parted = try query.map { ($0, try gate.render($0.partial)) }
+            let tree = try gate.check(request.sql)
+            guard let free = DecomposedQuery(tree), let held = DecomposedQuery(tree, isHeld: true)
+            else { return try beside(request, regions) }
+            query = free
+            texts = (try gate.render(free.partial), try gate.render(held.partial))
         } catch is QueryGate.Refused {
             // Each region refuses it by itself, and its log says so.
-            parted = nil
+            return try beside(request, regions)
         }
-        guard let parted else { return try beside(request, regions) }
         let scratch = try ScratchDirectory(in: regions[0].scratchDirectory)
         defer { scratch.remove() }
         var answer = RegionalAnswer(regions: [], isCombined: true)
         var files: [String] = []
         for (index, region) in regions.enumerated() {
             var part = request
-            part.sql = parted.text
+            part.sql = isHeld(request, region) ? texts.groups : texts.rows
             part.format = .parquet
             let file = scratch.path + "/part-\(index).parquet"
             let result = try asked(part, region, destination: file).result
@@ -58,11 +61,18 @@ extension QueryService {
             answer.regions.append((region.name, result))
         }
         guard !files.isEmpty else { return answer }
-        let combined = try combined(parted.query, files, request, scratch.path, destination)
+        let combined = try combined(query, files, request, scratch.path, destination)
         answer.columns = combined.columns
         answer.rowCount = combined.summary.rowCount
         answer.body = combined.body
         return answer
+    }
+
+    private func isHeld(_ request: QueryRequest, _ region: any QueryRegion) -> Bool {
+        switch decision(request, region) {
+        case .granted(let access): access.isHeldToGroups
+        case .refused: true
+        }
     }
 
     private func asked(

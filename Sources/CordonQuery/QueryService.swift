@@ -180,12 +180,10 @@ package struct QueryService {
                 audit.entry(.refused, at: clock.now(), rules: [rule ?? refusal.rule]), region)
             return .refused(refusal)
         }
-        let decision = AccessDecision(
-            for: request.principal, in: region.name, jurisdiction: region.jurisdiction,
-            under: policies)
-        guard case .granted(let access) = decision else {
-            guard case .refused(let refusal) = decision else { preconditionFailure("two cases") }
-            return try refused(refusal)
+        let access: Access
+        switch decision(request, region) {
+        case .granted(let granted): access = granted
+        case .refused(let refusal): return try refused(refusal)
         }
         let statement: Gated
         do {
@@ -217,6 +215,13 @@ package struct QueryService {
             QueryAnswer(
                 columns: answer.columns, rowCount: answer.rowCount, body: answer.body,
                 access: access, confinement: answer.confinement))
+    }
+
+    /// What the policies of a region let the principal see.
+    func decision(_ request: QueryRequest, _ region: any QueryRegion) -> AccessDecision {
+        AccessDecision(
+            for: request.principal, in: region.name, jurisdiction: region.jurisdiction,
+            under: policies)
     }
 
     /// What runs, written by the engine.

@@ -88,6 +88,31 @@ final class EasternRegion: QueryRegion, Sendable {
         #expect(east.entries.map(\.outcome) == [.answered])
     }
 
+    @Test(arguments: [
+        // Two people make the sum in the EU, too few to be shown; all its hits would count beside it.
+        (
+            "avg(CASE WHEN page_path = '/p/7' THEN CAST(params['value'] AS INTEGER) ELSE 0 END)",
+            "policy = 'ccpa'"
+        ),
+        // What is too large for a sum in the EU is in neither the sum nor the count there.
+        (
+            "avg(CAST(params['value'] AS DOUBLE) * 1e14)",
+            "policy = 'ccpa' OR CAST(params['value'] AS DOUBLE) * 1e14 < 1e15"
+        ),
+    ])
+    func `an average counts the rows whose sum is shown`(_ mean: String, _ shown: String) throws {
+        let answer = try ask("SELECT \(mean) AS mean FROM hits")
+        #expect(answer.isCombined)
+        let rows = try EngineConnection().query(
+            """
+            SELECT \(mean) AS mean FROM (
+              SELECT * FROM \(fixture.plainSource) WHERE policy = 'gdpr' UNION ALL FROM '\(east.file)')
+            WHERE \(shown)
+            """
+        ).rows()
+        #expect(cells(answer) == rows)
+    }
+
     @Test func `what may not leave a region is named with the rule, and the others answer`() throws
     {
         let answer = try ask("SELECT count(*) AS n FROM hits", as: QueryFixture.analyst)
