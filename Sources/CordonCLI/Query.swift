@@ -62,10 +62,7 @@ extension Command {
         case .refused(let refusal): return try refuse(refusal, arguments, console)
         case .answered(let answer):
             try show(answer.columns, answer.body, destination, console)
-            note(answer.access, console)
-            if answer.confinement.hasPrefix("without") {
-                console.note("the query process ran \(answer.confinement)")
-            }
+            note(answer.access, answer.confinement, console)
         }
         return .done
     }
@@ -93,7 +90,8 @@ extension Command {
         var exitCode = ExitCode.done
         for (name, result) in together.regions {
             switch result {
-            case .answered(_, let access): note(access, console, region: name)
+            case .answered(let access, let confinement):
+                note(access, confinement, console, region: name)
             case .refused(let refusal):
                 if exitCode == .done { exitCode = .refusedByPolicy }
                 if arguments.wantsJSON && together.body == nil {
@@ -203,8 +201,10 @@ extension Command {
         }
     }
 
-    /// Says what an answer leaves out.
-    private static func note(_ access: Access, _ console: Console, region: String? = nil) {
+    /// Says what an answer leaves out, and what did not hold the process that gave it.
+    private static func note(
+        _ access: Access, _ confinement: String, _ console: Console, region: String? = nil
+    ) {
         let place = region.map { "region `\($0)`: " } ?? ""
         if access.isHeldToGroups {
             let sizes = access.grants.map {
@@ -217,6 +217,9 @@ extension Command {
             let names = access.leftOut.map { "`\($0)`" }.joined(separator: ", ")
             console.note(
                 "\(place)rows of \(names) are left out: they may be seen as aggregates only")
+        }
+        if confinement.hasPrefix("without") {
+            console.note("\(place)the query process ran \(confinement)")
         }
     }
 
@@ -231,25 +234,24 @@ extension Command {
 }
 
 /// A region that is opened when it is asked, so that one that cannot be opened is missing and the others answer.
-private struct LateRegion: QueryRegion {
+private final class LateRegion: QueryRegion {
     private let region: RegionConfiguration
     private let clock: any WallClock
+    private lazy var opening = Result { try RegionQueries(region, clock: clock) }
 
     init(_ region: RegionConfiguration, clock: any WallClock) {
         self.region = region
         self.clock = clock
     }
 
-    private func opened() throws -> RegionQueries { try RegionQueries(region, clock: clock) }
-
     var name: String { region.name }
     var jurisdiction: String { region.jurisdiction }
     var scratchDirectory: String { region.stateDirectory + "/query-scratch" }
-    func files() throws -> [QueryFile] { try opened().files() }
+    func files() throws -> [QueryFile] { try opening.get().files() }
     func suppressedPseudonyms() throws -> [SuppressedPseudonym] {
-        try opened().suppressedPseudonyms()
+        try opening.get().suppressedPseudonyms()
     }
-    func record(_ entry: QueryAuditEntry) throws { try opened().record(entry) }
+    func record(_ entry: QueryAuditEntry) throws { try opening.get().record(entry) }
 }
 
 /// The file that `--out` names.

@@ -7,7 +7,8 @@ internal import LinuxIO
 extension QueryService {
     /// What a region made of the question.
     package enum RegionResult: Sendable {
-        case answered(rowCount: Int, access: Access)
+        /// With what held the child; see ``WorkerSummary``.
+        case answered(access: Access, confinement: String)
         case refused(Refusal)
         /// The region could not be asked. What it holds is missing from the answer.
         case missing(QueryError)
@@ -82,7 +83,9 @@ extension QueryService {
             switch try run(request, in: region, destination: destination) {
             case .refused(let refusal): return (.refused(refusal), nil)
             case .answered(let answer):
-                return (.answered(rowCount: answer.rowCount, access: answer.access), answer)
+                return (
+                    .answered(access: answer.access, confinement: answer.confinement), answer
+                )
             }
         } catch let error as QueryError where error.code != .query {
             return (.missing(error), nil)

@@ -113,6 +113,16 @@ final class EasternRegion: QueryRegion, Sendable {
         #expect(cells(answer) == rows)
     }
 
+    @Test func `each region's answer tells what held its process`() throws {
+        for (_, result) in try ask("SELECT count(*) AS n FROM hits").regions {
+            guard case .answered(_, let confinement) = result else {
+                Issue.record("no answer: \(result)")
+                continue
+            }
+            #expect(confinement.contains("landlock") && confinement.contains("seccomp"))
+        }
+    }
+
     @Test func `what may not leave a region is named with the rule, and the others answer`() throws
     {
         let answer = try ask("SELECT count(*) AS n FROM hits", as: QueryFixture.analyst)
