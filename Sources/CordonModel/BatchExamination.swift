@@ -41,21 +41,23 @@ package struct BatchExamination: Sendable {
         while !reader.isAtEnd {
             let start = reader.position
             var place = start
+            // Where its bytes end; nil when they were cut.
+            var end: Int?
             do throws(ByteReader.Malformed) {
                 let size = try reader.littleEndian(UInt32.self)
                 place = reader.position
                 let frame = try reader.take(Int(size))
+                end = reader.position
                 var inner = ByteReader(frame)
                 let record = try HitBatch.record(&inner)
                 guard inner.isAtEnd else { throw inner.malformed }
                 batch.records.append(record)
             } catch {
                 // Errors of the outer reader count from the start of the batch, those of a record from its own.
-                let isWhole = reader.position > place
-                faultOffset = faultOffset ?? (isWhole ? place + error.offset : error.offset)
+                faultOffset = faultOffset ?? (end == nil ? error.offset : place + error.offset)
                 unreadable += 1
-                left += bytes[start..<(isWhole ? reader.position : bytes.count)]
-                if !isWhole { break }
+                left += bytes[start..<(end ?? bytes.count)]
+                if end == nil { break }
             }
         }
         if !left.isEmpty {

@@ -36,6 +36,19 @@ import Testing
         #expect(found.remainder == bytes)
     }
 
+    @Test func `a record without a byte takes none of those behind it along`() {
+        let header = HitBatch.header(ruleSet: "rules", geoBuild: "geo")
+        var bytes = header
+        HitBatch.append(Self.record(0), to: &bytes)
+        let empty = bytes.count
+        bytes += [0, 0, 0, 0]
+        HitBatch.append(Self.record(1), to: &bytes)
+        let found = BatchExamination(bytes)
+        #expect(found.batch.records == [Self.record(0), Self.record(1)])
+        #expect(found.unreadable == 1 && found.faultOffset == empty + 4)
+        #expect(found.remainder == header + [0, 0, 0, 0])
+    }
+
     @Test func `whatever is damaged, readable and left hits are the whole batch`() {
         var generator = Generator()
         let sound = Self.batch.encoded
