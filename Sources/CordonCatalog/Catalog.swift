@@ -33,7 +33,7 @@ package final class Catalog: Sendable {
         package let reason: String
         /// The batch as the journal held it: after the edge's transforms.
         package let bytes: [UInt8]
-        /// When it became one.
+        /// When its hits became one, also of what was left when others of its batch could be read.
         package let at: Timestamp
     }
 
@@ -129,8 +129,8 @@ extension Catalog {
     package func commit(
         table: String, expecting expected: String?, new location: String, deliveredThrough: Int64?,
         committed: [String], unreferenced: [String],
-        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], resolved: [Int64] = [],
-        outgoing: [OutgoingBatch] = [], at time: Timestamp
+        deadLetters: [DeadBatch], resolved: [Int64] = [], outgoing: [OutgoingBatch] = [],
+        at time: Timestamp
     ) throws {
         try connection.withLock { connection in
             try connection.transaction(.immediate) {
@@ -156,7 +156,7 @@ extension Catalog {
                     try keep.bind(2, letter.batch)
                     try keep.bind(3, letter.reason)
                     try keep.bind(4, letter.bytes)
-                    try keep.bind(5, time.microseconds)
+                    try keep.bind(5, (letter.since ?? time).microseconds)
                     try keep.run()
                 }
                 try Self.insert(outgoing, table, connection)

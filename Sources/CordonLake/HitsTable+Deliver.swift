@@ -103,7 +103,7 @@ extension LakeWriter {
         /// Hits by policy that a delivery leaves out, and that it keeps aside.
         var leftOut: [String: Int] = [:]
         var dead: [String: Int] = [:]
-        var deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])] = []
+        var deadLetters: [DeadBatch] = []
     }
 
     /// Reads batches into the engine until there are enough rows.
@@ -144,7 +144,9 @@ extension LakeWriter {
             batch = try HitBatch(decoding: stored.bytes)
         } catch {
             load.deadLetters.append(
-                (stored.number.value, "unreadable at byte \(error.offset)", stored.bytes))
+                DeadBatch(
+                    batch: stored.number.value, reason: "unreadable at byte \(error.offset)",
+                    bytes: stored.bytes))
             load.report.deadBatches += 1
             for count in try journal.tally(of: stored.number) {
                 load.dead[count.policy, default: 0] += Int(count.hits)

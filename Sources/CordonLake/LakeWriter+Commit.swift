@@ -14,7 +14,7 @@ struct LakeChange {
     /// URIs of data files that leave the table.
     var removed: Set<String> = []
     var deliveredThrough: Int64?
-    var deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])] = []
+    var deadLetters: [DeadBatch] = []
     /// Ids of dead letters that are in the table with this change.
     var resolved: [Int64] = []
     /// Whether manifests are merged however few there are.

@@ -76,19 +76,17 @@ extension LakeWriter {
         try engine.startGathering()
         try engine.gather(rows)
         let added = try writeGathered()
+        // What is left does not become younger: it goes when the whole letter would have.
         let rest = examination.remainder.map {
-            [
-                (
-                    batch: letter.batch,
-                    reason: "unreadable at byte \(examination.faultOffset ?? 0) of the whole batch",
-                    bytes: $0
-                )
-            ]
+            DeadBatch(
+                batch: letter.batch,
+                reason: "unreadable at byte \(examination.faultOffset ?? 0) of the whole batch",
+                bytes: $0, since: letter.at)
         }
         _ = try commit(
             LakeChange(
-                operation: .append, added: added, deadLetters: rest ?? [], resolved: [id],
-                event: LakeEvent(kind: .deadLetters, counts: counts)))
+                operation: .append, added: added, deadLetters: rest.map { [$0] } ?? [],
+                resolved: [id], event: LakeEvent(kind: .deadLetters, counts: counts)))
         report.rows += rows.count
         report.suppressed += suppressed
         if rest == nil { report.delivered += 1 } else { report.shortened += 1 }

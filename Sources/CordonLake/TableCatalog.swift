@@ -12,8 +12,7 @@ package protocol TableCatalog: Sendable {
     func commit(
         table: String, expecting expected: String?, new location: String, deliveredThrough: Int64?,
         committed: [String], unreferenced: [String],
-        deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])], resolved: [Int64],
-        outgoing: [OutgoingBatch],
+        deadLetters: [DeadBatch], resolved: [Int64], outgoing: [OutgoingBatch],
         at time: Timestamp) throws
 
     /// Notes files that are about to be written.

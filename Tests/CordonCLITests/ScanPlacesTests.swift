@@ -43,7 +43,7 @@ struct `A scan of every resting place` {
             )
         }
         func catalog(
-            deadLetters: [(batch: Int64, reason: String, bytes: [UInt8])] = [],
+            deadLetters: [DeadBatch] = [],
             outgoing: [OutgoingBatch] = []
         ) throws {
             try Catalog(path: root + "/catalog.sqlite").commit(
@@ -76,7 +76,10 @@ struct `A scan of every resting place` {
                 schema: schema, spec: PartitionSpec(specID: 0, fields: []),
                 entries: [.added(file, snapshotID: 1)])
             try File.write(root + "/m0.avro", manifest.encoded(sync: 7))
-        case .deadLetters: try catalog(deadLetters: [(1, "unreadable", batch.encoded)])
+        case .deadLetters:
+            try catalog(deadLetters: [
+                DeadBatch(batch: 1, reason: "unreadable", bytes: batch.encoded)
+            ])
         case .outgoing:
             try catalog(outgoing: [
                 OutgoingBatch(id: "1", destination: "r", hits: 1, bytes: batch.encoded)

@@ -16,7 +16,7 @@ import Testing
 
     private func commit(
         expecting: String?, new: String, through: Int64? = nil, committed: [String] = [],
-        unreferenced: [String] = [], letters: [(batch: Int64, reason: String, bytes: [UInt8])] = []
+        unreferenced: [String] = [], letters: [DeadBatch] = []
     ) throws {
         try catalog.commit(
             table: table, expecting: expecting, new: new, deliveredThrough: through,
@@ -40,7 +40,7 @@ import Testing
         #expect(throws: CatalogError.conflict(table: table)) {
             try commit(
                 expecting: "elsewhere", new: "b", through: 9, committed: ["x"], unreferenced: ["y"],
-                letters: [(1, "damaged", [1])])
+                letters: [DeadBatch(batch: 1, reason: "damaged", bytes: [1])])
         }
         let head = try #require(try catalog.tableHead(table))
         #expect(head == ("a", 3))
@@ -68,7 +68,9 @@ import Testing
     }
 
     @Test func `a reopened catalog holds what was committed`() throws {
-        try commit(expecting: nil, new: "a", through: 4, letters: [(4, "damaged", [1, 2])])
+        try commit(
+            expecting: nil, new: "a", through: 4,
+            letters: [DeadBatch(batch: 4, reason: "damaged", bytes: [1, 2])])
         let again = try Catalog(path: directory.file("catalog.sqlite"))
         #expect(try again.tableHead(table)?.deliveredThrough == 4)
         #expect(try again.deadLetters(table: table, after: 0, max: 9).map(\.bytes) == [[1, 2]])
@@ -100,7 +102,9 @@ import Testing
 
     @Test func `a removed dead letter leaves no byte in the catalog's files`() throws {
         let planted = Array("planted-pseudonym-bytes".utf8)
-        try commit(expecting: nil, new: "a", letters: [(1, "damaged", planted)])
+        try commit(
+            expecting: nil, new: "a",
+            letters: [DeadBatch(batch: 1, reason: "damaged", bytes: planted)])
         let letters = try catalog.deadLetters(table: table, after: 0, max: 9)
         try catalog.removeDeadLetters(letters.map(\.id), table: table)
         for name in ["catalog.sqlite", "catalog.sqlite-wal"] {

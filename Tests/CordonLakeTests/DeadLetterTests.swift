@@ -38,6 +38,18 @@ import Testing
         }
     }
 
+    /// Makes a batch that can be read a dead letter, as if this program were a later one than that which could not.
+    private func keepAside(_ records: [HitRecord]) throws {
+        let batch = HitBatch(ruleSet: "rules-1", geoBuild: "geo-1", records: records)
+        let head = try #require(try fixture.catalog.tableHead("pixels.hits"))
+        try fixture.catalog.commit(
+            table: "pixels.hits", expecting: head.metadataLocation, new: head.metadataLocation,
+            deliveredThrough: nil, committed: [], unreferenced: [],
+            deadLetters: [
+                DeadBatch(batch: 7, reason: "unreadable at byte 4", bytes: batch.encoded)
+            ], at: Timestamp(microseconds: 5))
+    }
+
     private func letters() throws -> [Catalog.DeadLetter] {
         try fixture.catalog.deadLetters(table: "pixels.hits", after: 0, max: 10)
     }
@@ -67,14 +79,7 @@ import Testing
         var records = HitRecord.random(count: 6, &generator)
         records[0].user = .person(1, 2)
         try bury([1, 2, 3], hits: 1)
-        let batch = HitBatch(ruleSet: "rules-1", geoBuild: "geo-1", records: records)
-        // As if this program were a later one than that which could not read it.
-        let head = try #require(try fixture.catalog.tableHead("pixels.hits"))
-        try fixture.catalog.commit(
-            table: "pixels.hits", expecting: head.metadataLocation, new: head.metadataLocation,
-            deliveredThrough: nil, committed: [], unreferenced: [],
-            deadLetters: [(batch: 7, reason: "unreadable at byte 4", bytes: batch.encoded)],
-            at: Timestamp(microseconds: 5))
+        try keepAside(records)
         try fixture.journal.suppress(subjects: [], pseudonyms: [(.user, .person(1, 2))])
         #expect(try retry([1]).rows == 0)
         let report = try retry([2])
@@ -84,6 +89,18 @@ import Testing
         #expect(try fixture.hitIDs() == kept.map(\.idText).sorted(), "seed \(generator.seed)")
         #expect(try letters().map(\.id) == [1])
         #expect(try retry([2]).letters == 0)
+    }
+
+    @Test func `what is left of a letter is as old as the letter`() throws {
+        var generator = Generator()
+        try bury(Self.damaged(HitRecord.random(count: 3, &generator)), hits: 3)
+        let whole = try #require(try letters().first)
+        let later = SetClock(Day(whole.at) + 29)
+        #expect(try retry(readable: true, table: fixture.table(clock: later)).shortened == 1)
+        let rest = try #require(try letters().first)
+        #expect(rest.id != whole.id && rest.at == whole.at)
+        let end = Timestamp(microseconds: whole.at.microseconds + 1)
+        #expect(try fixture.table().write { try $0.removeDeadLetters(before: end) } == 1)
     }
 
     @Test(arguments: [
