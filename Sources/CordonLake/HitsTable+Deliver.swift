@@ -8,16 +8,16 @@ import LinuxIO
 package struct DeliveryReport: Equatable, Sendable {
     package var commits = 0
     package var batches = 0
+    var intake = Intake()
     /// Hits that became rows.
-    package var rows = 0
+    package var rows: Int { intake.rows }
     /// Hits of people whose erasure was asked for after the hit was taken.
-    package var suppressed = 0
+    package var suppressed: Int { intake.leftOut }
+    package var rowsByPolicy: [String: Int] { intake.rowsByPolicy }
     /// Batches that could not be read and went to the dead letters.
     package var deadBatches = 0
     package var files = 0
     package var bytes: Int64 = 0
-    /// Rows by policy.
-    package var rowsByPolicy: [String: Int] = [:]
     /// Number of the last batch that is in the table.
     package var deliveredThrough: Int64 = 0
 
@@ -26,12 +26,10 @@ package struct DeliveryReport: Equatable, Sendable {
     fileprivate mutating func add(_ other: DeliveryReport) {
         commits += other.commits
         batches += other.batches
-        rows += other.rows
-        suppressed += other.suppressed
+        intake = intake + other.intake
         deadBatches += other.deadBatches
         files += other.files
         bytes += other.bytes
-        rowsByPolicy.merge(other.rowsByPolicy, uniquingKeysWith: +)
         deliveredThrough = max(deliveredThrough, other.deliveredThrough)
     }
 }
@@ -100,8 +98,7 @@ extension LakeWriter {
         var report = DeliveryReport()
         let first: BatchNumber
         var last: BatchNumber
-        /// Hits by policy that a delivery leaves out, and that it keeps aside.
-        var leftOut: [String: Int] = [:]
+        /// Hits by policy that a delivery keeps aside.
         var dead: [String: Int] = [:]
         var deadLetters: [DeadBatch] = []
     }
@@ -111,8 +108,7 @@ extension LakeWriter {
         from journal: Journal, after delivered: BatchNumber, through last: BatchNumber
     ) throws -> Load {
         let engine = try engine()
-        let suppression = try journal.suppression()
-        let isErased = try table.erased()
+        let isLeftOut = try leftOut(journal.suppression())
         var load = Load(first: delivered, last: delivered)
         try engine.startGathering()
         while load.report.rows < settings.deliveryRowsMax, load.last < last {
@@ -125,7 +121,7 @@ extension LakeWriter {
             }
             var rows = HitRows()
             for stored in batches where load.report.rows < settings.deliveryRowsMax {
-                try take(stored, suppression, isErased, journal, into: &rows, &load)
+                try take(stored, leavingOut: isLeftOut, journal, into: &rows, &load)
             }
             try engine.gather(rows)
         }
@@ -133,8 +129,7 @@ extension LakeWriter {
     }
 
     private func take(
-        _ stored: StoredBatch, _ suppression: Suppression, _ isErased: (HitRecord) -> Bool,
-        _ journal: Journal,
+        _ stored: StoredBatch, leavingOut isLeftOut: (HitRecord) -> Bool, _ journal: Journal,
         into rows: inout HitRows, _ load: inout Load
     ) throws {
         load.last = stored.number
@@ -153,17 +148,7 @@ extension LakeWriter {
             }
             return
         }
-        for record in batch.records {
-            if suppression.contains(user: record.user, visitor: record.visitor) || isErased(record)
-            {
-                load.report.suppressed += 1
-                load.leftOut[record.policy, default: 0] += 1
-                continue
-            }
-            rows.append(record, ruleSet: batch.ruleSet, geoBuild: batch.geoBuild)
-            load.report.rows += 1
-            load.report.rowsByPolicy[record.policy, default: 0] += 1
-        }
+        load.report.intake.take(batch, leavingOut: isLeftOut, into: &rows)
     }
 
     /// Writes a file for each partition of the gathered hits.
@@ -199,13 +184,8 @@ extension LakeWriter {
             LakeEvent.afterBatch: Int(load.first.value),
             LakeEvent.throughBatch: Int(load.last.value),
         ]
-        for (prefix, hits) in [
-            (LakeEvent.rowsPrefix, load.report.rowsByPolicy),
-            (LakeEvent.leftOutPrefix, load.leftOut),
-            (LakeEvent.deadPrefix, load.dead),
-        ] {
-            for (policy, count) in hits { counts[prefix + policy] = count }
-        }
+        counts.merge(load.report.intake.countsByPolicy) { _, hits in hits }
+        for (policy, hits) in load.dead { counts[LakeEvent.deadPrefix + policy] = hits }
         let change = LakeChange(
             operation: .append, added: added, deliveredThrough: load.last.value,
             deadLetters: load.deadLetters, event: LakeEvent(kind: .delivery, counts: counts))

@@ -58,20 +58,8 @@ extension LakeWriter {
         guard examination.hasHeader, examination.remainder == nil || readable else { return }
         guard !examination.batch.records.isEmpty || examination.remainder == nil else { return }
         var rows = HitRows()
-        var counts: [String: Int] = [:]
-        var suppressed = 0
-        for record in examination.batch.records {
-            if suppression.contains(user: record.user, visitor: record.visitor) {
-                suppressed += 1
-                counts[LakeEvent.leftOutPrefix + record.policy, default: 0] += 1
-                continue
-            }
-            counts[LakeEvent.rowsPrefix + record.policy, default: 0] += 1
-            rows.append(
-                record, ruleSet: examination.batch.ruleSet, geoBuild: examination.batch.geoBuild)
-        }
-        counts["rows"] = rows.count
-        counts["letters"] = 1
+        var intake = Intake()
+        intake.take(examination.batch, leavingOut: try leftOut(suppression), into: &rows)
         let engine = try engine()
         try engine.startGathering()
         try engine.gather(rows)
@@ -83,12 +71,13 @@ extension LakeWriter {
                 reason: "unreadable at byte \(examination.faultOffset ?? 0) of the whole batch",
                 bytes: $0, since: letter.at)
         }
+        let counts = ["rows": intake.rows, "letters": 1].merging(intake.countsByPolicy) { $1 }
         _ = try commit(
             LakeChange(
                 operation: .append, added: added, deadLetters: rest.map { [$0] } ?? [],
                 resolved: [id], event: LakeEvent(kind: .deadLetters, counts: counts)))
-        report.rows += rows.count
-        report.suppressed += suppressed
+        report.rows += intake.rows
+        report.suppressed += intake.leftOut
         if rest == nil { report.delivered += 1 } else { report.shortened += 1 }
     }
 

@@ -4,6 +4,7 @@ import CordonJournal
 import CordonModel
 import Foundation
 import LinuxIO
+import Synchronization
 import TestSupport
 import Testing
 
@@ -89,6 +90,24 @@ import Testing
         #expect(try fixture.hitIDs() == kept.map(\.idText).sorted(), "seed \(generator.seed)")
         #expect(try letters().map(\.id) == [1])
         #expect(try retry([2]).letters == 0)
+    }
+
+    @Test func `a letter that came back with a catalog brings nobody back who was erased`() throws {
+        var generator = Generator()
+        var records = HitRecord.random(count: 6, &generator)
+        records[0].user = .person(1, 2)
+        try bury([1, 2, 3], hits: 1)
+        try keepAside(records)
+        // The list of the journal does not have the person; the ledger of those who were erased has.
+        let report = try retry([2], table: fixture.table(erased: .person(1, 2)))
+        let kept = records.filter { $0.user != .person(1, 2) }
+        #expect(report.rows == kept.count && report.delivered == 1)
+        #expect(report.suppressed == records.count - kept.count)
+        #expect(try fixture.hitIDs() == kept.map(\.idText).sorted(), "seed \(generator.seed)")
+        let event = fixture.events.all.withLock { $0.last }
+        let counts = try #require(event).counts
+        let leftOut = counts.filter { $0.key.hasPrefix(LakeEvent.leftOutPrefix) }
+        #expect(leftOut.values.reduce(0, +) == report.suppressed)
     }
 
     @Test func `what is left of a letter is as old as the letter`() throws {

@@ -55,15 +55,19 @@ final class LakeFixture {
         settings.engineMegabytesMax = 256
     }
 
-    /// - Parameter clock: nil for one that begins anew.
+    /// - Parameters:
+    ///   - clock: nil for one that begins anew.
+    ///   - gate: what may not be removed.
+    ///   - erased: somebody who was erased, as a ledger knows them.
     func table(
-        clock: (any WallClock)? = nil,
+        clock: (any WallClock)? = nil, gate: RemovalGate = RemovalGate(), erased: Pseudonym? = nil,
         step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
     ) -> HitsTable {
         let events = events
         return HitsTable(
             settings, catalog: catalog, clock: clock ?? SteppingClock(),
-            audit: { event in events.all.withLock { $0.append(event) } }, step: step)
+            audit: { event in events.all.withLock { $0.append(event) } }, gate: { gate },
+            erased: { { record in erased.map { record.user == $0 } ?? false } }, step: step)
     }
 
     /// Puts the records into the journal, `perBatch` to a batch.

@@ -1,4 +1,5 @@
 import CordonAudit
+import CordonCatalog
 import CordonJournal
 import CordonKeys
 import CordonLake
@@ -112,6 +113,29 @@ import Testing
         #expect(
             try journal.suppression().subjects == [try region.subject().digest.suppressed])
         #expect(try restored.service().restoreCheck().finding.isClean)
+    }
+
+    @Test func `a dead letter of a restored catalog brings nobody back`() throws {
+        _ = try region.erase()
+        for suffix in ["", "-wal", "-shm"] {
+            try? FileManager.default.removeItem(atPath: region.region.journalPath + suffix)
+        }
+        let batch = HitBatch(
+            ruleSet: "r", geoBuild: "g",
+            records: [try region.record("customer-4711", 1), try region.record("other-1", 2)])
+        let lake = try RegionLake(region.region, clock: SubjectRegion.Clock(), log: region.log)
+        let head = try #require(try lake.catalog.tableHead(HitsSchema.tableName))
+        try lake.catalog.commit(
+            table: HitsSchema.tableName, expecting: head.metadataLocation,
+            new: head.metadataLocation, deliveredThrough: nil, committed: [], unreferenced: [],
+            deadLetters: [DeadBatch(batch: 1, reason: "of another version", bytes: batch.encoded)],
+            at: SubjectRegion.Clock().now())
+        let before = try lake.table.snapshot().records
+        let report = try RegionDeadLetters(region.region, clock: SubjectRegion.Clock())
+            .retry(nil, readable: false)
+        #expect(report.rows == 1 && report.suppressed == 1)
+        #expect(try lake.table.snapshot().records == before + 1)
+        #expect(try opened().service().restoreCheck().finding.pseudonyms == 0)
     }
 
     @Test func `a data file that the table does not know is looked through too`() throws {
