@@ -83,8 +83,11 @@ extension LakeWriter {
 
     /// Removes dead letters that are older than `time`, whatever they hold: nobody can tell when they were due.
     ///
+    /// Nobody can tell either whether a hit in them is held, so none goes while there is any hold.
+    ///
     /// - Returns: how many there were.
     package func removeDeadLetters(before time: Timestamp) throws -> Int {
+        guard try table.gate().isOpen else { return 0 }
         var old: [Int64] = []
         var last: Int64 = 0
         while true {

@@ -118,6 +118,9 @@ extension LakeWriter {
     }
 
     /// Files that may go by ``removeOrphans()``; none while there is no table, for then nothing shows what is whose.
+    ///
+    /// None either while there is any hold: a catalog from a backup does not know the files of later deliveries, and they are
+    /// all that is left of hits which may be held.
     func orphans(olderThanSeconds seconds: Int) throws -> [OrphanFile] {
         guard let head = try head() else { return [] }
         let known = try reachable(head)
@@ -130,6 +133,7 @@ extension LakeWriter {
                     + "nobody's; name the folder in the region file as it was when the table was made"
             )
         }
+        guard try table.gate().isOpen else { return [] }
         let owned = try Set(
             catalog.writtenFiles(table: name) + catalog.unreferencedFiles(table: name))
         let before = table.clock.now().microseconds - Int64(seconds) * 1_000_000

@@ -342,6 +342,31 @@ import Testing
         #expect(try table.maintenancePlan().orphans == 0)
     }
 
+    @Test func `a file that nobody knows stays while anything is held`() throws {
+        var generator = Generator()
+        try fill(&generator, deliveries: 1)
+        let catalog = try Catalog(path: fixture.directory.file("older.sqlite"))
+        let older = try #require(try fixture.catalog.tableHead(HitsSchema.tableName))
+        try fill(&generator, deliveries: 1)
+        // The catalog as a backup brings it back: it does not know the files of the second delivery.
+        try catalog.commit(
+            table: HitsSchema.tableName, expecting: nil, new: older.metadataLocation,
+            deliveredThrough: older.deliveredThrough, committed: [], unreferenced: [],
+            deadLetters: [], at: clock.now())
+        fixture.settings.orphanSecondsMin = 3600
+        func restored(_ gate: RemovalGate) -> HitsTable {
+            HitsTable(
+                fixture.settings, catalog: catalog, clock: clock, audit: { _ in }, gate: { gate })
+        }
+        let files = try fixture.filesOnDisk()
+        let held = restored(
+            RemovalGate(holds: [.init(id: "h1", people: SubjectFilter(users: [.person(1, 2)]))]))
+        #expect(try held.maintenancePlan().orphans == 0)
+        #expect(try held.write { try $0.removeOrphans() } == [])
+        #expect(try fixture.filesOnDisk() == files)
+        #expect(try restored(RemovalGate()).write { try $0.removeOrphans() } != [])
+    }
+
     @Test(arguments: [LakeStep.audited, .orphansNoted, .fileDeleted, .deletedFilesForgotten])
     func `killed while it deletes, it is ended by the next writer`(_ step: LakeStep) throws {
         var generator = Generator()

@@ -123,6 +123,21 @@ import Testing
     }
 
     @Test(arguments: [
+        RemovalGate.Hold(id: "table"),
+        .init(id: "person", people: SubjectFilter(users: [.person(1, 2)])),
+        .init(id: "column", column: "user"),
+        .init(id: "days", days: Day(number: 20_700)...Day(number: 20_700)),
+    ])
+    func `letters do not go while anything is held`(_ hold: RemovalGate.Hold) throws {
+        try bury(Array("a batch of another world".utf8), hits: 1)
+        let later = Timestamp(microseconds: try #require(try letters().first).at.microseconds + 1)
+        let held = fixture.table(gate: RemovalGate(holds: [hold]))
+        #expect(try held.write { try $0.removeDeadLetters(before: later) } == 0)
+        #expect(try letters().count == 1)
+        #expect(try fixture.table().write { try $0.removeDeadLetters(before: later) } == 1)
+    }
+
+    @Test(arguments: [
         LakeStep.dataFilesNoted, .dataFileSynced, .manifestWritten, .audited, .committed,
     ])
     func `killed at any step, each hit is there once after another try`(_ step: LakeStep) throws {
