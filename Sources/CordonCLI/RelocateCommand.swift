@@ -97,6 +97,7 @@ extension Command {
                 (line.waiting, "wait in the journal and are looked at once they are delivered"),
                 (line.unfinished, "were taken out by an earlier run and are not home yet"),
                 (line.beingErased, "are being erased and stay until they are"),
+                (line.held, "are held and stay until they are released"),
             ] where count > 0 {
                 console.print("  \(count) \(text)")
             }
@@ -159,11 +160,12 @@ private struct RelocationLine: Encodable {
     let waiting: Int
     let unfinished: Int
     let beingErased: Int
+    let held: Int
     let moves: [Move]
     let refused: [Refused]
 
     private enum CodingKeys: String, CodingKey {
-        case region, confirmed, rows, placed, waiting, unfinished, moves, refused
+        case region, confirmed, rows, placed, waiting, unfinished, held, moves, refused
         case geoBuild = "geo_build"
         case ruleSet = "rule_set"
         case beingErased = "being_erased"
@@ -182,6 +184,7 @@ private struct RelocationLine: Encodable {
         waiting = report.waiting
         unfinished = report.unfinished
         beingErased = report.beingErased
+        held = report.held
         moves = report.moves.map { move, count in
             Move(
                 to: move.destination.region, place: rules.code(move.destination.place),

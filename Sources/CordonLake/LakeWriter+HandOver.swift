@@ -1,6 +1,5 @@
 import Bytes
 package import CordonModel
-import Engine
 import Iceberg
 import LinuxIO
 
@@ -30,18 +29,21 @@ package struct RowTransfer {
     package var mayLeave: (Group, Int64) -> Bool
     /// What becomes of a row of such a group. It sees the row with its pseudonyms; what it makes of it has none.
     package var fate: (HitRecord) -> Fate
+    /// Told of each row of such a group that a hold keeps where it is.
+    package var held: (HitRecord) -> Void
     /// Rule set and geo table that fates are decided by.
     package var ruleSet: String
     package var geoBuild: String
 
     package init(
         ruleSet: String, geoBuild: String, mayLeave: @escaping (Group, Int64) -> Bool,
-        fate: @escaping (HitRecord) -> Fate
+        fate: @escaping (HitRecord) -> Fate, held: @escaping (HitRecord) -> Void = { _ in }
     ) {
         self.ruleSet = ruleSet
         self.geoBuild = geoBuild
         self.mayLeave = mayLeave
         self.fate = fate
+        self.held = held
     }
 }
 
@@ -51,10 +53,11 @@ extension LakeWriter {
     /// Hits of one outgoing batch.
     fileprivate static let hitsPerOutgoingBatch = 1000
 
-    /// Looks at every row that may leave, and changes nothing.
+    /// Looks at every row that ``handOver(_:rowsMax:)`` would take, and changes nothing.
     package func examine(_ transfer: RowTransfer) throws {
+        let gate = try table.gate()
         for file in try dataFiles() {
-            try leaving(file, transfer, rowsMax: .max) { _, record in
+            try leaving(file, transfer, gate, rowsMax: .max) { _, record in
                 _ = transfer.fate(record)
                 return true
             }
@@ -75,9 +78,7 @@ extension LakeWriter {
         var touched: [(file: DataFileRef, rows: [Int64])] = []
         for file in try dataFiles() where load.rows < rowsMax {
             var numbers: [Int64] = []
-            try leaving(file, transfer, rowsMax: rowsMax - load.rows) { number, record in
-                // What is held stays where it is.
-                if gate.holds(record) { return false }
+            try leaving(file, transfer, gate, rowsMax: rowsMax - load.rows) { number, record in
                 switch transfer.fate(record) {
                 case .stays: return false
                 case .dropped: load.dropped += 1
@@ -130,14 +131,22 @@ extension LakeWriter {
         return added
     }
 
-    /// Calls `body` with the rows of a file that may leave, by number, until it has taken `rowsMax` of them.
+    /// Calls `body` with the rows of a file that may leave and are not held, by number, until it has taken `rowsMax` of them.
     private func leaving(
-        _ file: DataFileRef, _ transfer: RowTransfer, rowsMax: Int,
+        _ file: DataFileRef, _ transfer: RowTransfer, _ gate: RemovalGate, rowsMax: Int,
         _ body: (Int64, HitRecord) throws -> Bool
     ) throws {
         let groups = try engine().groups(in: file.path).filter { transfer.mayLeave($0, $1) }
         guard !groups.isEmpty else { return }
-        try engine().records(of: groups.map(\.0), in: file.path, rowsMax: rowsMax, body)
+        try engine().records(of: groups.map(\.0), in: file.path, rowsMax: rowsMax) {
+            number, record in
+            // What is held stays where it is.
+            if gate.holds(record) {
+                transfer.held(record)
+                return false
+            }
+            return try body(number, record)
+        }
     }
 }
 

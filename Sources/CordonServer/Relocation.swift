@@ -76,6 +76,8 @@ package struct Relocation: Sendable {
         package var refused: [Refused: Int] = [:]
         /// Rows that an erasure which is under way is about to remove.
         package var beingErased = 0
+        /// Rows that belong elsewhere and stay because they are held.
+        package var held = 0
         /// Hits that wait in the journal and are looked at once they are delivered.
         package var waiting = 0
         /// Hits that an earlier run has taken out and not yet brought home.
@@ -235,6 +237,7 @@ private final class Tally {
     private(set) var rows = 0
     private(set) var placed = 0
     private(set) var beingErased = 0
+    private(set) var held = 0
     private(set) var moves: [Relocation.Report.Move: Relocation.Report.Count] = [:]
     private(set) var refused: [Relocation.Report.Refused: Int] = [:]
     private var verdicts: [RowTransfer.Group: RelocationRules.Verdict] = [:]
@@ -250,13 +253,15 @@ private final class Tally {
         rows = 0
         placed = 0
         beingErased = 0
+        held = 0
         refused = [:]
     }
 
     var transfer: RowTransfer {
         RowTransfer(
             ruleSet: rules.rules.digest, geoBuild: rules.geoBuild,
-            mayLeave: { [self] in mayLeave($0, $1) }, fate: { [self] in fate($0) })
+            mayLeave: { [self] in mayLeave($0, $1) }, fate: { [self] in fate($0) },
+            held: { [self] _ in held += 1 })
     }
 
     private func mayLeave(_ group: RowTransfer.Group, _ count: Int64) -> Bool {
@@ -301,6 +306,7 @@ extension Relocation.Report {
         rows = tally.rows + (isRun ? left : 0)
         placed = tally.placed + (isRun ? left : 0)
         beingErased = tally.beingErased
+        held = tally.held
         moves = tally.moves
         refused = tally.refused
     }

@@ -6,6 +6,7 @@ import CordonKeys
 import CordonLake
 import CordonModel
 import CordonPolicy
+import CordonSubjects
 import Engine
 import Foundation
 import GeoTables
@@ -397,6 +398,25 @@ private final class MovingHouse: Sendable {
         #expect(report.beingErased == 1)
         #expect(try house.rows(0, "params['n']") == ["1"])
         #expect(try house.rows(1, "params['n']") == ["0", "2", "3"])
+    }
+
+    @Test func `leaves hits that are held, and says so before`() throws {
+        let house = try MovingHouse()
+        let records = (0..<4).map { MovingHouse.record($0) }
+        try house.put(records)
+        let user = try #require(records[1].user)
+        let keys = try RegionKeys(opening: house.north.keysDirectory, region: "north")
+        let person = try NamedSubjectTransform(keys).apply(.pseudonym(user)).get()
+        let subjects = try RegionSubjects(house.north, clock: MovingHouse.Clock())
+        _ = try subjects.service().hold(person, column: nil, days: nil, reason: "", id: "h1")
+        let preview = try house.relocation().preview(house.rules)
+        #expect(preview.held == 1 && preview.moves.values.map(\.moved) == [3])
+
+        let report = try house.relocation().run(house.rules)
+        #expect(report.held == 1 && report.moves == preview.moves)
+        #expect(report.rows == preview.rows && report.placed == preview.placed)
+        #expect(try house.rows(0, "params['n']") == ["1"])
+        #expect(try house.relocation().preview(house.rules).isEmpty)
     }
 
     /// What of a hit arrives under some rules of the new home.
