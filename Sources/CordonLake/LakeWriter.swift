@@ -7,29 +7,29 @@ extension HitsTable {
     /// Waits for the lake lock, puts the table's files in order after what may have happened to the last writer, and
     /// lets `body` change the table. Blocks its thread.
     package func write<Result>(_ body: (LakeWriter) throws -> Result) throws -> Result {
+        try alone { writer in
+            try writer.recover()
+            return try body(writer)
+        }
+    }
+
+    /// Lets `body` look at the table while nobody changes it. It deletes nothing of the table that a killed writer left.
+    ///
+    /// Others that look wait too: its engine empties the scratch folder, which is for who holds the lock alone.
+    func look<Result>(_ body: (LakeWriter) throws -> Result) throws -> Result { try alone(body) }
+
+    private func alone<Result>(_ body: (LakeWriter) throws -> Result) throws -> Result {
         try Directory.create(File.parent(of: settings.lockPath))
         // Who waits for the lock holds its door. So whoever takes the lock again and again (a compaction of many groups) lets
         // those that wait go first, and a delivery is not kept from being in time.
         let door = try FileLock(waitingFor: settings.lockPath + ".door")
         let lock = try FileLock(waitingFor: settings.lockPath)
         _ = consume door
-        let result = try withExtendedLifetime(lock) {
-            let writer = LakeWriter(self)
-            try writer.recover()
-            return try body(writer)
-        }
-        return result
-    }
-
-    /// Lets `body` look at the table while nobody changes it. It deletes nothing that a killed writer left.
-    func look<Result>(_ body: (LakeWriter) throws -> Result) throws -> Result {
-        try Directory.create(File.parent(of: settings.lockPath))
-        let lock = try FileLock(waitingFor: settings.lockPath, .shared)
         return try withExtendedLifetime(lock) { try body(LakeWriter(self)) }
     }
 }
 
-/// Changes the table while the lake lock is held. Only ``HitsTable/write(_:)`` makes one.
+/// Changes the table while the lake lock is held. Only ``HitsTable/write(_:)`` and ``HitsTable/look(_:)`` make one.
 ///
 /// When a change throws, the table is as before or as after; what it left on disk besides is removed by the next
 /// writer. So each operation may simply be asked for again.

@@ -367,6 +367,15 @@ import Testing
         #expect(try restored(RemovalGate()).write { try $0.removeOrphans() } != [])
     }
 
+    @Test func `who looks is alone with the scratch folder`() throws {
+        func isFree() throws -> Bool {
+            let lock = try FileLock(trying: fixture.settings.lockPath, .shared)
+            return lock != nil
+        }
+        #expect(try !table.look { _ in try isFree() })
+        #expect(try isFree())
+    }
+
     @Test(arguments: [LakeStep.audited, .orphansNoted, .fileDeleted, .deletedFilesForgotten])
     func `killed while it deletes, it is ended by the next writer`(_ step: LakeStep) throws {
         var generator = Generator()
