@@ -80,12 +80,14 @@ struct TableFiles {
         for snapshot in old.snapshots where !stayingLists.contains(snapshot.manifestList) {
             for file in try manifests(of: snapshot) { dropped[file.path] = file }
         }
-        guard !dropped.isEmpty else { return gone.sorted() }
         var staying: [String: ManifestFile] = [:]
-        for snapshot in new.snapshots {
-            for file in try manifests(of: snapshot) { staying[file.path] = file }
+        // Oldest first: after a delivery the oldest that stays lists all that the one before it did, and no more are read.
+        for snapshot in new.snapshots where !dropped.isEmpty {
+            for file in try manifests(of: snapshot) {
+                staying[file.path] = file
+                dropped[file.path] = nil
+            }
         }
-        dropped = dropped.filter { staying[$0.key] == nil }
         gone.formUnion(dropped.keys)
         var data: Set<String> = []
         for file in dropped.values { data.formUnion(try dataPaths(file)) }

@@ -159,6 +159,27 @@ import Testing
         try fixture.expectNoStrayFile()
     }
 
+    @Test
+    func `a delivery reads the list of the oldest snapshot that stays, and of none behind it`()
+        throws
+    {
+        var generator = Generator()
+        fixture.settings.snapshotsMin = 4
+        func deliver() throws {
+            try fixture.append(HitRecord.random(count: 3, &generator))
+            _ = try fixture.table().deliver(from: fixture.journal)
+        }
+        for _ in 0..<5 { try deliver() }
+        let snapshots = try #require(try fixture.table().metadata()).snapshots
+        // The first of them goes, and the one behind it is then the oldest.
+        try File.remove(try TableFiles.path(of: snapshots[2].manifestList))
+        try deliver()
+        let later = try #require(try fixture.table().metadata()).snapshots
+        #expect(later.map(\.snapshotID).starts(with: snapshots[1...].map(\.snapshotID)))
+        let lists = try fixture.filesOnDisk().filter { $0.contains("/snap-") }
+        #expect(lists.count == later.count - 1)
+    }
+
     @Test func `a folder with pattern characters in its name works`() throws {
         var generator = Generator()
         fixture.settings.directory = fixture.directory.file("odd [a*b?] 'folder'/pixels/hits")
