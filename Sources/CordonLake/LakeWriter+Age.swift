@@ -237,12 +237,17 @@ extension LakeWriter {
     /// Told from the metadata alone, so that a run that was killed before it is made up for by the next.
     fileprivate func expireAged(_ ages: FieldAges, on today: Day) throws -> Int {
         guard let metadata = try head()?.metadata else { return 0 }
-        let current = try Set(dataFiles().map(\.path))
-        var manifests: [String: ManifestFile] = [:]
+        // What the current snapshot lists too names no file that is not in the table.
+        let listed = try Set(metadata.currentSnapshot.map(files.manifests(of:))?.map(\.path) ?? [])
+        var older: [String: ManifestFile] = [:]
         for snapshot in metadata.snapshots where snapshot.snapshotID != metadata.currentSnapshotID {
-            for file in try files.manifests(of: snapshot) { manifests[file.path] = file }
+            for file in try files.manifests(of: snapshot) where !listed.contains(file.path) {
+                older[file.path] = file
+            }
         }
-        for manifest in manifests.values {
+        guard !older.isEmpty else { return 0 }
+        let current = try Set(dataFiles().map(\.path))
+        for manifest in older.values {
             for entry in try files.manifest(manifest).entries {
                 let file = try DataFileRef(entry.file)
                 if !current.contains(file.path), !ages.due(in: file.day, on: today).isEmpty {
