@@ -287,12 +287,17 @@ extension Catalog {
         }
     }
 
-    /// The dead letters behind `id`, oldest first, at most `max`.
-    package func storedDeadLetters(
-        table: String, after id: Int64, max: Int
-    ) throws -> [(id: Int64, batch: Int64, bytes: [UInt8], at: Timestamp)] {
-        try deadLetters(table: table, after: id, max: max).map {
-            ($0.id, $0.batch, $0.bytes, $0.at)
+    /// The ids of the dead letters, oldest first; of those from before `time` when that is given.
+    package func deadLetterIDs(table: String, before time: Timestamp?) throws -> [Int64] {
+        try connection.withLock { connection in
+            let statement = try connection.prepare(
+                "SELECT id FROM dead_letters WHERE table_name = ?1 AND (?2 IS NULL OR at < ?2) ORDER BY id"
+            )
+            try statement.bind(1, table)
+            if let time { try statement.bind(2, time.microseconds) }
+            var ids: [Int64] = []
+            while try statement.step() { ids.append(statement.int64(0)) }
+            return ids
         }
     }
 
@@ -310,6 +315,14 @@ extension Catalog {
     ) throws {
         let statement = try connection.prepare(
             "DELETE FROM dead_letters WHERE id = ? AND table_name = ?")
+    /// One dead letter; nil when there is none of that id any more.
+    package func storedDeadLetter(
+        _ id: Int64, table: String
+    ) throws -> (batch: Int64, bytes: [UInt8], at: Timestamp)? {
+        let next = try deadLetters(table: table, after: id - 1, max: 1).first
+        return next.flatMap { $0.id == id ? ($0.batch, $0.bytes, $0.at) : nil }
+    }
+
         for id in deadLetters {
             try statement.bind(1, id)
             try statement.bind(2, table)

@@ -29,21 +29,12 @@ extension HitsTable {
     ) throws -> RetryReport {
         var report = RetryReport()
         // Those there are now: the rest of one is a letter of its own, in which nothing can be read.
-        for id in try deadLetterIDs() where ids?.contains(id) ?? true {
+        for id in try catalog.deadLetterIDs(table: HitsSchema.tableName, before: nil)
+        where ids?.contains(id) ?? true {
             report.letters += 1
             try write { try $0.retry(id, readable: readable, suppression(), into: &report) }
         }
         return report
-    }
-
-    private func deadLetterIDs() throws -> [Int64] {
-        var ids: [Int64] = []
-        while true {
-            let letters = try catalog.storedDeadLetters(
-                table: HitsSchema.tableName, after: ids.last ?? 0, max: 16)
-            guard !letters.isEmpty else { return ids }
-            ids += letters.map(\.id)
-        }
     }
 }
 
@@ -52,8 +43,7 @@ extension LakeWriter {
     fileprivate func retry(
         _ id: Int64, readable: Bool, _ suppression: Suppression, into report: inout RetryReport
     ) throws {
-        let found = try catalog.storedDeadLetters(table: name, after: id - 1, max: 1)
-        guard let letter = found.first, letter.id == id else { return }
+        guard let letter = try catalog.storedDeadLetter(id, table: name) else { return }
         let examination = BatchExamination(letter.bytes)
         guard examination.hasHeader, examination.remainder == nil || readable else { return }
         guard !examination.batch.records.isEmpty || examination.remainder == nil else { return }
@@ -81,6 +71,14 @@ extension LakeWriter {
         if rest == nil { report.delivered += 1 } else { report.shortened += 1 }
     }
 
+    /// Hands the bytes of each dead letter to `body`, oldest first.
+    func forEachDeadLetter(_ body: (Int64, [UInt8]) throws -> Void) throws {
+        for id in try catalog.deadLetterIDs(table: name, before: nil) {
+            guard let letter = try catalog.storedDeadLetter(id, table: name) else { continue }
+            try body(id, letter.bytes)
+        }
+    }
+
     /// Removes dead letters that are older than `time`, whatever they hold: nobody can tell when they were due.
     ///
     /// Nobody can tell either whether a hit in them is held, so none goes while there is any hold.
@@ -88,14 +86,7 @@ extension LakeWriter {
     /// - Returns: how many there were.
     package func removeDeadLetters(before time: Timestamp) throws -> Int {
         guard try table.gate().isOpen else { return 0 }
-        var old: [Int64] = []
-        var last: Int64 = 0
-        while true {
-            let letters = try catalog.storedDeadLetters(table: name, after: last, max: 16)
-            guard let newest = letters.last else { break }
-            last = newest.id
-            old += letters.lazy.filter { $0.at < time }.map(\.id)
-        }
+        let old = try catalog.deadLetterIDs(table: name, before: time)
         guard !old.isEmpty else { return 0 }
         try table.audit(LakeEvent(kind: .deadLettersEnded, counts: ["letters": old.count]))
         try table.step(.audited)

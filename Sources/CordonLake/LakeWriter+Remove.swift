@@ -203,17 +203,11 @@ extension LakeWriter {
 
     /// Every 16 bytes in a row of a dead letter: where in it a pseudonym stands cannot be told.
     package func forEachDeadLetterWindow(_ body: (Pseudonym) -> Void) throws {
-        var last: Int64 = 0
-        while true {
-            let letters = try catalog.storedDeadLetters(table: name, after: last, max: 16)
-            guard let newest = letters.last else { return }
-            last = newest.id
-            for letter in letters {
-                var window: UInt128 = 0
-                for (index, byte) in letter.bytes.enumerated() {
-                    window = window << 8 | UInt128(byte)
-                    if index >= 15 { body(Pseudonym(value: window)) }
-                }
+        try forEachDeadLetter { _, bytes in
+            var window: UInt128 = 0
+            for (index, byte) in bytes.enumerated() {
+                window = window << 8 | UInt128(byte)
+                if index >= 15 { body(Pseudonym(value: window)) }
             }
         }
     }
@@ -223,12 +217,8 @@ extension LakeWriter {
     private func removeDeadLetters(_ filter: SubjectFilter) throws -> Int {
         let wanted = Set(filter.pseudonyms.map(\.value))
         var found: [Int64] = []
-        var last: Int64 = 0
-        while true {
-            let letters = try catalog.storedDeadLetters(table: name, after: last, max: 16)
-            guard let newest = letters.last else { break }
-            last = newest.id
-            found += letters.lazy.filter { Self.holds($0.bytes, wanted) }.map(\.id)
+        try forEachDeadLetter { id, bytes in
+            if Self.holds(bytes, wanted) { found.append(id) }
         }
         guard !found.isEmpty else { return 0 }
         try catalog.removeDeadLetters(found, table: name)

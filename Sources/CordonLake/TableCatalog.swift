@@ -26,10 +26,12 @@ package protocol TableCatalog: Sendable {
     /// Says that these files are gone from the disk for good.
     func forgetFiles(_ paths: [String], table: String) throws
 
-    /// The dead letters behind `id`, oldest first, at most `max`.
-    func storedDeadLetters(
-        table: String, after id: Int64, max: Int
-    ) throws -> [(id: Int64, batch: Int64, bytes: [UInt8], at: Timestamp)]
+    /// The ids of the dead letters, oldest first; of those from before `time` when that is given.
+    func deadLetterIDs(table: String, before time: Timestamp?) throws -> [Int64]
+    /// One dead letter; nil when there is none of that id any more.
+    func storedDeadLetter(
+        _ id: Int64, table: String
+    ) throws -> (batch: Int64, bytes: [UInt8], at: Timestamp)?
     /// Removes dead letters so that no byte of them stays on disk.
     func removeDeadLetters(_ ids: [Int64], table: String) throws
 }
