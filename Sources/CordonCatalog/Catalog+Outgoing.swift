@@ -51,14 +51,8 @@ extension Catalog {
 
     /// The names of the marks.
     package func outgoingMarks(table: String) throws -> [String] {
-        try withConnection { connection in
-            let rows = try connection.prepare(
-                "SELECT id FROM outgoing WHERE table_name = ? AND hits = 0 ORDER BY number")
-            try rows.bind(1, table)
-            var ids: [String] = []
-            while try rows.step() { ids.append(rows.text(0) ?? "") }
-            return ids
-        }
+        try texts(
+            "SELECT id FROM outgoing WHERE table_name = ? AND hits = 0 ORDER BY number", table)
     }
 
     /// How many hits are on their way, and how many batches and marks.
@@ -73,19 +67,8 @@ extension Catalog {
 
     /// Forgets batches that have arrived, overwriting their bytes in the database and emptying its write-ahead log.
     package func removeOutgoing(_ ids: [String], table: String) throws {
-        guard !ids.isEmpty else { return }
-        try withConnection { connection in
-            try connection.transaction(.immediate) {
-                let row = try connection.prepare(
-                    "DELETE FROM outgoing WHERE id = ? AND table_name = ?")
-                for id in ids {
-                    try row.bind(1, id)
-                    try row.bind(2, table)
-                    try row.run()
-                }
-            }
-            try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        }
+        try change(
+            "DELETE FROM outgoing WHERE id = ?1 AND table_name = ?2", ids, table, erasing: true)
     }
 
     /// Whatever hits have besides pseudonyms.

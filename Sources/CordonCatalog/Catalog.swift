@@ -162,8 +162,7 @@ extension Catalog {
                 try Self.insert(outgoing, table, connection)
                 try Self.delete(resolved, of: table, connection)
             }
-            // What is no dead letter any more is overwritten in the write-ahead log too.
-            if !resolved.isEmpty { try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") }
+            if !resolved.isEmpty { try Self.emptyLog(connection) }
         }
     }
 
@@ -200,57 +199,72 @@ extension Catalog {
     /// Notes files that are about to be written. Until a commit settles them they belong to nobody, and whoever
     /// opens the table next deletes them.
     package func noteWriting(_ paths: [String], table: String) throws {
-        try changeFiles(
+        try change(
             "INSERT OR IGNORE INTO written_files (path, table_name) VALUES (?1, ?2)", paths, table)
     }
 
     /// Files that were noted and that no commit has settled.
     package func writtenFiles(table: String) throws -> [String] {
-        try files("SELECT path FROM written_files WHERE table_name = ? ORDER BY path", table)
+        try texts("SELECT path FROM written_files WHERE table_name = ? ORDER BY path", table)
     }
 
     /// Files that a commit made unreferenced and that may still be on disk.
     package func unreferencedFiles(table: String) throws -> [String] {
-        try files("SELECT path FROM unreferenced_files WHERE table_name = ? ORDER BY path", table)
+        try texts("SELECT path FROM unreferenced_files WHERE table_name = ? ORDER BY path", table)
     }
 
     /// Notes files that no state of the table refers to; whoever opens the table next deletes them.
     package func noteUnreferenced(_ paths: [String], table: String) throws {
-        try changeFiles(
+        try change(
             "INSERT OR IGNORE INTO unreferenced_files (path, table_name) VALUES (?1, ?2)", paths,
             table)
     }
 
     /// Says that these files are gone from the disk for good.
     package func forgetFiles(_ paths: [String], table: String) throws {
-        try changeFiles(
+        try change(
             "DELETE FROM written_files WHERE path = ?1 AND table_name = ?2", paths, table)
-        try changeFiles(
+        try change(
             "DELETE FROM unreferenced_files WHERE path = ?1 AND table_name = ?2", paths, table)
     }
 
-    private func changeFiles(_ sql: String, _ paths: [String], _ table: String) throws {
-        guard !paths.isEmpty else { return }
+}
+
+extension Catalog {
+    /// Runs a statement for each of `names` (?1) of a table (?2), all or none.
+    ///
+    /// - Parameter erasing: whether no byte of what it deletes may stay on disk.
+    func change(
+        _ sql: String, _ names: [String], _ table: String, erasing: Bool = false
+    ) throws {
+        guard !names.isEmpty else { return }
         try connection.withLock { connection in
             try connection.transaction(.immediate) {
                 let statement = try connection.prepare(sql)
-                for path in paths {
-                    try statement.bind(1, path)
+                for name in names {
+                    try statement.bind(1, name)
                     try statement.bind(2, table)
                     try statement.run()
                 }
             }
+            if erasing { try Self.emptyLog(connection) }
         }
     }
 
-    private func files(_ sql: String, _ table: String) throws -> [String] {
+    /// The texts that a query of a table (?) has in its first column.
+    func texts(_ sql: String, _ table: String) throws -> [String] {
         try connection.withLock { connection in
             let statement = try connection.prepare(sql)
             try statement.bind(1, table)
-            var paths: [String] = []
-            while try statement.step() { if let path = statement.text(0) { paths.append(path) } }
-            return paths
+            var texts: [String] = []
+            while try statement.step() { if let text = statement.text(0) { texts.append(text) } }
+            return texts
         }
+    }
+
+    /// Empties the write-ahead log, so that what was deleted, and overwritten in the database, is in no file any more.
+    private static func emptyLog(_ connection: Connection) throws {
+        try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 }
 
@@ -301,20 +315,6 @@ extension Catalog {
         }
     }
 
-    /// Removes dead letters, overwriting their bytes in the database and emptying its write-ahead log.
-    package func removeDeadLetters(_ ids: [Int64], table: String) throws {
-        guard !ids.isEmpty else { return }
-        try connection.withLock { connection in
-            try connection.transaction(.immediate) { try Self.delete(ids, of: table, connection) }
-            try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        }
-    }
-
-    private static func delete(
-        _ deadLetters: [Int64], of table: String, _ connection: Connection
-    ) throws {
-        let statement = try connection.prepare(
-            "DELETE FROM dead_letters WHERE id = ? AND table_name = ?")
     /// One dead letter; nil when there is none of that id any more.
     package func storedDeadLetter(
         _ id: Int64, table: String
@@ -323,6 +323,20 @@ extension Catalog {
         return next.flatMap { $0.id == id ? ($0.batch, $0.bytes, $0.at) : nil }
     }
 
+    /// Removes dead letters, overwriting their bytes in the database and emptying its write-ahead log.
+    package func removeDeadLetters(_ ids: [Int64], table: String) throws {
+        guard !ids.isEmpty else { return }
+        try connection.withLock { connection in
+            try connection.transaction(.immediate) { try Self.delete(ids, of: table, connection) }
+            try Self.emptyLog(connection)
+        }
+    }
+
+    private static func delete(
+        _ deadLetters: [Int64], of table: String, _ connection: Connection
+    ) throws {
+        let statement = try connection.prepare(
+            "DELETE FROM dead_letters WHERE id = ? AND table_name = ?")
         for id in deadLetters {
             try statement.bind(1, id)
             try statement.bind(2, table)
