@@ -44,9 +44,11 @@ extension LakeWriter {
 
     /// Rows of each of these files (absolute paths) that a hold forbids to remove; files without any are left out.
     package func held(in paths: [String]) throws -> [String: Int64] {
-        let gate = try table.gate()
-        guard !gate.isOpen else { return [:] }
-        return try engine().count(where: gate.condition, in: paths)
+        try held(by: table.gate(), in: paths)
+    }
+
+    private func held(by gate: RemovalGate, in paths: [String]) throws -> [String: Int64] {
+        try gate.isOpen ? [:] : engine().count(where: gate.condition, in: paths)
     }
 
     /// Takes the rows that `filter` matches out of the table: rewrites the files that hold any, in one snapshot.
@@ -117,7 +119,7 @@ extension LakeWriter {
         let wanted = Set(paths)
         let gate = try table.gate()
         let candidates = try dataFiles().filter { wanted.contains($0.path) }
-        let held = try held(in: candidates.map(\.path))
+        let held = try held(by: gate, in: candidates.map(\.path))
         let touched = candidates.filter { $0.records > held[$0.path] ?? 0 }
         guard !touched.isEmpty else { return report }
         report.rowsRemoved = touched.reduce(0) { $0 + $1.records - (held[$1.path] ?? 0) }
