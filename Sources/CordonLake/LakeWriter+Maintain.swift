@@ -14,10 +14,6 @@ package struct MaintenancePlan: Equatable, Sendable {
     package var orphanBytes = 0
 
     package init() {}
-
-    package var isEmpty: Bool {
-        compactions.isEmpty && manifests == 0 && snapshots == 0 && orphans == 0
-    }
 }
 
 /// A file below the table's folder that the table does not refer to and no writer has noted.
