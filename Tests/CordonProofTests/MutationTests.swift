@@ -145,6 +145,8 @@ import Testing
         // Most edits above break something; were they few, the test would say little.
         #expect(fates[.proof, default: 0] >= 80, "\(fates), seed \(random.seed)")
         #expect(fates[.check, default: 0] >= 60, "\(fates), seed \(random.seed)")
+        // What changes a decision without breaking anything stated is seen as a change: of one seed 25 to 41.
+        #expect(fates[.allowed, default: 0] >= 10, "\(fates), seed \(random.seed)")
     }
 
     private static let mutants = 320
