@@ -105,18 +105,6 @@ import Testing
         fixture.settings.metadataLogMax = 2
     }
 
-    private func fill(_ generator: inout Generator, deliveries: Int = 5) throws -> [HitRecord] {
-        var records: [HitRecord] = []
-        for _ in 0..<deliveries {
-            let more = HitRecord.random(count: 30, &generator)
-            records += more
-            try fixture.append(more)
-            _ = try fixture.table(clock: clock).deliver(from: fixture.journal)
-            clock.advance(seconds: 10)
-        }
-        return records
-    }
-
     private func rows() throws -> [String] {
         try fixture.query("SELECT CAST(to_json(hits) AS VARCHAR) FROM hits ORDER BY 1")
     }
@@ -131,7 +119,7 @@ import Testing
         throws
     {
         var generator = Generator()
-        let records = try fill(&generator)
+        let records = try fixture.fill(&generator, deliveries: 5, hits: 30, clock: clock)
         let before = try rows()
         let old = try fixture.table().snapshot()
         let partitions = Set(old.files.map { [$0.day, $0.retainUntil] })
@@ -172,7 +160,7 @@ import Testing
 
     @Test func `a query that runs finds its files to the end, and afterwards they go`() throws {
         var generator = Generator()
-        _ = try fill(&generator)
+        _ = try fixture.fill(&generator, deliveries: 5, hits: 30, clock: clock)
         let seen = try fixture.table().snapshot().files.map(\.path)
         _ = try compact()
         func present() -> Int { seen.count { FileManager.default.fileExists(atPath: $0) } }
@@ -193,33 +181,20 @@ import Testing
         try fixture.expectNoStrayFile()
     }
 
-    private static let steps = LakeStep.allCases.filter {
-        ![.journalTrimmed, .deadLettersRemoved, .orphansNoted].contains($0)
-    }
-
-    @Test(arguments: steps)
+    @Test(arguments: LakeStep.ofRewriting)
     func `killed at any step it loses no row, doubles none, and is ended by asking again`(
         _ step: LakeStep
     ) throws {
         var generator = Generator()
         fixture.settings.snapshotSecondsMin = 0
         fixture.settings.metadataLogMax = 0
-        let records = try fill(&generator, deliveries: 2)
+        let records = try fixture.fill(&generator, deliveries: 2, hits: 30, clock: clock)
         let ids = records.map(\.idText).sorted()
         for occurrence in 1...2 {
-            let seen = Mutex(0)
-            let dying = fixture.table(clock: clock) { reached in
-                guard reached == step else { return }
-                let count = seen.withLock {
-                    $0 += 1
-                    return $0
-                }
-                if count == occurrence { throw Killed() }
+            let wasKilled = try fixture.killing(at: step, occurrence: occurrence, clock: clock) {
+                _ = try compact($0)
             }
-            do {
-                _ = try compact(dying)
-                #expect(occurrence > 1 && seen.withLock { $0 } < occurrence)
-            } catch is Killed {}
+            #expect(wasKilled || occurrence > 1)
             #expect(try fixture.hitIDs() == ids, "seed \(generator.seed)")
         }
         _ = try compact()
@@ -233,7 +208,7 @@ import Testing
         throws
     {
         var generator = Generator()
-        let records = try fill(&generator)
+        let records = try fixture.fill(&generator, deliveries: 5, hits: 30, clock: clock)
         let user = Pseudonym.person(1, 2)
         let filter = SubjectFilter(users: [user])
         let others = records.filter { $0.user != user }.map(\.idText).sorted()
@@ -270,18 +245,11 @@ import Testing
         table = fixture.table(clock: clock)
     }
 
-    private func fill(_ generator: inout Generator, deliveries: Int) throws {
-        for _ in 0..<deliveries {
-            try fixture.append(HitRecord.random(count: 10, &generator))
-            _ = try table.deliver(from: fixture.journal)
-        }
-    }
-
     @Test func `small manifests are merged in the order of days, and name the same files`() throws {
         var generator = Generator()
-        try fill(&generator, deliveries: 2)
+        try fixture.fill(&generator, deliveries: 2, hits: 10, clock: clock)
         #expect(try table.write { try $0.mergeManifests() } == 0)
-        try fill(&generator, deliveries: 2)
+        try fixture.fill(&generator, deliveries: 2, hits: 10, clock: clock)
         let before = try table.snapshot().files
         #expect(try table.maintenancePlan().manifests == 4)
         #expect(try table.write { try $0.mergeManifests() } == 4)
@@ -307,7 +275,7 @@ import Testing
 
     @Test func `a file that nobody knows goes when it is old enough, and no other does`() throws {
         var generator = Generator()
-        try fill(&generator, deliveries: 2)
+        try fixture.fill(&generator, deliveries: 2, hits: 10, clock: clock)
         let own = try fixture.filesOnDisk()
         let stray = try plant("data/year=2020/month=01/day=01/lost.parquet")
         let noted = try plant("metadata/noted.avro")
@@ -344,10 +312,10 @@ import Testing
 
     @Test func `a file that nobody knows stays while anything is held`() throws {
         var generator = Generator()
-        try fill(&generator, deliveries: 1)
+        try fixture.fill(&generator, deliveries: 1, hits: 10, clock: clock)
         let catalog = try Catalog(path: fixture.directory.file("older.sqlite"))
         let older = try #require(try fixture.catalog.tableHead(HitsSchema.tableName))
-        try fill(&generator, deliveries: 1)
+        try fixture.fill(&generator, deliveries: 1, hits: 10, clock: clock)
         // The catalog as a backup brings it back: it does not know the files of the second delivery.
         try catalog.commit(
             table: HitsSchema.tableName, expecting: nil, new: older.metadataLocation,
@@ -379,12 +347,14 @@ import Testing
     @Test(arguments: [LakeStep.audited, .orphansNoted, .fileDeleted, .deletedFilesForgotten])
     func `killed while it deletes, it is ended by the next writer`(_ step: LakeStep) throws {
         var generator = Generator()
-        try fill(&generator, deliveries: 1)
+        try fixture.fill(&generator, deliveries: 1, hits: 10, clock: clock)
         let ids = try fixture.hitIDs()
         let stray = [try plant("data/a.parquet"), try plant("metadata/b.avro")]
         fixture.settings.orphanSecondsMin = 3600
-        let dying = fixture.table(clock: clock) { if $0 == step { throw Killed() } }
-        #expect(throws: Killed.self) { try dying.write { try $0.removeOrphans() } }
+        let wasKilled = try fixture.killing(at: step, clock: clock) { table in
+            _ = try table.write { try $0.removeOrphans() }
+        }
+        #expect(wasKilled)
         _ = try fixture.table(clock: clock).write { try $0.removeOrphans() }
         for path in stray { #expect(!FileManager.default.fileExists(atPath: path)) }
         #expect(try fixture.hitIDs() == ids)
@@ -393,7 +363,7 @@ import Testing
 
     @Test func `under another name of the folder nothing looks like nobody's`() throws {
         var generator = Generator()
-        try fill(&generator, deliveries: 1)
+        try fixture.fill(&generator, deliveries: 1, hits: 10, clock: clock)
         let own = try fixture.filesOnDisk()
         let other = fixture.directory.file("other")
         try FileManager.default.createSymbolicLink(

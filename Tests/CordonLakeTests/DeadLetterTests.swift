@@ -144,8 +144,7 @@ import Testing
         var generator = Generator()
         let records = HitRecord.random(count: 3, &generator)
         try bury(Self.damaged(records), hits: 3)
-        let dying = fixture.table { if $0 == step { throw Killed() } }
-        #expect(throws: Killed.self) { try retry(readable: true, table: dying) }
+        #expect(try fixture.killing(at: step) { _ = try retry(readable: true, table: $0) })
         _ = try retry(readable: true)
         #expect(
             try fixture.hitIDs() == [records[0], records[2]].map(\.idText).sorted(),

@@ -6,7 +6,6 @@ import Engine
 import Foundation
 import Iceberg
 import LinuxIO
-import Synchronization
 import TestSupport
 import Testing
 
@@ -22,26 +21,12 @@ import Testing
             fixture.settings.snapshotsMin = 1
             fixture.settings.metadataLogMax = 0
             var records = HitRecord.random(count: 40, &generator)
-            try fixture.append(records)
-            _ = try fixture.table().deliver(from: fixture.journal)
+            try fixture.deliver(records)
             let later = HitRecord.random(count: 40, &generator)
             records += later
             try fixture.append(later)
-            let seen = Mutex(0)
-            let dying = fixture.table { reached in
-                guard reached == step else { return }
-                let count = seen.withLock {
-                    $0 += 1
-                    return $0
-                }
-                if count >= occurrence { throw Killed() }
-            }
-            let wasKilled: Bool
-            do {
-                _ = try dying.deliver(from: fixture.journal)
-                wasKilled = false
-            } catch is Killed {
-                wasKilled = true
+            let wasKilled = try fixture.killing(at: step, occurrence: occurrence) {
+                _ = try $0.deliver(from: fixture.journal)
             }
             if occurrence == 1 {
                 #expect(wasKilled == ![.deadLettersRemoved, .orphansNoted].contains(step))
@@ -62,8 +47,7 @@ import Testing
             let fixture = try LakeFixture()
             fixture.settings.snapshotsMin = 1
             fixture.settings.metadataLogMax = 0
-            try fixture.append(records)
-            _ = try fixture.table().deliver(from: fixture.journal)
+            try fixture.deliver(records)
             try fixture.append(later)
             let plan = FaultPlan(failing: number, with: .tornWrite(28), then: .everythingFails)
             // A write that fails and all that follows it is what a full or dying disk does.

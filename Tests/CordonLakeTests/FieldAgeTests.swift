@@ -28,17 +28,6 @@ import Testing
         fixture.settings.snapshotSecondsMin = 600
     }
 
-    private func fill(_ generator: inout Generator, deliveries: Int = 2) throws -> [HitRecord] {
-        var records: [HitRecord] = []
-        for _ in 0..<deliveries {
-            let more = HitRecord.random(count: 80, &generator)
-            records += more
-            try fixture.append(more)
-            _ = try fixture.table().deliver(from: fixture.journal)
-        }
-        return records
-    }
-
     private func age(
         _ today: Day, _ ages: FieldAges = Self.ages, table: HitsTable? = nil
     ) throws -> AgeingReport {
@@ -79,7 +68,7 @@ import Testing
         throws
     {
         var generator = Generator()
-        let records = try fill(&generator)
+        let records = try fixture.fill(&generator, deliveries: 2, hits: 80)
         let today = Self.day + 30
         let due = "policy = 'gdpr' AND epoch_us(ts) // 86400000000 = \(Self.day.number)"
         // On this day `user` is due in rows of the first day, `browser` and `os` in all rows of the policy.
@@ -115,7 +104,7 @@ import Testing
 
     @Test func `rows of a policy that is not known any more fall under the shortest age`() throws {
         var generator = Generator()
-        _ = try fill(&generator, deliveries: 1)
+        _ = try fixture.fill(&generator, deliveries: 1, hits: 80)
         let ages = FieldAges(
             rules: [.init(policy: "gdpr", field: "user", columns: ["user"], days: 5)],
             policies: ["gdpr"])
@@ -126,7 +115,7 @@ import Testing
 
     @Test func `a file that may not be written anew is left, and the others are not`() throws {
         var generator = Generator()
-        _ = try fill(&generator)
+        _ = try fixture.fill(&generator, deliveries: 2, hits: 80)
         let kept = try #require(try fixture.table().snapshot().files.first)
         let report = try fixture.table().age(
             Self.ages, on: Self.day + 90, mayChange: { files, _ in Set(files).subtracting([kept]) })
@@ -136,29 +125,16 @@ import Testing
         #expect(left.flatMap(\.files) == [kept])
     }
 
-    @Test(arguments: [
-        LakeStep.dataFilesNoted, .dataFileWritten, .dataFileSynced, .metadataFilesNoted,
-        .manifestWritten, .metadataWritten, .audited, .committed, .fileDeleted,
-        .deletedFilesForgotten,
-    ])
+    @Test(arguments: LakeStep.ofRewriting)
     func `killed at any step it is made up for by the next run`(_ step: LakeStep) throws {
         var generator = Generator()
-        let records = try fill(&generator, deliveries: 1)
+        let records = try fixture.fill(&generator, deliveries: 1, hits: 80)
         let today = Self.day + 90
         for occurrence in 1...2 {
-            let seen = Mutex(0)
-            let dying = fixture.table { reached in
-                guard reached == step else { return }
-                let count = seen.withLock {
-                    $0 += 1
-                    return $0
-                }
-                if count == occurrence { throw Killed() }
+            let wasKilled = try fixture.killing(at: step, occurrence: occurrence) {
+                _ = try age(today, table: $0)
             }
-            do {
-                _ = try age(today, table: dying)
-                #expect(occurrence > 1)
-            } catch is Killed {}
+            #expect(wasKilled || occurrence > 1)
             #expect(try fixture.hitIDs() == records.map(\.idText).sorted())
         }
         _ = try age(today)

@@ -6,6 +6,7 @@ import Engine
 import Foundation
 import Synchronization
 import TestSupport
+import Testing
 
 extension Catalog: TableCatalog {}
 
@@ -29,6 +30,13 @@ final class SetClock: WallClock {
 }
 
 struct Killed: Error {}
+
+extension LakeStep {
+    /// Those that writing files of the table anew comes to.
+    static let ofRewriting = allCases.filter {
+        ![.journalTrimmed, .deadLettersRemoved, .orphansNoted].contains($0)
+    }
+}
 
 /// A region's lake and journal in a folder of the test's own.
 final class LakeFixture {
@@ -77,6 +85,51 @@ final class LakeFixture {
             let batch = HitBatch(ruleSet: "rules-1", geoBuild: "geo-1", records: part)
             _ = try journal.append(batch.encoded, hits: part.count, expecting: 0)
         }
+    }
+
+    /// Puts the records into the journal and delivers them.
+    func deliver(_ records: [HitRecord], clock: SetClock? = nil) throws {
+        try append(records)
+        _ = try table(clock: clock).deliver(from: journal)
+    }
+
+    /// Delivers so many random hits so many times, ten seconds apart on a clock that is given; all of them.
+    @discardableResult
+    func fill(
+        _ generator: inout Generator, deliveries: Int, hits: Int, clock: SetClock? = nil
+    ) throws -> [HitRecord] {
+        var records: [HitRecord] = []
+        for _ in 0..<deliveries {
+            let more = HitRecord.random(count: hits, &generator)
+            records += more
+            try deliver(more, clock: clock)
+            clock?.advance(seconds: 10)
+        }
+        return records
+    }
+
+    /// Whether `work` was killed, whose table is dead from where it reaches `step` for the `occurrence`-th time.
+    func killing(
+        at step: LakeStep, occurrence: Int = 1, clock: SetClock? = nil,
+        _ work: (HitsTable) throws -> Void
+    ) throws -> Bool {
+        let seen = Mutex(0)
+        let dying = table(clock: clock) { reached in
+            guard reached == step else { return }
+            let count = seen.withLock {
+                $0 += 1
+                return $0
+            }
+            if count >= occurrence { throw Killed() }
+        }
+        do {
+            try work(dying)
+        } catch is Killed {
+            return true
+        }
+        // Nobody takes the kill for a failure that can be lived with.
+        #expect(seen.withLock { $0 } < occurrence)
+        return false
     }
 
     /// The first column of a query in which `hits` stands for all rows of the current snapshot.

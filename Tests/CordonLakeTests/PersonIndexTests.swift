@@ -118,8 +118,7 @@ private func random(_ count: Int, _ generator: inout Generator) -> [Pseudonym] {
             for index in records.indices {
                 records[index].user = random(1, &generator)[0]
             }
-            try fixture.append(records)
-            _ = try fixture.table().deliver(from: fixture.journal)
+            try fixture.deliver(records)
             return records
         }
     }

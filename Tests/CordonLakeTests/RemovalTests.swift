@@ -16,17 +16,6 @@ import Testing
     let fixture: LakeFixture
     init() throws { fixture = try LakeFixture() }
 
-    private func fill(_ generator: inout Generator, deliveries: Int = 2) throws -> [HitRecord] {
-        var records: [HitRecord] = []
-        for _ in 0..<deliveries {
-            let more = HitRecord.random(count: 150, &generator)
-            records += more
-            try fixture.append(more)
-            _ = try fixture.table().deliver(from: fixture.journal)
-        }
-        return records
-    }
-
     /// Every row of the table with all values, in the order of file and place.
     private func rows(_ condition: String = "true") throws -> [String] {
         try fixture.query(
@@ -37,7 +26,7 @@ import Testing
         throws
     {
         var generator = Generator()
-        _ = try fill(&generator)
+        _ = try fixture.fill(&generator, deliveries: 2, hits: 150)
         let user = Pseudonym.person(1, 2)
         let visitor = Pseudonym.person(2, 1)
         let filter = SubjectFilter(users: [user], visitors: [visitor])
@@ -95,7 +84,7 @@ import Testing
 
     @Test func `a file whose every row is removed is not replaced`() throws {
         var generator = Generator()
-        let records = try fill(&generator)
+        let records = try fixture.fill(&generator, deliveries: 2, hits: 150)
         let filter = SubjectFilter(
             users: Set(records.compactMap(\.user)), visitors: Set(records.compactMap(\.visitor)))
         let anonymous = records.filter { $0.user == nil && $0.visitor == nil }
@@ -105,7 +94,7 @@ import Testing
 
     @Test func `removing nobody changes nothing`() throws {
         var generator = Generator()
-        _ = try fill(&generator)
+        _ = try fixture.fill(&generator, deliveries: 2, hits: 150)
         let head = try fixture.table().snapshot()
         let report = try fixture.table().write {
             try $0.rewrite(removing: SubjectFilter(users: [.person(999, 2)]))
@@ -117,7 +106,7 @@ import Testing
     @Test func `dropped files are gone, their folders too, and dropping again does nothing`() throws
     {
         var generator = Generator()
-        let records = try fill(&generator)
+        let records = try fixture.fill(&generator, deliveries: 2, hits: 150)
         let due = Day(number: 21_000)
         let table = fixture.table()
         let paths = try table.snapshot().files.filter { $0.retainUntil == due }.map(\.path)
@@ -147,7 +136,7 @@ import Testing
         ) throws
     {
         var generator = Generator()
-        let records = try fill(&generator, deliveries: 1)
+        let records = try fixture.fill(&generator, deliveries: 1, hits: 150)
         let user = try #require(records.lazy.compactMap(\.user).first)
         var letter = Array("CDNB".utf8)
         letter.append(bigEndian: user.value)
@@ -155,7 +144,6 @@ import Testing
         _ = try fixture.table().deliver(from: fixture.journal)
         let filter = SubjectFilter(users: [user])
         let kept = records.filter { $0.user != user }
-        let dying = fixture.table { if $0 == step { throw Killed() } }
         func remove(_ table: HitsTable) throws {
             try table.write { writer in
                 _ = try writer.rewrite(removing: filter)
@@ -163,7 +151,7 @@ import Testing
             }
         }
         if ![.journalTrimmed, .orphansNoted].contains(step) {
-            #expect(throws: Killed.self) { try remove(dying) }
+            #expect(try fixture.killing(at: step) { try remove($0) })
         }
         let between = try fixture.hitIDs()
         #expect(between == records.map(\.idText).sorted() || between == kept.map(\.idText).sorted())
@@ -176,7 +164,7 @@ import Testing
 
     @Test func `a person's rows come out as JSON, one object each`() throws {
         var generator = Generator()
-        let records = try fill(&generator)
+        let records = try fixture.fill(&generator, deliveries: 2, hits: 150)
         let user = Pseudonym.person(1, 2)
         var found: [String] = []
         try fixture.table().write { writer in
@@ -193,7 +181,7 @@ import Testing
 
     @Test func `thousands of people are taken out in one pass, in order, as few are`() throws {
         var generator = Generator()
-        let records = try fill(&generator)
+        let records = try fixture.fill(&generator, deliveries: 2, hits: 150)
         let people = Set(records.compactMap(\.user).prefix(40))
         let strangers = (0..<2000).map { Pseudonym(value: UInt128($0) << 64 | 7) }
         let few = SubjectFilter(users: people)

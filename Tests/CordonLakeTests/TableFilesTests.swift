@@ -146,8 +146,7 @@ import Testing
         for _ in 0..<14 {
             let more = HitRecord.random(count: 3, &generator)
             records += more
-            try fixture.append(more)
-            _ = try fixture.table().deliver(from: fixture.journal)
+            try fixture.deliver(more)
         }
         let metadata = try #require(try fixture.table().metadata())
         let files = TableFiles(directory: fixture.settings.directory)
