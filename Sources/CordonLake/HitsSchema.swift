@@ -123,14 +123,17 @@ package enum HitsSchema {
         """
 
     /// The engine's `FIELD_IDS` value.
-    static let fieldIDs: String = {
+    static let fieldIDs: String = fieldIDs(of: columns)
+
+    /// The same for a file that has only some of the columns.
+    static func fieldIDs(of columns: [Column]) -> String {
         let entries = columns.map { column in
             guard !column.nestedIDs.isEmpty else { return "\"\(column.name)\": \(column.id)" }
             let nested = column.nestedIDs.map { "\($0.name): \($0.id)" }.joined(separator: ", ")
             return "\"\(column.name)\": {__duckdb_field_id: \(column.id), \(nested)}"
         }
         return "{" + entries.joined(separator: ", ") + "}"
-    }()
+    }
 
     /// What the engine's reader takes instead of a file's own columns: each column by its field id, null in files that were
     /// written before there was such a column.

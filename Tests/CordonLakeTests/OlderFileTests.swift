@@ -12,20 +12,14 @@ import Testing
         let fixture = try LakeFixture()
         var generator = Generator()
         let records = HitRecord.random(count: 60, &generator)
-        try fixture.append(records)
-        _ = try fixture.table().deliver(from: fixture.journal)
+        try fixture.deliver(records)
         let file = try #require(try fixture.table().snapshot().files.first)
         let older = fixture.directory.file("older.parquet")
-        let ids = HitsSchema.columns.filter { $0.nestedIDs.isEmpty && $0.name != "language" }
-            .map { "\"\($0.name)\": \($0.id)" }
-        let lists = HitsSchema.columns.filter { !$0.nestedIDs.isEmpty }.map { column in
-            let nested = column.nestedIDs.map { ", \($0.name): \($0.id)" }.joined()
-            return "\"\(column.name)\": {__duckdb_field_id: \(column.id)\(nested)}"
-        }
+        let ids = HitsSchema.fieldIDs(of: HitsSchema.columns.filter { $0.name != "language" })
         try EngineConnection().execute(
             """
             COPY (SELECT * EXCLUDE language FROM read_parquet('\(file.path)', hive_partitioning = false))
-            TO '\(older)' (FORMAT parquet, FIELD_IDS {\((ids + lists).joined(separator: ", "))})
+            TO '\(older)' (FORMAT parquet, FIELD_IDS \(ids))
             """)
 
         let engine = try LakeEngine(fixture.settings)

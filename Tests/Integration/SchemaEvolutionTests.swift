@@ -185,17 +185,11 @@ private enum OlderTable {
     private static func cut(_ file: inout DataFile, _ gone: Set<String>) throws {
         let path = try TableFiles.path(of: file.path)
         let kept = HitsSchema.columns.filter { !gone.contains($0.name) }
-        let ids = kept.map { column in
-            let nested = column.nestedIDs.map { ", \($0.name): \($0.id)" }.joined()
-            return column.nestedIDs.isEmpty
-                ? "\"\(column.name)\": \(column.id)"
-                : "\"\(column.name)\": {__duckdb_field_id: \(column.id)\(nested)}"
-        }
         try EngineConnection().execute(
             """
             COPY (SELECT \(kept.map { "\"\($0.name)\"" }.joined(separator: ", "))
                   FROM read_parquet('\(path)', hive_partitioning = false))
-            TO '\(path).new' (FORMAT parquet, COMPRESSION zstd, FIELD_IDS {\(ids.joined(separator: ", "))})
+            TO '\(path).new' (FORMAT parquet, COMPRESSION zstd, FIELD_IDS \(HitsSchema.fieldIDs(of: kept)))
             """)
         try File.rename(path + ".new", to: path)
         file.fileBytes = Int64(try #require(try File.metadata(path)).size)
