@@ -43,14 +43,7 @@ final class APIFixture: Sendable {
         let root = directory.path
         try FileManager.default.createDirectory(
             atPath: root + "/keys", withIntermediateDirectories: true)
-        let address = RegionConfiguration.SocketAddress(
-            address: try #require(.init("127.0.0.1")), port: 0)
-        let region = RegionConfiguration(
-            name: "eu-central", title: "EU", jurisdiction: "DE",
-            collector: .init(
-                listen: address, trustedProxies: [], clientAddress: .peer, durability: .durable),
-            lakeDirectory: root + "/lake", catalogPath: root + "/catalog.sqlite",
-            keysDirectory: root + "/keys", stateDirectory: root)
+        let region = RegionConfiguration.forTest("eu-central", in: root)
         authority = try TokenAuthority(
             region: region.name, keysDirectory: region.keysDirectory,
             registerPath: region.tokensPath)

@@ -24,14 +24,7 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        let state = directory.file("var/r1")
-        region = RegionConfiguration(
-            name: "r1", title: "Region one", jurisdiction: "DE",
-            collector: .init(
-                listen: .init(address: IPAddress(ipv4: 0x7F00_0001), port: 0), trustedProxies: [],
-                clientAddress: .peer, durability: .durable),
-            lakeDirectory: state + "/lake", catalogPath: state + "/catalog.sqlite",
-            keysDirectory: state + "/keys", stateDirectory: state)
+        region = .forTest(in: directory.file("var/r1"))
         let keys = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
         log = try AuditLog(
             directory: region.auditDirectory, region: region.name, key: keys.signingKey)

@@ -30,12 +30,6 @@ import Testing
         rules: [.init(policy: "gdpr", field: "visitor", columns: ["visitor"], days: 30)],
         policies: ["gdpr"])
 
-    /// A day that a test chooses.
-    private struct FixedClock: WallClock {
-        let day: Day
-        func now() -> Timestamp { day.start }
-    }
-
     private func deliver(times: Int) throws {
         for _ in 0..<times {
             try region.append(batches: 1)

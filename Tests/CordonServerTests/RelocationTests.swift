@@ -41,14 +41,8 @@ private final class MovingHouse: Sendable {
         var regions: [RegionConfiguration] = []
         var logs: [AuditLog] = []
         for (name, country) in [("north", "DE"), ("south", "US")] {
-            let state = directory.file("var/\(name)")
-            let region = RegionConfiguration(
-                name: name, title: name, jurisdiction: country,
-                collector: .init(
-                    listen: .init(address: IPAddress(ipv4: 0x7F00_0001), port: 0),
-                    trustedProxies: [], clientAddress: .peer, durability: .durable),
-                lakeDirectory: state + "/lake", catalogPath: state + "/catalog.sqlite",
-                keysDirectory: state + "/keys", stateDirectory: state)
+            let region = RegionConfiguration.forTest(
+                name, jurisdiction: country, in: directory.file("var/\(name)"))
             let keys = try RegionKeys.create(directory: region.keysDirectory, region: name)
             logs.append(
                 try AuditLog(

@@ -32,15 +32,7 @@ final class SubjectRegion: Sendable {
     init(maintenance: LakeMaintenance = LakeMaintenance()) throws {
         directory = try TemporaryDirectory()
         SentValues.note("customer-4711")
-        let state = directory.file("var/r1")
-        region = RegionConfiguration(
-            name: "r1", title: "Region one", jurisdiction: "DE",
-            collector: .init(
-                listen: .init(address: IPAddress(ipv4: 0x7F00_0001), port: 0), trustedProxies: [],
-                clientAddress: .peer, durability: .durable),
-            lakeDirectory: state + "/lake", catalogPath: state + "/catalog.sqlite",
-            keysDirectory: state + "/keys", stateDirectory: state,
-            maintenance: maintenance)
+        region = .forTest(in: directory.file("var/r1"), maintenance: maintenance)
         keys = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
         for period in [KeyPeriod.month, .day] {
             _ = try keys.pseudonymKey(.user, period, Self.day, creating: true)
