@@ -168,8 +168,3 @@ final class FakeLake: SubjectLake {
         func read(_ path: String, _ consume: (Int, [UInt8]) -> Void) -> String? { nil }
     }
 }
-
-struct FixedClock: WallClock {
-    var time: Timestamp
-    func now() -> Timestamp { time }
-}

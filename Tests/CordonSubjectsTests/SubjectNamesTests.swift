@@ -10,70 +10,42 @@ import Testing
 
 @testable import CordonSubjects
 
-/// A region with keys for users and visitors, and a lake whose rows are named in one column.
-private final class NamesRegion {
-    static let today = Day(year: 2026, month: 11, day: 23)
-    static let address = IPAddress(ipv4: 0xCB00_714D)
-    static let userAgent = "Mozilla/5.0 (X11; Linux x86_64), like Gecko"
-    static let site = "shop.example"
+/// Names of people in the region, and a visitor of three days.
+extension Region {
+    fileprivate static let address = IPAddress(ipv4: 0xCB00_714D)
+    fileprivate static let userAgent = "Mozilla/5.0 (X11; Linux x86_64), like Gecko"
+    fileprivate static let site = "shop.example"
 
-    let folder: TemporaryDirectory
-    let keys: RegionKeys
-    let lake: FakeLake
-    let journal: Journal
-    private(set) var events: [SubjectEvent] = []
-
-    init() throws {
-        folder = try TemporaryDirectory()
-        SentValues.note(Self.address.text)
-        SentValues.note(Self.userAgent)
-        keys = try RegionKeys.create(directory: folder.file("keys"), region: "eu-central")
-        _ = try keys.pseudonymKey(.user, .month, Self.today, creating: true)
-        for day in 0..<3 {
-            _ = try keys.pseudonymKey(.visitor, .day, Self.today + -day, creating: true)
-        }
-        lake = try FakeLake(directory: folder.file("lake"))
-        try FileManager.default.createDirectory(
-            atPath: folder.file("state"), withIntermediateDirectories: true)
-        journal = try Journal(path: folder.file("state/journal.sqlite"))
+    fileprivate static func withVisitor() throws -> Region {
+        SentValues.note(address.text)
+        SentValues.note(userAgent)
+        return try Region(users: [today], visitors: (0..<3).map { today + -$0 })
     }
 
-    func service() -> SubjectService {
-        SubjectService(
-            .init(
-                region: "eu-central", storePath: folder.file("state/requests.sqlite"),
-                journalPath: folder.file("state/journal.sqlite"),
-                lockPath: folder.file("state/requests.lock"),
-                ledger: folder.file("state/erased.ledger"),
-                roots: [folder.file("state"), folder.file("lake"), folder.file("keys")]),
-            keys: keys, lake: lake, clock: FixedClock(time: Self.today.start),
-            audit: { self.events.append($0) })
-    }
-
-    func subject(_ name: SubjectName) throws -> Subject {
+    fileprivate func subject(_ name: SubjectName) throws -> Subject {
         try NamedSubjectTransform(keys).apply(name).get()
     }
 
-    func visitor(_ days: ClosedRange<Day>? = nil) throws -> Subject {
+    fileprivate func visitor(_ days: ClosedRange<Day>? = nil) throws -> Subject {
         return try subject(
             .visitor(
                 address: Self.address, userAgent: Array(Self.userAgent.utf8),
                 site: Array(Self.site.utf8), days: days))
     }
 
-    func list(_ numbers: Range<Int>) -> [[UInt8]] {
+    fileprivate func list(_ numbers: Range<Int>) -> [[UInt8]] {
         numbers.map { Array("member-\($0)".utf8) }
     }
 
-    func user(_ id: [UInt8]) throws -> Pseudonym {
+    fileprivate func user(_ id: [UInt8]) throws -> Pseudonym {
         try keys.pseudonymKey(.user, .month, Self.today, creating: false)!
             .pseudonym(user: id.span)
     }
 }
 
 @Suite struct `Names of a person` {
-    private let region: NamesRegion
-    init() throws { region = try NamesRegion() }
+    private let region: Region
+    init() throws { region = try Region.withVisitor() }
 
     @Test func `a visitor has a pseudonym for each day's key, the one that the edge makes`() throws
     {
@@ -84,34 +56,34 @@ private final class NamesRegion {
         let expected = try (0..<3).map { day in
             try #require(
                 try region.keys.pseudonymKey(
-                    .visitor, .day, NamesRegion.today + -day, creating: false)
+                    .visitor, .day, Region.today + -day, creating: false)
             ).pseudonym(
-                address: NamesRegion.address, userAgent: Array(NamesRegion.userAgent.utf8).span,
-                site: Array(NamesRegion.site.utf8).span)
+                address: Region.address, userAgent: Array(Region.userAgent.utf8).span,
+                site: Array(Region.site.utf8).span)
         }
         #expect(subject.filter.visitors == Set(expected))
-        #expect(subject.keysFrom == NamesRegion.today + -2)
+        #expect(subject.keysFrom == Region.today + -2)
     }
 
     @Test func `the days of a visitor choose the keys, and bound the rows`() throws {
-        let yesterday = NamesRegion.today + -1
+        let yesterday = Region.today + -1
         let subject = try region.visitor(yesterday...yesterday)
         #expect(subject.pseudonyms.map(\.epoch?.start) == [yesterday])
-        #expect(subject.filter.window == yesterday.start..<NamesRegion.today.start)
+        #expect(subject.filter.window == yesterday.start..<Region.today.start)
         var record = HitRecord()
         record.visitor = subject.pseudonyms.first?.pseudonym
         record.timestamp = yesterday.start
         #expect(subject.filter.matches(record))
-        record.timestamp = NamesRegion.today.start
+        record.timestamp = Region.today.start
         #expect(!subject.filter.matches(record))
-        let other = try region.visitor(NamesRegion.today...NamesRegion.today)
+        let other = try region.visitor(Region.today...Region.today)
         #expect(other.digest != subject.digest)
         #expect(subject.erased.filter.window == nil)
     }
 
     @Test func `an erasure covers the whole period of a key, whatever days are asked for`() throws {
-        _ = try region.keys.pseudonymKey(.visitor, .month, NamesRegion.today, creating: true)
-        let subject = try region.visitor(NamesRegion.today...NamesRegion.today)
+        _ = try region.keys.pseudonymKey(.visitor, .month, Region.today, creating: true)
+        let subject = try region.visitor(Region.today...Region.today)
         #expect(
             subject.erasedDays == Day(
                 year: 2026, month: 11, day: 1)...Day(year: 2026, month: 11, day: 30))
@@ -149,7 +121,7 @@ private final class NamesRegion {
                     user: try region.user(id).text, site: "s\(part)-\(index).example")
             }
             try region.lake.add(
-                rows, day: NamesRegion.today, retainUntil: NamesRegion.today + 395)
+                rows, day: Region.today, retainUntil: Region.today + 395)
         }
         let subject = try region.subject(.list(erased))
         let request = try region.service().erase(request: "r1", percentMax: 100) { subject }
@@ -169,14 +141,14 @@ private final class NamesRegion {
         let texts = subject.filter.visitors.map(\.text) + [Pseudonym(value: 1).text]
         try region.lake.add(
             texts.enumerated().map { .init(user: $1, site: "s\($0).example") },
-            day: NamesRegion.today, retainUntil: NamesRegion.today + 395)
+            day: Region.today, retainUntil: Region.today + 395)
         var record = HitRecord()
-        record.timestamp = NamesRegion.today.start
+        record.timestamp = Region.today.start
         record.site = "journal.example"
         record.event = "view"
         record.policy = "gdpr"
         record.visitor = subject.filter.visitors.first
-        record.retainUntil = NamesRegion.today + 395
+        record.retainUntil = Region.today + 395
         let batch = HitBatch(ruleSet: "r", geoBuild: "g", records: [record])
         _ = try region.journal.append(batch.encoded, hits: 1, expecting: 0)
 
@@ -196,7 +168,7 @@ private final class NamesRegion {
             path: folder("store.sqlite"), maskKey: region.keys.subjectDigestKey)
         for (id, subject) in [("a", subject), ("b", pseudonym), ("c", try region.visitor())] {
             let request = SubjectRequest(
-                id: id, kind: .erase, subject: subject, at: NamesRegion.today.start)
+                id: id, kind: .erase, subject: subject, at: Region.today.start)
             try store.insert(request, of: subject)
             try store.update(request, adding: subject.pseudonyms)
             #expect(Set(try store.pseudonyms(of: id)) == Set(subject.pseudonyms))

@@ -7,62 +7,26 @@ import Testing
 
 @testable import CordonSubjects
 
-/// One region with a person in it: rows in two files, hits in the journal, other people around.
-private final class Region {
-    static let today = Day(year: 2026, month: 11, day: 23)
-    static let person = Array("customer-4711".utf8)
+/// A person in the region: rows in two files, hits in the journal, other people around.
+extension Region {
+    fileprivate static let person = Array("customer-4711".utf8)
 
-    struct Killed: Error {}
-
-    let folder: TemporaryDirectory
-    let keys: RegionKeys
-    let lake: FakeLake
-    let journal: Journal
-    private(set) var events: [SubjectEvent] = []
-    var killAt: (RequestStep, SubjectService.StepMoment)?
-
-    init() throws {
-        folder = try TemporaryDirectory()
+    fileprivate static func withPerson() throws -> Region {
         SentValues.note("customer-4711")
-        keys = try RegionKeys.create(directory: folder.file("keys"), region: "eu-central")
-        for day in [Self.today, Self.today + -40] {
-            _ = try keys.pseudonymKey(.user, .month, day, creating: true)
-        }
-        lake = try FakeLake(directory: folder.file("lake"))
-        try FileManager.default.createDirectory(
-            atPath: folder.file("state"), withIntermediateDirectories: true)
-        journal = try Journal(path: folder.file("state/journal.sqlite"))
+        return try Region(users: [today, today + -40])
     }
 
-    func service() -> SubjectService {
-        SubjectService(
-            .init(
-                region: "eu-central", storePath: folder.file("state/requests.sqlite"),
-                journalPath: folder.file("state/journal.sqlite"),
-                lockPath: folder.file("state/requests.lock"),
-                ledger: folder.file("state/erased.ledger"),
-                roots: [
-                    folder.file("state"), folder.file("lake"), folder.file("keys"),
-                    folder.file("none"),
-                ]),
-            keys: keys, lake: lake, clock: FixedClock(time: Self.today.start),
-            audit: { self.events.append($0) },
-            moment: { step, moment in
-                if let kill = self.killAt, kill == (step, moment) { throw Killed() }
-            })
-    }
-
-    func subject(_ id: [UInt8] = Region.person) throws -> Subject {
+    fileprivate func subject(_ id: [UInt8] = Region.person) throws -> Subject {
         try SubjectTransform(keys).apply(id).get()
     }
 
-    func pseudonym(_ id: String, _ day: Day = Region.today) throws -> Pseudonym {
+    fileprivate func pseudonym(_ id: String, _ day: Day = Region.today) throws -> Pseudonym {
         try keys.pseudonymKey(.user, .month, day, creating: false)!
             .pseudonym(user: Array(id.utf8).span)
     }
 
     /// Rows and hits of the person among those of 60 others.
-    func fill() throws {
+    fileprivate func fill() throws {
         for (number, day) in [Self.today, Self.today + -1, Self.today + -40].enumerated() {
             var rows = try (0..<60).map { index in
                 FakeLake.Row(
@@ -81,7 +45,8 @@ private final class Region {
         try append([try record("customer-4711")])
     }
 
-    func record(_ id: String, retainUntil: Day = Region.today + 395) throws -> HitRecord {
+    fileprivate func record(_ id: String, retainUntil: Day = Region.today + 395) throws -> HitRecord
+    {
         var record = HitRecord()
         record.hitID = UInt128.random(in: .min ... .max)
         record.timestamp = Self.today.start
@@ -93,25 +58,25 @@ private final class Region {
         return record
     }
 
-    func append(_ records: [HitRecord], expecting generation: Int64? = nil) throws {
+    fileprivate func append(_ records: [HitRecord], expecting generation: Int64? = nil) throws {
         let batch = HitBatch(ruleSet: "r", geoBuild: "g", records: records)
         let present = try journal.suppression().generation
         _ = try journal.append(
             batch.encoded, hits: records.count, expecting: generation ?? present)
     }
 
-    func journalRecords() throws -> [HitRecord] {
+    fileprivate func journalRecords() throws -> [HitRecord] {
         try journal.read(after: .none, bytesMax: .max).flatMap {
             try HitBatch(decoding: $0.bytes).records
         }
     }
 
-    func erase(_ id: String = SubjectRequest.newID()) throws -> SubjectRequest {
+    fileprivate func erase(_ id: String = SubjectRequest.newID()) throws -> SubjectRequest {
         try service().erase(request: id) { try subject() }
     }
 
     /// Every byte under the region holds neither the id nor a pseudonym of the person.
-    func expectGone(sourceLocation: SourceLocation = #_sourceLocation) throws {
+    fileprivate func expectGone(sourceLocation: SourceLocation = #_sourceLocation) throws {
         let values =
             [Self.person] + (try subject().users.flatMap { [Array($0.text.utf8), $0.bytes] })
         let scan = try DiskScan(values: values)
@@ -125,7 +90,7 @@ private final class Region {
     private let region: Region
 
     init() throws {
-        region = try Region()
+        region = try Region.withPerson()
         try region.fill()
     }
 
@@ -190,7 +155,7 @@ private final class Region {
     private let otherHits: [HitRecord]
 
     init() throws {
-        region = try Region()
+        region = try Region.withPerson()
         try region.fill()
         let users = try region.subject().users
         others = try region.lake.allRows().filter { line in
@@ -394,7 +359,7 @@ private final class Region {
     private let region: Region
 
     init() throws {
-        region = try Region()
+        region = try Region.withPerson()
         for (index, age) in [-3, 0, 1].enumerated() {
             try region.lake.add(
                 [
