@@ -75,7 +75,7 @@ import Testing
         table = try geoTable(
             "1.0.0.0/24,DE\n1.0.1.0/24,FR\n1.0.2.0/23,US\n1.0.4.0/24,BR\n2a00::/32,DE\n2a01::/48,US\n",
             in: directory)
-        project = try load(try shippedTexts())
+        project = try load(try ShippedProject.texts(cases: true))
     }
 
     @Test func `both evaluations agree on every border`() throws {
@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test func `a rule compiled to another policy is found`() throws {
-        var texts = try shippedTexts()
+        var texts = try ShippedProject.texts(cases: true)
         texts["Policies/gdpr.yaml"] = texts["Policies/gdpr.yaml"]!
             .replacing("places: [EEA]", with: "places: [DE]")
         let other = try load(texts.filter { !$0.key.contains("cases/") })
@@ -116,7 +116,7 @@ import Testing
         let text = sweep.cases(runsMax: 3, build: table.build)
         let bytes = Array(text.utf8)
         #expect(try PolicyLayout.format(bytes, file: "a.yaml") == bytes)
-        var texts = try shippedTexts()
+        var texts = try ShippedProject.texts(cases: true)
         texts["Policies/cases/borders.yaml"] = text
         let project = try load(texts)
         let cases = project.cases.filter { $0.position.file.hasSuffix("borders.yaml") }

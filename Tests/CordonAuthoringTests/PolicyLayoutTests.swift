@@ -1,28 +1,12 @@
 import CordonModel
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CordonAuthoring
 @testable import CordonPolicy
 
-/// The repository's own folder, whose `Policies/` and `Regions/` are shipped.
-let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 let today = Day("2026-11-23")!
-
-/// The shipped files with their cases, by path.
-func shippedTexts() throws -> [String: String] {
-    var texts: [String: String] = [:]
-    for folder in ["Regions", "Policies", "Policies/cases"] {
-        let path = repository.appendingPathComponent(folder)
-        for name in try FileManager.default.contentsOfDirectory(atPath: path.path)
-        where name.hasSuffix(".yaml") {
-            texts["\(folder)/\(name)"] = try String(
-                contentsOf: path.appendingPathComponent(name), encoding: .utf8)
-        }
-    }
-    return texts
-}
 
 func load(_ texts: [String: String]) throws -> ProjectConfiguration {
     try ProjectConfiguration.load(
@@ -31,7 +15,8 @@ func load(_ texts: [String: String]) throws -> ProjectConfiguration {
 
 @Suite struct `Policy layout` {
     @Test func `the shipped files are laid out`() throws {
-        for (file, text) in try shippedTexts() where file.hasPrefix("Policies/") {
+        for (file, text) in try ShippedProject.texts(cases: true) where file.hasPrefix("Policies/")
+        {
             let bytes = Array(text.utf8)
             let line = PolicyLayout.firstChange(
                 bytes, try PolicyLayout.format(bytes, file: file))
@@ -40,7 +25,7 @@ func load(_ texts: [String: String]) throws -> ProjectConfiguration {
     }
 
     @Test func `what is laid out compiles to the same rules and cases`() throws {
-        let texts = try shippedTexts()
+        let texts = try ShippedProject.texts(cases: true)
         // As untidy as the format lets: other blanks, breaks, and a comment behind every line.
         let untidy = texts.mapValues { text in
             text.split(separator: "\n", omittingEmptySubsequences: false).map { line in

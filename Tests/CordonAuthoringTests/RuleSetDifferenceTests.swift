@@ -26,7 +26,7 @@ func geoTable(_ lines: String, in directory: TemporaryDirectory) throws -> GeoTa
         table = try geoTable(
             "1.0.0.0/24,DE\n1.0.1.0/24,FR\n1.0.2.0/23,US\n1.0.4.0/24,BR\n2a00::/32,DE\n2a01::/48,US\n",
             in: directory)
-        texts = try shippedTexts().filter { !$0.key.contains("cases/") }
+        texts = try ShippedProject.texts(cases: false)
     }
 
     private func difference(
@@ -129,7 +129,7 @@ func geoTable(_ lines: String, in directory: TemporaryDirectory) throws -> GeoTa
     }
 
     @Test func `what was in force is read again, down to its lines`() throws {
-        let project = try project(shippedTexts())
+        let project = try project(ShippedProject.texts(cases: true))
         let kept = KeptRules(layout)
         let digest = try kept.keep(project)
         #expect(try kept.keep(project) == digest)

@@ -12,21 +12,11 @@ import Testing
 @testable import CordonCLI
 
 @Suite struct `Audit commands` {
-    let directory: TemporaryDirectory
-    private let layout: ProjectLayout
-
-    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    private let project: TestProject
 
     /// A project of the shipped regions and policies, with keys and two entries in each log.
     init() throws {
-        directory = try TemporaryDirectory()
-        layout = ProjectLayout(root: directory.path)
-        for folder in ["Regions", "Policies"] {
-            try FileManager.default.copyItem(
-                atPath: Self.repository.appendingPathComponent(folder).path,
-                toPath: directory.file(folder))
-        }
+        project = try TestProject()
         for region in try regions() {
             let keys = try RegionKeys.create(
                 directory: region.keysDirectory, region: region.name)
@@ -43,13 +33,10 @@ import Testing
     }
 
     private func regions() throws -> [RegionConfiguration] {
-        let arguments = try Arguments(parsing: ["--project", layout.root], for: .auditVerify)
-        return try CordonCLI.configuration(arguments).regions
+        try project.configuration().regions
     }
 
-    private func run(_ words: String...) -> Int32 {
-        CordonCLI.main(words + ["--project", layout.root])
-    }
+    private func run(_ words: String...) -> Int32 { project.run(words) }
 
     @Test func `sound logs are verified and listed`() throws {
         #expect(run("audit", "verify") == 0)
@@ -86,7 +73,8 @@ import Testing
         let key = try CordonCLI.auditReader(first).verifierKey
         #expect(run("audit", "verify", "--region", first.name, "--key", key) == 0)
         #expect(run("audit", "verify", "--region", last.name, "--key", key) == 2)
-        let stranger = try RegionKeys.create(directory: directory.file("k"), region: first.name)
+        let stranger = try RegionKeys.create(
+            directory: project.directory.file("k"), region: first.name)
         let reader = AuditReader(
             directory: first.auditDirectory, region: first.name, key: stranger.signingKey.publicKey)
         #expect(
@@ -98,7 +86,7 @@ import Testing
     {
         let regions = try regions()
         let first = try #require(regions.first)
-        let copy = directory.file("copy")
+        let copy = project.directory.file("copy")
         try FileManager.default.copyItem(atPath: first.stateDirectory, toPath: copy)
         let keys = try RegionKeys(opening: first.keysDirectory, region: first.name)
         try AuditLog(directory: first.auditDirectory, region: first.name, key: keys.signingKey)
@@ -122,7 +110,7 @@ import Testing
         #expect(refused?.description.contains("has 2 entries and does not continue the 3") == true)
         #expect(run("audit", "verify", "--region", first.name) == 1)
         #expect(run("audit", "witness") == 1)
-        let findings = DoctorChecks(project: layout).run()
+        let findings = project.doctor()
         #expect(
             findings.first { $0.check == "region \(first.name), witnesses" }?.state == .wrong)
     }
@@ -154,7 +142,7 @@ import Testing
         let region = try #require(try regions().first)
         #expect(run("audit", "witness") == 0)
         let old = try CordonCLI.auditReader(region).verifierKey
-        let kept = directory.file("kept")
+        let kept = project.directory.file("kept")
         try File.write(kept, try File.read(region.auditDirectory + "/checkpoint"))
         #expect(run("keys", "rotate", "--signing", "--field", "user") == 2)
         for _ in 0..<2 {
@@ -184,7 +172,7 @@ import Testing
         let path = region.keysDirectory + "/audit-signing.next.key"
         let step = ["keys", "rotate", "--signing", "--region", region.name]
         func finish(_ made: Ed25519PublicKey, changes: Int) throws {
-            #expect(CordonCLI.main(step + ["--project", layout.root]) == 0)
+            #expect(project.run(step) == 0)
             #expect(try keys(region).signingKey.publicKey == made)
             #expect(try !File.exists(path))
             #expect(try CordonCLI.auditReader(region).keyChain().links.count == changes + 1)
@@ -221,17 +209,16 @@ import Testing
     @Test func `the doctor tells a log that nobody else has seen`() throws {
         let region = try #require(try regions().first)
         let check = "region \(region.name), witnesses"
-        let before = DoctorChecks(project: layout).run().first { $0.check == check }
+        let before = project.doctor().first { $0.check == check }
         #expect(before?.state == .doubtful)
         #expect(before?.fix?.contains("cordon audit witness") == true)
         #expect(run("audit", "witness") == 0)
-        #expect(DoctorChecks(project: layout).run().first { $0.check == check }?.state == .well)
+        #expect(project.doctor().first { $0.check == check }?.state == .well)
     }
 
     @Test func `the record of processing adds up what the logs have of the period`() throws {
-        let arguments = try Arguments(parsing: ["--project", layout.root], for: .auditReport)
-        let project = try CordonCLI.configuration(arguments)
-        let region = try #require(project.regions.first { $0.name == "eu-central" })
+        let configuration = try project.configuration()
+        let region = try #require(configuration.regions.first { $0.name == "eu-central" })
         let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
         let day = Day(year: 2026, month: 3, day: 1)
         func entry(
@@ -258,16 +245,12 @@ import Testing
                 entry(30, "erased", ["request": "a"]),
                 entry(99, "edge.ledger", ["received": 100, "report": 3]),
             ])
-        struct Clock: WallClock {
-            let day: Day
-            func now() -> Timestamp { day.start }
-        }
         var options = ProcessingRecord.Options()
         options.since = day
         options.until = day + 40
         options.controller = "Example <b>Ltd</b> | Berlin"
         let record = try ProcessingRecord(
-            project, regions: [region], options: options, clock: Clock(day: day + 40))
+            configuration, regions: [region], options: options, clock: FixedClock(day: day + 40))
         let told = try #require(record.regions.first)
         #expect(told.entries == 9)
         #expect(told.hits == ["received": 10, "kept": 8, "counted": 2])
@@ -286,7 +269,7 @@ import Testing
         // A period that is over is told as it stood at its end, whatever day it is now.
         options.until = day + 20
         let earlier = try ProcessingRecord(
-            project, regions: [region], options: options, clock: Clock(day: day + 90))
+            configuration, regions: [region], options: options, clock: FixedClock(day: day + 90))
         #expect(earlier.regions.map(\.erasures.open) == [2])
         #expect(earlier.regions.map(\.erasures.overdue) == [1])
         let gdpr = try #require(record.activities.first { $0.policy == "gdpr" })
@@ -307,7 +290,7 @@ import Testing
     }
 
     @Test func `the record of processing is printed, and written where it is wanted`() throws {
-        let file = directory.file("record.html")
+        let file = project.directory.file("record.html")
         #expect(run("audit", "report") == 0)
         #expect(run("audit", "report", "--json", "--since", "2026-01-01") == 0)
         #expect(run("audit", "report", "--format", "html", "--out", file) == 0)

@@ -10,12 +10,7 @@ import Testing
 
     init() throws {
         folder = try TemporaryDirectory()
-        let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        for name in ["Regions", "Policies"] {
-            try FileManager.default.copyItem(
-                atPath: repository.appendingPathComponent(name).path, toPath: folder.file(name))
-        }
+        try ShippedProject.copy(to: folder.path)
         try Directory.create(folder.file("var/geo"))
         let source = folder.file("a.csv")
         try File.write(source, Array("88.198.0.0/16,DE\n8.8.8.0/24,US,CA\n".utf8))

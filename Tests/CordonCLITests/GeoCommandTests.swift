@@ -18,9 +18,6 @@ import Testing
         return path
     }
 
-    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
-
     @Test func `a table is built, described, asked and compared`() throws {
         let old = directory.file("old.cgt")
         let new = directory.file("new/places.cgt")
@@ -74,7 +71,7 @@ import Testing
         try builder.add(.csv, path: source("a.csv", "1.0.0.0/24,DE\n2.0.0.0/24,US\n"))
         try builder.write(to: directory.file("places.cgt"))
         let table = try GeoTable(mapping: directory.file("places.cgt"))
-        let shipped = ProjectLayout(root: Self.repository)
+        let shipped = ProjectLayout(root: ShippedProject.root)
         let regions = try HomeRegions(shipped, table, Console())
         func region(_ text: String) throws -> String? {
             regions.names[table.placeIndex(of: try #require(IPAddress(text)))]

@@ -21,23 +21,14 @@ let builtProgram: String = {
 /// `cordon query` as people run it: the built program, a delivered lake, the child process.
 @Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: builtProgram)))
 struct `Query command` {
-    let directory: TemporaryDirectory
+    private let project: TestProject
     private let region: RegionConfiguration
     private let keys: RegionKeys
 
-    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-
     /// A project of the shipped regions and policies with 60 hits of 12 people, one of them alone on `rare.example`.
     init() throws {
-        directory = try TemporaryDirectory()
-        for folder in ["Regions", "Policies"] {
-            try FileManager.default.copyItem(
-                atPath: Self.repository.appendingPathComponent(folder).path,
-                toPath: directory.file(folder))
-        }
-        let arguments = try Arguments(parsing: ["--project", directory.path], for: .auditVerify)
-        let regions = try CordonCLI.configuration(arguments).regions
+        project = try TestProject()
+        let regions = try project.configuration().regions
         region = try #require(regions.first { $0.name == "eu-central" })
         keys = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
         let clock = SystemWallClock()
@@ -79,7 +70,7 @@ struct `Query command` {
         process.executableURL = URL(fileURLWithPath: builtProgram)
         process.arguments =
             [
-                command, "--project", directory.path, "--role", role, "--purpose", purpose,
+                command, "--project", project.directory.path, "--role", role, "--purpose", purpose,
                 "--from",
                 place,
             ] + (more.contains("--region") ? [] : ["--region", "eu-central"]) + more + [sql]
@@ -135,7 +126,7 @@ struct `Query command` {
     }
 
     @Test func `rows leave as Parquet for the role that may see them`() throws {
-        let file = directory.file("rows.parquet")
+        let file = project.directory.file("rows.parquet")
         let result = try ask(
             "SELECT * FROM hits", role: "privacy-officer", purpose: "data-subject-request",
             "--format", "parquet", "--out", file)
@@ -167,7 +158,7 @@ struct `Query command` {
     }
 
     @Test func `a report asks the standard questions under the same gate`() throws {
-        let page = directory.file("report.html")
+        let page = project.directory.file("report.html")
         let result = try ask(
             command: "report", "traffic", "--since", "\((Day(SystemWallClock().now()) + -1).text)",
             "--html", page, "consent")

@@ -11,32 +11,21 @@ import Testing
 
 @Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: builtProgram)))
 struct `Commands about requests` {
-    let directory: TemporaryDirectory
-    private let layout: ProjectLayout
+    private let project: TestProject
     private let region: RegionConfiguration
-
-    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
     /// A project of the shipped regions and policies; of the EU region's keys one can mark a person.
     init() throws {
         SentValues.note("customer-4711")
-        directory = try TemporaryDirectory()
-        layout = ProjectLayout(root: directory.path)
-        for folder in ["Regions", "Policies"] {
-            try FileManager.default.copyItem(
-                atPath: Self.repository.appendingPathComponent(folder).path,
-                toPath: directory.file(folder))
-        }
-        let arguments = try Arguments(parsing: ["--project", layout.root], for: .subjectStatus)
+        project = try TestProject()
         region = try #require(
-            try CordonCLI.configuration(arguments).regions.first { $0.name == "eu-central" })
+            try project.configuration().regions.first { $0.name == "eu-central" })
         let keys = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
         _ = try keys.pseudonymKey(
             .user, .month, Day(SystemWallClock().now()), creating: true)
     }
 
-    private var inRegion: [String] { ["--region", region.name, "--project", layout.root] }
+    private var inRegion: [String] { ["--region", region.name, "--project", project.layout.root] }
 
     private func run(_ words: String...) -> Int32 { CordonCLI.main(words + inRegion) }
 

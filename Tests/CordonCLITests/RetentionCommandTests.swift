@@ -13,24 +13,13 @@ import Testing
 @testable import CordonCLI
 
 @Suite struct `Retention and maintenance commands` {
-    let directory: TemporaryDirectory
-    private let layout: ProjectLayout
+    private let project: TestProject
     private let region: RegionConfiguration
-
-    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
     /// A project of the shipped regions and policies whose EU lake holds hits of ten days ago.
     init() throws {
-        directory = try TemporaryDirectory()
-        layout = ProjectLayout(root: directory.path)
-        for folder in ["Regions", "Policies"] {
-            try FileManager.default.copyItem(
-                atPath: Self.repository.appendingPathComponent(folder).path,
-                toPath: directory.file(folder))
-        }
-        let arguments = try Arguments(parsing: ["--project", layout.root], for: .retentionStatus)
-        let regions = try CordonCLI.configuration(arguments).regions
+        project = try TestProject()
+        let regions = try project.configuration().regions
         for region in regions {
             _ = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
         }
@@ -55,9 +44,7 @@ import Testing
         }
     }
 
-    private func run(_ words: String...) -> Int32 {
-        CordonCLI.main(words + ["--project", layout.root])
-    }
+    private func run(_ words: String...) -> Int32 { project.run(words) }
 
     private func values(_ column: String) throws -> String? {
         let files = try #require(
@@ -68,7 +55,7 @@ import Testing
     }
 
     private func doctor() -> DoctorFinding? {
-        DoctorChecks(project: layout).run().first { $0.check == "region eu-central, retention" }
+        project.doctor().first { $0.check == "region eu-central, retention" }
     }
 
     @Test func `doctor and status alarm until maintenance has ended what is due`() throws {
@@ -116,7 +103,7 @@ import Testing
         _ = try journal.append(Array(batch.encoded.dropLast()), hits: 2, expecting: 0)
         #expect(try lake.table.deliver(from: journal).deadBatches == 1)
         #expect(
-            DoctorChecks(project: layout).run().contains {
+            project.doctor().contains {
                 $0.check == "region eu-central, dead letters" && $0.state == .doubtful
             })
         #expect(run("dead", "list", "--json") == 0)

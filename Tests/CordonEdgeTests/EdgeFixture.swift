@@ -29,10 +29,6 @@ final class EdgeFixture {
     static let indian = "49.36.1.2"
     static let german6 = "2a01:4f8:1:2::3"
 
-    /// The folder of this package.
-    static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
-
     static func geoTable(at path: String) throws -> GeoTable {
         var builder = GeoTableBuilder()
         for (prefix, country) in [
@@ -66,15 +62,10 @@ final class EdgeFixture {
         monotonic: @escaping @Sendable () -> UInt64 = { SystemClock.monotonicMilliseconds() }
     ) throws {
         directory = try TemporaryDirectory()
-        var root = Self.repository
+        var root = ShippedProject.root
         if !policies.isEmpty {
             let copy = directory.file("project")
-            try FileManager.default.createDirectory(
-                atPath: copy, withIntermediateDirectories: true)
-            for folder in ["Policies", "Regions"] {
-                try FileManager.default.copyItem(
-                    atPath: root + "/" + folder, toPath: copy + "/" + folder)
-            }
+            try ShippedProject.copy(to: copy)
             for (name, text) in policies {
                 try text.write(
                     toFile: "\(copy)/Policies/\(name)", atomically: false, encoding: .utf8)

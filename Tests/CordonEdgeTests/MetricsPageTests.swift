@@ -9,7 +9,7 @@ import Testing
 @Suite struct `The page of metrics` {
     private static func operating() throws -> String {
         try String(
-            contentsOfFile: EdgeFixture.repository + "/Docs/operations/edge.md", encoding: .utf8)
+            contentsOfFile: ShippedProject.root + "/Docs/operations/edge.md", encoding: .utf8)
     }
 
     private static func names(_ text: String, after mark: String) -> Set<String> {

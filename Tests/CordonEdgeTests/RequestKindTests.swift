@@ -232,7 +232,7 @@ private let form = "application/x-www-form-urlencoded"
 
     @Test func `the guide states the script's digest`() throws {
         let guide = try String(
-            contentsOfFile: EdgeFixture.repository + "/Docs/tagging.md", encoding: .utf8)
+            contentsOfFile: ShippedProject.root + "/Docs/tagging.md", encoding: .utf8)
         let digest = try #require(try sha384(Array(PageScript.text.utf8)))
         let isStated = guide.contains("integrity=\"sha384-\(digest)\"")
         #expect(isStated, "it is sha384-\(digest)")

@@ -69,7 +69,7 @@ private func forwarded(_ address: String) -> String { "X-Forwarded-For: \(addres
         throws
     {
         let shipped = try String(
-            contentsOfFile: EdgeFixture.repository + "/Policies/gdpr.yaml", encoding: .utf8)
+            contentsOfFile: ShippedProject.root + "/Policies/gdpr.yaml", encoding: .utf8)
         let policy = shipped.replacing("sampling: 100\n", with: "sampling: 25\n")
         #expect(policy != shipped)
         let fixture = try EdgeFixture(policies: ["gdpr.yaml": policy])

@@ -10,15 +10,7 @@ import Testing
 @Suite struct `A candidate beside the rules` {
     /// The shipped rules with an edit of the GDPR's policy.
     private static func candidate(_ old: String, _ new: String) throws -> RuleSet {
-        var texts: [String: String] = [:]
-        for folder in ["Regions", "Policies"] {
-            let path = EdgeFixture.repository + "/" + folder
-            for name in try FileManager.default.contentsOfDirectory(atPath: path)
-            where name.hasSuffix(".yaml") {
-                texts["\(folder)/\(name)"] = try String(
-                    contentsOfFile: "\(path)/\(name)", encoding: .utf8)
-            }
-        }
+        var texts = try ShippedProject.texts(cases: false)
         let file = "Policies/gdpr.yaml"
         let edited = (texts[file] ?? "").replacing(old, with: new)
         try #require(edited != texts[file])

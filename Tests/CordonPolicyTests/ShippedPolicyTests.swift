@@ -1,16 +1,12 @@
 import CordonModel
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CordonPolicy
 
 /// The repository's own folder, whose `Policies/` and `Regions/` are shipped.
-let repository: ProjectLayout = {
-    let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .resolvingSymlinksInPath()
-    return ProjectLayout(
-        root: tests.deletingLastPathComponent().deletingLastPathComponent().path)
-}()
+let repository = ProjectLayout(root: ShippedProject.root)
 
 @Suite struct `Shipped policies` {
     let today = Day("2026-11-25")!

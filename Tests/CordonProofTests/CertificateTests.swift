@@ -140,7 +140,8 @@ import Testing
     }
 
     @Test func `the second checker stays small and apart`() throws {
-        let folder = ProofFixture.root.appendingPathComponent("Sources/CordonProofCheck")
+        let folder = URL(
+            fileURLWithPath: ShippedProject.root + "/Sources/CordonProofCheck")
         var lines = 0
         for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
             let text = try String(

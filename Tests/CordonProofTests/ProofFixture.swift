@@ -19,8 +19,6 @@ final class ProofFixture: Sendable {
     let texts: [String: String]
     private let directory: TemporaryDirectory
 
-    static let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     static let today = Day("2026-11-23")!
     static let layout = ProjectLayout(root: "/project")
 
@@ -43,16 +41,7 @@ final class ProofFixture: Sendable {
             directory = try TemporaryDirectory()
             table = try Self.table(lines, in: directory)
             tableBytes = try File.read(table.path)
-            var texts: [String: String] = [:]
-            for folder in ["Regions", "Policies"] {
-                let path = Self.root.appendingPathComponent(folder)
-                for name in try FileManager.default.contentsOfDirectory(atPath: path.path)
-                where name.hasSuffix(".yaml") {
-                    texts["\(folder)/\(name)"] = try String(
-                        contentsOf: path.appendingPathComponent(name), encoding: .utf8)
-                }
-            }
-            self.texts = texts
+            texts = try ShippedProject.texts(cases: false)
         } catch {
             preconditionFailure("the fixture cannot be made: \(error)")
         }

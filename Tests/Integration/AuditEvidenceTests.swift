@@ -52,20 +52,16 @@ import Testing
 
     // MARK: golang.org/x/mod/sumdb
 
-    private static let repository = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-
     /// The checker, built against Debian's golang-golang-x-mod-dev.
     private func goChecker() throws -> String {
         let program = directory.file("log-check")
-        let source = Self.repository.appendingPathComponent(
-            "Tests/Integration/Fixtures/log-check/main.go")
-        let cache = Self.repository.appendingPathComponent(".deps/go-cache").path
+        let source = ShippedProject.root + "/Tests/Integration/Fixtures/log-check/main.go"
+        let cache = ShippedProject.root + "/.deps/go-cache"
         let built = try Tool.run(
             "env",
             [
                 "GO111MODULE=off", "GOPATH=/usr/share/gocode", "GOCACHE=\(cache)", "GOFLAGS=",
-                "CGO_ENABLED=0", "go", "build", "-o", program, source.path,
+                "CGO_ENABLED=0", "go", "build", "-o", program, source,
             ])
         try #require(built.exitCode == 0, "scripts/setup --tests installs go: \(built.output)")
         return program

@@ -11,11 +11,8 @@ extension Catalog: TableCatalog {}
 
 /// PyIceberg and DuckDB's Iceberg extension, installed by `scripts/setup --tests`; `scripts/test` sees to it.
 enum OtherReaders {
-    /// The package's folder: two above `Tests/Integration`.
-    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().path
-    static let python = root + "/.deps/venv/bin/python"
-    static let extensions = root + "/.deps/duckdb-extensions"
+    static let python = ShippedProject.root + "/.deps/venv/bin/python"
+    static let extensions = ShippedProject.root + "/.deps/duckdb-extensions"
     static var areInstalled: Bool { FileManager.default.isExecutableFile(atPath: python) }
 
     /// Prints, for each reader and filter, the rows in one form: an object of sorted lines.
@@ -86,10 +83,6 @@ enum OtherReaders {
 
 @Suite(.enabled(if: OtherReaders.areInstalled, "run scripts/setup --tests"))
 struct `The lake in other readers' eyes` {
-    private struct FixedClock: WallClock {
-        func now() -> Timestamp { Timestamp(microseconds: 1_790_000_000_000_000) }
-    }
-
     let directory: TemporaryDirectory
     let journal: Journal
     let table: HitsTable
@@ -105,7 +98,8 @@ struct `The lake in other readers' eyes` {
         settings.manifestsToMerge = 2
         table = HitsTable(
             settings, catalog: try Catalog(path: directory.file("catalog.sqlite")),
-            clock: FixedClock(), audit: { _ in })
+            clock: FixedClock(time: Timestamp(microseconds: 1_790_000_000_000_000)), audit: { _ in }
+        )
     }
 
     private func deliver(_ count: Int, _ generator: inout Generator) throws {

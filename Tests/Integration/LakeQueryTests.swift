@@ -18,10 +18,7 @@ struct `The lake through cordon and through others` {
         let state = directory.file("project/var/\(Self.region)")
         try FileManager.default.createDirectory(
             atPath: state, withIntermediateDirectories: true)
-        for folder in ["Regions", "Policies"] {
-            try FileManager.default.copyItem(
-                atPath: OtherReaders.root + "/" + folder, toPath: project + "/" + folder)
-        }
+        try ShippedProject.copy(to: project)
         _ = try RegionKeys.create(directory: state + "/keys", region: Self.region)
         let journal = try Journal(path: state + "/journal.sqlite")
         for start in stride(from: 0, to: 600, by: 50) {

@@ -10,19 +10,12 @@ import Testing
     init() throws {
         directory = try TemporaryDirectory()
         cordon = CordonProgram(project: directory.file("project"))
-        let root = URL(fileURLWithPath: OtherReaders.root)
-        for folder in ["Regions", "Policies"] {
-            try FileManager.default.createDirectory(
-                atPath: cordon.project, withIntermediateDirectories: true)
-            try FileManager.default.copyItem(
-                at: root.appendingPathComponent(folder),
-                to: URL(fileURLWithPath: cordon.project).appendingPathComponent(folder))
-        }
+        try ShippedProject.copy(to: cordon.project)
     }
 
     @Test func `the reference is printed and written as the repository has it`() throws {
         let page = try String(
-            contentsOfFile: OtherReaders.root + "/Docs/configuration-keys.md", encoding: .utf8)
+            contentsOfFile: ShippedProject.root + "/Docs/configuration-keys.md", encoding: .utf8)
         #expect(try cordon.run("policy", "reference").output == page)
         let out = directory.file("out")
         try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
@@ -30,7 +23,7 @@ import Testing
         #expect(written.exitCode == 0, "\(written.errorOutput)")
         for path in written.output.split(separator: "\n") {
             let made = FileManager.default.contents(atPath: out + "/" + path)
-            #expect(made == FileManager.default.contents(atPath: OtherReaders.root + "/" + path))
+            #expect(made == FileManager.default.contents(atPath: ShippedProject.root + "/" + path))
         }
         let schema = try cordon.run("policy", "reference", "--schema", "policy")
         #expect(try JSONSerialization.jsonObject(with: Data(schema.output.utf8)) is [String: Any])

@@ -33,10 +33,7 @@ struct `A table that gets a column` {
         let project = directory.file("project")
         let state = project + "/var/\(Self.region)"
         try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
-        for folder in ["Regions", "Policies"] {
-            try FileManager.default.copyItem(
-                atPath: OtherReaders.root + "/" + folder, toPath: project + "/" + folder)
-        }
+        try ShippedProject.copy(to: project)
         _ = try RegionKeys.create(directory: state + "/keys", region: Self.region)
         cordon = CordonProgram(project: project)
         journal = try Journal(path: state + "/journal.sqlite")

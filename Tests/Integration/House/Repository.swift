@@ -1,20 +1,9 @@
 import Foundation
+import TestSupport
 
 /// The checked-out project that the tests were built from.
 enum Repository {
-    /// Its folder, found from this file's own path.
-    static let root: URL = {
-        var folder = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        while folder.path != "/" {
-            folder.deleteLastPathComponent()
-            if FileManager.default.fileExists(
-                atPath: folder.appendingPathComponent("Package.swift").path)
-            {
-                break
-            }
-        }
-        return folder
-    }()
+    static let root = URL(fileURLWithPath: ShippedProject.root)
 
     static func text(_ path: String) throws -> String {
         try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
