@@ -2,7 +2,6 @@ import Bytes
 import CordonJournal
 import CordonModel
 import CordonPolicy
-import HTTP
 import TestSupport
 import Testing
 
@@ -28,10 +27,7 @@ import Testing
     @Test func `are equal to the byte for one site, event, country, refusal and hour`() throws {
         let fixture = try EdgeFixture(loops: 1)
         defer { fixture.collector.drain() }
-        let context = fixture.collector.context
-        let transform = HitTransform(userAgents: UserAgentCache(context.userAgents))
-        let resolver = ClientAddressResolver(fixture.region("eu-central").collector)
-        let batch = BatchBuffer()
+        let hits = TransformFixture(fixture)
         var random = Generator()
         let hour = CountedHit.time(fixture.today.start)
         var forms: [String: Set<[UInt8]>] = [:]
@@ -41,24 +37,12 @@ import Testing
                 "consent=denied&site=a.example&event=scroll-50",
             ].randomElement(using: &random)!
             let bytes = Self.request(query, using: &random)
-            var machine = ConnectionMachine(at: 0)
-            try #require(machine.step(bytes.span, at: 0) == .request)
-            let client = resolver.resolve(
-                peer: Sensitive(IPAddress(ipv4: 0x7F00_0001)), announced: AnnouncedClient(),
-                head: machine.head, bytes: bytes.span)
             let now = Timestamp(
                 microseconds: hour.microseconds
                     + Int64.random(in: 0..<CountedHit.microsecondsPerStep, using: &random))
-            let decided = transform.decide(machine.head, bytes.span, client, context, at: now)
+            let decided = try #require(hits.decide(bytes, at: now))
             try #require(decided.decision.outcome == .count)
-            batch.open(context, ticket: 1, generation: 0, at: 0)
-            let fields = transform.fields(decided, context.rules, bytes.span)
-            _ = transform.write(
-                decided, fields, machine.head, bytes.span, client, context,
-                suppression: Suppression(), at: now, into: batch)
-            let content = Array(UnsafeBufferPointer(start: batch.bytes, count: batch.count))
-            forms[query, default: []].insert(content)
-            batch.clear()
+            forms[query, default: []].insert(hits.batch(decided, bytes, at: now))
         }
         #expect(forms.count == 3)
         #expect(forms.values.allSatisfy { $0.count == 1 }, "seed \(random.seed)")

@@ -2,7 +2,6 @@ import Bytes
 import CordonJournal
 import CordonModel
 import CordonPolicy
-import HTTP
 import LinuxIO
 import TestSupport
 import Testing
@@ -13,28 +12,13 @@ import Testing
     @Test func `any query and header makes a record that reads back, within its bounds`() throws {
         let fixture = try EdgeFixture(loops: 1)
         defer { fixture.collector.drain() }
-        let context = fixture.collector.context
-        let transform = HitTransform(userAgents: UserAgentCache(context.userAgents))
-        let resolver = ClientAddressResolver(fixture.region("eu-central").collector)
-        let batch = BatchBuffer()
+        let hits = TransformFixture(fixture)
         var random = Generator()
         let now = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
         for _ in 0..<2000 {
             let bytes = Self.request(using: &random)
-            var machine = ConnectionMachine(at: 0)
-            guard machine.step(bytes.span, at: 0) == .request else { continue }
-            let peer = Sensitive(IPAddress(ipv4: 0x7F00_0001))
-            let client = resolver.resolve(
-                peer: peer, announced: AnnouncedClient(), head: machine.head, bytes: bytes.span)
-            let decided = transform.decide(machine.head, bytes.span, client, context, at: now)
-            guard decided.fate == nil else { continue }
-            batch.open(context, ticket: 1, generation: 0, at: 0)
-            let fields = transform.fields(decided, context.rules, bytes.span)
-            _ = transform.write(
-                decided, fields, machine.head, bytes.span, client, context,
-                suppression: Suppression(),
-                at: now, into: batch)
-            let content = Array(UnsafeBufferPointer(start: batch.bytes, count: batch.count))
+            guard let decided = hits.decide(bytes, at: now), decided.fate == nil else { continue }
+            let content = hits.batch(decided, bytes, at: now)
             let decoded = try HitBatch(decoding: content)
             let record = try #require(decoded.records.first, "seed \(random.seed)")
             #expect(decoded.encoded == content, "seed \(random.seed)")
@@ -54,22 +38,14 @@ import Testing
     {
         let fixture = try EdgeFixture(loops: 1)
         defer { fixture.collector.drain() }
-        let context = fixture.collector.context
-        let transform = HitTransform(userAgents: UserAgentCache(context.userAgents))
-        let resolver = ClientAddressResolver(fixture.region("eu-central").collector)
+        let hits = TransformFixture(fixture)
         let text = "CQraFkAQraFkAAfABBENCWFgAIGAAAAAAAYgABMAAAAA.IABM"
         let now = Timestamp(microseconds: 1_793_500_000_000_000)
         func decide(_ query: String) throws -> (ConsentState, Int) {
             let bytes = Array(
                 "GET /hit?\(query) HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: \(EdgeFixture.german)\r\n\r\n"
                     .utf8)
-            var machine = ConnectionMachine(at: 0)
-            try #require(machine.step(bytes.span, at: 0) == .request)
-            let client = resolver.resolve(
-                peer: Sensitive(IPAddress(ipv4: 0x7F00_0001)), announced: AnnouncedClient(),
-                head: machine.head, bytes: bytes.span)
-            let decision = transform.decide(machine.head, bytes.span, client, context, at: now)
-                .decision
+            let decision = try #require(hits.decide(bytes, at: now)).decision
             return (decision.consent.state, decision.consent.purposes.nonzeroBitCount)
         }
         for _ in 0..<2 {
