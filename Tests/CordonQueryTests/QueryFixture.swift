@@ -6,11 +6,6 @@ import Foundation
 import Synchronization
 import TestSupport
 
-struct FixedClock: WallClock {
-    let time: Timestamp
-    func now() -> Timestamp { time }
-}
-
 /// A region with a few data files, two policies and a recorded audit log.
 ///
 /// `gdpr` lets analysts see aggregates over five people from Germany and France, officers rows; aggregates over twenty may
@@ -38,7 +33,7 @@ final class QueryFixture: QueryRegion, Sendable {
     }
 
     /// Writes what `sql` gives to a data file.
-    func write(_ sql: String, to path: String) throws {
+    static func write(_ sql: String, to path: String) throws {
         let engine = try EngineConnection()
         try engine.execute("SET TimeZone = 'UTC'")
         try engine.execute("COPY (\(sql)) TO '\(path)' (FORMAT parquet)")

@@ -25,9 +25,7 @@ final class EasternRegion: QueryRegion, Sendable {
         file = folder.file("east.parquet")
         let rows = QueryFixture.rows(
             "160", day: "2026-11-21", policy: "ccpa", retainUntil: "2027-12-21")
-        let engine = try EngineConnection()
-        try engine.execute("SET TimeZone = 'UTC'")
-        try engine.execute("COPY (\(rows)) TO '\(file)' (FORMAT parquet)")
+        try QueryFixture.write(rows, to: file)
     }
 
     func takeDown() { down.withLock { $0 = true } }

@@ -55,7 +55,7 @@ import Testing
         let rows = QueryFixture.rows(
             "180", day: "2026-11-21", policy: "gdpr", retainUntil: "2027-12-21")
         let file = fixture.folder.file("burst.parquet")
-        try fixture.write(
+        try QueryFixture.write(
             "SELECT * REPLACE (TIMESTAMPTZ '2026-11-21 20:00:00+00' AS ts, 'view' AS event) FROM (\(rows))",
             to: file)
         fixture.setFiles(try fixture.files() + [QueryFile(path: file, retainUntil: nil)])
