@@ -16,12 +16,14 @@ struct LogFixture {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    func open() throws -> AuditLog {
-        try AuditLog(directory: path, region: "eu-central", key: key)
+    /// - Parameter key: another than the log's own.
+    func open(_ key: Ed25519PrivateKey? = nil) throws -> AuditLog {
+        try AuditLog(directory: path, region: "eu-central", key: key ?? self.key)
     }
 
-    func reader() -> AuditReader {
-        AuditReader(directory: path, region: "eu-central", key: key.publicKey)
+    /// - Parameter key: another than the log's own.
+    func reader(_ key: Ed25519PrivateKey? = nil) -> AuditReader {
+        AuditReader(directory: path, region: "eu-central", key: (key ?? self.key).publicKey)
     }
 
     static func entry(_ number: Int, kind: String = "note") -> AuditEntry {

@@ -53,8 +53,7 @@ import Testing
     @Test func `another history that is longer is refused as well`() throws {
         try log.open().append(LogFixture.entries(0..<300))
         let forged = try LogFixture()
-        try AuditLog(directory: forged.path, region: "eu-central", key: log.key)
-            .append(LogFixture.entries(1..<700))
+        try forged.open(log.key).append(LogFixture.entries(1..<700))
         try FileMover.replace(log.path, by: forged.path)
         #expect(
             throws: AuditError.rolledBack(
@@ -124,9 +123,8 @@ import Testing
         try opened.append(LogFixture.entries(0..<10))
         try submit()
         let forged = try LogFixture()
-        let other = try AuditLog(directory: forged.path, region: "eu-central", key: log.key)
-        let reader = AuditReader(
-            directory: forged.path, region: "eu-central", key: log.key.publicKey)
+        let other = try forged.open(log.key)
+        let reader = forged.reader(log.key)
         try other.append(LogFixture.entries(1..<5))
         #expect(try reader.submit(to: witness, at: now) == .conflict(size: 10))
         try other.append(LogFixture.entries(1..<7))
