@@ -3,8 +3,6 @@ import Crypto
 import TestSupport
 import Testing
 
-private func hex(_ text: String) -> [UInt8] { Bytes.bytes(hex: text)! }
-
 @Suite struct `SHA-256` {
     /// FIPS 180-4 examples of NIST.
     @Test(arguments: [

@@ -1,8 +1,7 @@
 import Bytes
 import Crypto
+import TestSupport
 import Testing
-
-private func hex(_ text: String) -> [UInt8] { Bytes.bytes(hex: text)! }
 
 @Suite struct `X25519` {
     /// RFC 7748 section 6.1.

@@ -5,8 +5,6 @@ import Testing
 
 @testable import HPKE
 
-private func hex(_ text: String) -> [UInt8] { Bytes.bytes(hex: text)! }
-
 @Suite struct `Encryption to a public key` {
     /// RFC 9180 appendix A.1.1: base mode, X25519, HKDF-SHA256, AES-128-GCM.
     private let info = hex("4f6465206f6e2061204772656369616e2055726e")
