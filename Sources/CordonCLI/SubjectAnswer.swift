@@ -34,6 +34,15 @@ struct SubjectAnswer {
         ]
     }
 
+    init(_ region: String, _ preview: SubjectService.RectificationPreview) {
+        self.region = region
+        state = SubjectRun.preview
+        rows = preview.rows
+        files = Int64(preview.files)
+        journalHits = preview.journalHits
+        details = ["journal_hits": .integer(journalHits)]
+    }
+
     init(_ region: RegionSubjects, _ request: SubjectRequest) {
         self.region = region.region.name
         let path = region.certificatePath(of: request.id)
@@ -50,6 +59,7 @@ struct SubjectAnswer {
             "named_by": request.naming.map { .text($0.rawValue) } ?? .null,
             "people": .integer(Int64(request.people)),
             "held_by": .list(request.heldBy.split(separator: " ").map { .text(String($0)) }),
+            "withdrawn": request.correction.map { .list($0.withdrawn.map { .text($0) }) } ?? .null,
             "law": request.law.map { .text($0) } ?? .null,
             "due": request.due.map { .text($0.text) } ?? .null,
             "first_day": request.days.map { .text($0.lowerBound.text) } ?? .null,

@@ -123,6 +123,36 @@ extension Command {
         return try run.erase(percentMax: percent ?? SubjectService.sharePercentMax)
     }
 
+    static let subjectRectify = Command(
+        ["subject", "rectify"],
+        summary: "take consent back from a person's hits, as if it had never been given",
+        usage:
+            "(\(SubjectNaming.usage)) --withdraw PURPOSE[,PURPOSE]… [--since DATE] [--region R]… --yes [--allow-share PERCENT]",
+        options: Option.naming + [
+            Option(
+                name: "withdraw", value: "PURPOSES",
+                help: "the purposes without consent, separated by commas, or `all`"),
+            Option(
+                name: "since", value: "DATE",
+                help: "hits of this day and later ones (default: all until now)"),
+            .regions,
+            Option(
+                name: "yes", value: nil,
+                help: "do it; without it, only what would change is shown"),
+            Option(
+                name: "allow-share", value: "PERCENT",
+                help:
+                    "let so much of a region's rows be the person's (default: \(Int(SubjectService.sharePercentMax)))"
+            ),
+            .law, .received,
+        ],
+        example: "cordon subject rectify --user customer-4711 --withdraw advertising --yes"
+    ) { arguments, console in
+        let percent = try arguments.integer("allow-share", in: 1...100).map(Double.init)
+        return try SubjectRun(arguments, console).rectify(
+            percentMax: percent ?? SubjectService.sharePercentMax)
+    }
+
     static let subjectObject = Command(
         ["subject", "object"],
         summary: "keep no new hits of a person, and leave those that are there",

@@ -151,6 +151,22 @@ struct SubjectRun: ~Copyable {
     }
 
     borrowing func erase(percentMax: Double) throws -> ExitCode {
+        let terms = try answerTerms()
+        return try carryOut(.erase, percentMax: percentMax) { service, region in
+            try service.erase(request: request, percentMax: percentMax, answer: terms[region]) {
+                try service.subject(id)
+            }
+        }
+    }
+
+    /// Does in each region what changes the person's hits for good.
+    ///
+    /// - Parameter body: does it in one region, which is given by its name too.
+    private borrowing func carryOut(
+        _ kind: RequestKind, percentMax: Double,
+        _ body: (SubjectService, String) throws -> SubjectRequest
+    ) throws -> ExitCode {
+        let verb = kind == .erase ? "erase" : "rectify"
         var subjects: [Subject] = []
         do {
             // Everywhere before anywhere: a refusal leaves no region half-asked.
@@ -161,26 +177,20 @@ struct SubjectRun: ~Copyable {
                 subjects.append(subject)
             }
         } catch let refusal as SubjectError {
-            console.note("cordon subject erase: \(refusal)")
+            console.note("cordon subject \(verb): \(refusal)")
             return .refusedByPolicy
         }
         var answers: [SubjectAnswer] = []
         var isDone = true
         var isHeld = false
-        let terms = try answerTerms()
         for (region, subject) in zip(regions, subjects) {
             let service = Self.service(region, console)
             do {
-                let done = try service.erase(
-                    request: request, percentMax: percentMax, answer: terms[region.region.name]
-                ) {
-                    try service.subject(id)
-                }
-                answers.append(SubjectAnswer(region, done))
+                answers.append(SubjectAnswer(region, try body(service, region.region.name)))
             } catch {
-                console.note(Self.told(error, of: region))
+                console.note(Self.told(error, of: region, verb))
                 if case SubjectError.held = error { isHeld = true } else { isDone = false }
-                let open = try service.openErasure(of: subject)
+                let open = try service.unfinished(kind, of: subject)
                 answers.append(
                     open.map { SubjectAnswer(region, $0) }
                         ?? SubjectAnswer(region.region.name, SubjectFinding(), state: "not begun"))
@@ -194,16 +204,20 @@ struct SubjectRun: ~Copyable {
         }
         try show(answers)
         if !isDone {
-            console.note("not erased everywhere: `cordon subject erase --resume` goes on")
+            console.note(
+                "not \(kind == .erase ? "erased" : "rectified") everywhere: `cordon subject erase --resume` goes on"
+            )
         }
         return !isDone ? .worldFailed : isHeld ? .refusedByPolicy : .done
     }
 
     /// A failure with its region, which some name themselves.
-    private static func told(_ failure: any Error, of region: RegionSubjects) -> String {
+    private static func told(
+        _ failure: any Error, of region: RegionSubjects, _ verb: String = "erase"
+    ) -> String {
         let text = "\(failure)"
         let name = text.hasPrefix("region `") ? "" : "region `\(region.region.name)`: "
-        return "cordon subject erase: \(name)\(text)"
+        return "cordon subject \(verb): \(name)\(text)"
     }
 
     /// By when each region has to answer.
@@ -235,6 +249,56 @@ struct SubjectRun: ~Copyable {
             terms[region.region.name] = AnswerTerm.answer(under: here, receivedOn: received)
         }
         return terms
+    }
+
+    borrowing func rectify(percentMax: Double) throws -> ExitCode {
+        let today = Day(SystemWallClock().now())
+        let first = try arguments.value("since").map { text in
+            guard let day = Day(text), day <= today else {
+                throw UsageError(
+                    text: "option `--since` takes a day up to today as YYYY-MM-DD, found `\(text)`")
+            }
+            return day
+        }
+        guard first == nil || !arguments.has("days") else {
+            throw UsageError(text: "`--since` and `--days` both say which hits: give one")
+        }
+        let correction = try correction()
+        guard arguments.has("yes") else {
+            var answers: [SubjectAnswer] = []
+            for region in regions {
+                let service = region.service()
+                let preview = try service.preview(
+                    correction, of: try service.subject(id), since: first)
+                answers.append(SubjectAnswer(region.region.name, preview))
+            }
+            try show(answers)
+            console.note(
+                "nothing was changed: `--yes` does it, and what these rows lose cannot be brought back"
+            )
+            return .wrongUsage
+        }
+        let terms = try answerTerms()
+        return try carryOut(.rectification, percentMax: percentMax) { service, region in
+            try service.rectify(
+                request: request, correction, of: try service.subject(id), since: first,
+                percentMax: percentMax, answer: terms[region])
+        }
+    }
+
+    /// What `--withdraw` means, under all policies: hits that moved to another region keep the name of theirs.
+    private borrowing func correction() throws -> ConsentCorrection {
+        let policies = try CordonCLI.configuration(arguments).ruleSet.policies
+        let known = Set(policies.flatMap(\.consent.purposes)).sorted()
+        let text = try arguments.required("withdraw")
+        let names = text == "all" ? known : text.split(separator: ",").map(String.init)
+        for name in names where !known.contains(name) {
+            throw UsageError(
+                text: "no policy knows the purpose `\(name)`" + suggestion(name, among: known)
+                    + "; they know \(known.joined(separator: ", "))")
+        }
+        guard !names.isEmpty else { throw UsageError(text: "`--withdraw` names no purpose") }
+        return ConsentCorrection(withdrawing: Set(names), under: policies)
     }
 
     borrowing func object() throws -> ExitCode {

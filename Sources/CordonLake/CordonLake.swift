@@ -79,6 +79,8 @@ package struct LakeEvent: Equatable, Sendable {
         case manifests = "lake-manifests"
         /// Values past their age are gone; no row came or went.
         case fieldAges = "lake-field-ages"
+        /// Rows became what is kept without consent that was taken back.
+        case consent = "lake-consent"
         /// Files that nothing refers to are deleted; the table stays as it is.
         case orphans = "lake-orphans"
         case relocation = "lake-relocation"

@@ -165,13 +165,18 @@ extension LakeEngine {
 
     /// - Parameter columns: those that count; nil for all.
     func digest(of paths: [String], columns: [String]? = nil) throws -> RowsDigest {
+        try digest(in: Self.source(paths), columns: columns)
+    }
+
+    /// - Parameter relation: rows as SQL has them behind `FROM`.
+    func digest(in relation: String, columns: [String]? = nil) throws -> RowsDigest {
         let list = columns.map { $0.map { "\"\($0)\"" }.joined(separator: ", ") }
         let hash = "hash(\(list ?? HitsSchema.columnList))"
         let rows = try connection.query(
             """
             SELECT count(*), CAST(sum(CAST(\(hash) AS HUGEINT)) AS VARCHAR),
                    CAST(bit_xor(\(hash)) AS VARCHAR)
-            FROM \(Self.source(paths))
+            FROM \(relation)
             """
         ).rows()
         guard let row = rows.first, row.count == 3, let count = row[0] else {

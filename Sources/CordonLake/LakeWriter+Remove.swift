@@ -216,7 +216,7 @@ extension LakeWriter {
 
     /// Dead letters cannot be decoded, so they are searched byte by byte for each pseudonym as a batch holds it;
     /// one that holds any goes as a whole.
-    private func removeDeadLetters(_ filter: SubjectFilter) throws -> Int {
+    func removeDeadLetters(_ filter: SubjectFilter) throws -> Int {
         let wanted = Set(filter.pseudonyms.map(\.value))
         var found: [Int64] = []
         try forEachDeadLetter { id, bytes in

@@ -44,7 +44,7 @@ package struct RegionSubjects: Sendable {
     ) -> SubjectService {
         SubjectService(
             .init(region), keys: keys,
-            lake: SubjectTable(table: lake.table, directory: region.hitsTableDirectory),
+            lake: SubjectTable(lake: lake, directory: region.hitsTableDirectory),
             clock: clock,
             audit: { event in try log.append(entry(event)) }, certify: certify, moment: moment)
     }
@@ -107,6 +107,7 @@ package struct RegionSubjects: Sendable {
         }
         if let subject = event.subject { fields["subject"] = .text(subject) }
         if let day = event.asOf { fields["as-of"] = .text(day) }
+        if let purposes = event.purposes { fields["purposes"] = .list(purposes) }
         return AuditEntry(
             at: clock.now(), kind: event.kind.rawValue, region: region.name, fields: fields)
     }
@@ -133,9 +134,10 @@ package struct RegionSubjects: Sendable {
 
 /// The region's table as requests see it.
 private struct SubjectTable: SubjectLake {
-    let table: HitsTable
+    let lake: RegionLake
     /// Folder of the table.
     let directory: String
+    private var table: HitsTable { lake.table }
 
     var columns: [String] { HitsSchema.iceberg.fields.map(\.name) }
 
@@ -150,14 +152,40 @@ private struct SubjectTable: SubjectLake {
     private static func matches(
         _ people: SubjectFilter, _ writer: LakeWriter
     ) throws -> [LakeMatch] {
-        let counts = try writer.count(people)
-        return try writer.dataFiles().compactMap { file in
+        try matches(try writer.count(people), writer)
+    }
+
+    private static func matches(
+        _ counts: [String: Int64], _ writer: LakeWriter
+    ) throws -> [LakeMatch] {
+        try writer.dataFiles().compactMap { file in
             counts[file.path].map { LakeMatch(file: LakeFile(file), rows: $0) }
         }
     }
 
     func rows(of people: SubjectFilter, _ body: (String) throws -> Void) throws {
         try table.write { try $0.rows(people, body) }
+    }
+
+    func deliver() throws { _ = try table.deliver(from: lake.journal()) }
+
+    func matches(
+        _ people: SubjectFilter, _ correction: ConsentCorrection
+    ) throws -> [LakeMatch] {
+        try table.write { try Self.matches($0.count(correction, of: people), $0) }
+    }
+
+    func correct(
+        _ people: SubjectFilter, _ correction: ConsentCorrection,
+        foreseen: ([LakeMatch]) throws -> Void
+    ) throws -> LakeRemoval {
+        try table.write { writer in
+            try foreseen(try Self.matches(writer.count(correction, of: people), writer))
+            let report = try writer.correct(correction, of: people)
+            return LakeRemoval(
+                rows: report.rows, filesReplaced: report.filesBefore,
+                deadLetters: report.deadLettersRemoved)
+        }
     }
 
     func snapshotID() throws -> Int64? { try table.snapshot().snapshotID }

@@ -8,8 +8,12 @@ package enum RequestStep: String, CaseIterable, Sendable {
     case suppress
     /// The journal's batches lose the records.
     case journal
+    /// What waits in the journal comes into the table.
+    case deliver
     /// The data files lose the rows, in one snapshot.
     case rewrite
+    /// The rows become what is kept without the consent that was taken back, in one snapshot.
+    case correct
     /// Whole data files leave the table, in one snapshot.
     case drop
     /// Older snapshots and all that only they reach are deleted.
@@ -32,6 +36,7 @@ package enum RequestStep: String, CaseIterable, Sendable {
         switch kind {
         case .erase:
             [.intent, .suppress, .journal, .rewrite, .expire, .release, .verify, .record, .wipe]
+        case .rectification: [.intent, .deliver, .correct, .expire, .record, .wipe]
         case .retention: [.intent, .journal, .drop, .expire, .record]
         case .find, .export, .verify, .objection: [.record]
         case .hold, .restriction: [.hold, .wipe]
@@ -56,6 +61,8 @@ package enum RequestKind: String, CaseIterable, Sendable {
     case restriction
     /// What is there is not removed, whoever asks.
     case hold
+    /// What is there becomes what is kept without consent that was taken back.
+    case rectification
 
     /// Whether it stands until it is released, and nothing goes on by itself.
     package var isStanding: Bool { Self.standing.contains(self) }

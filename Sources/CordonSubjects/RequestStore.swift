@@ -16,7 +16,7 @@ package final class RequestStore {
 
     /// Marks the file (`PRAGMA application_id`): "CDNR".
     package static let applicationID: Int64 = 0x4344_4E52
-    package static let version: Int64 = 4
+    package static let version: Int64 = 5
     private static let busyTimeoutMilliseconds: Int32 = 10_000
     /// How often emptying the write-ahead log is tried while readers are in the way.
     private static let truncationAttemptsMax = 20
@@ -45,8 +45,9 @@ package final class RequestStore {
             if identity == Self.applicationID, (1..<Self.version).contains(found) {
                 if found < 2 { try connection.execute(Self.evidenceSchema) }
                 if found < 3 { try connection.execute(Self.peopleUpgrade) }
+                if found < 4 { try connection.execute(Self.adding(Self.rightsColumns)) }
                 return try connection.execute(
-                    Self.adding(Self.rightsColumns) + "PRAGMA user_version = \(Self.version)")
+                    Self.adding([Self.correctionColumn]) + "PRAGMA user_version = \(Self.version)")
             }
             let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
             guard identity == 0, found == 0, tables == 0 else {
@@ -70,7 +71,7 @@ package final class RequestStore {
                     attempts      INTEGER NOT NULL,
                     created_at    INTEGER NOT NULL,
                     updated_at    INTEGER NOT NULL,
-                    \((Self.peopleColumns + Self.rightsColumns).joined(separator: ", "))
+                    \((Self.peopleColumns + Self.rightsColumns + [Self.correctionColumn]).joined(separator: ", "))
                 ) STRICT;
                 \(Self.pseudonymsSchema)
                 \(Self.evidenceSchema)
@@ -91,6 +92,9 @@ extension RequestStore {
         "column_name TEXT", "reason TEXT", "held_by TEXT NOT NULL DEFAULT ''", "law TEXT",
         "due INTEGER",
     ]
+
+    /// The fifth version: what a rectification does, as JSON.
+    private static let correctionColumn = "correction TEXT"
 
     private static func adding(_ columns: [String]) -> String {
         columns.map { "ALTER TABLE requests ADD COLUMN \($0);\n" }.joined()
@@ -138,9 +142,9 @@ extension RequestStore {
                 """
                 INSERT INTO requests (step, covered, rows, files, journal_hits, dead_letters, files_deleted,
                     attempts, updated_at, id, kind, subject, as_of, created_at, naming, people, first_day,
-                    last_day, column_name, reason, held_by, law, due)
+                    last_day, column_name, reason, held_by, law, due, correction)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-                    ?20, ?21, ?22, ?23)
+                    ?20, ?21, ?22, ?23, ?24)
                 """)
             try bindState(request, to: row)
             try row.bind(10, request.id)
@@ -159,6 +163,7 @@ extension RequestStore {
             try row.bind(21, request.heldBy)
             if let law = request.law { try row.bind(22, law) }
             if let due = request.due { try row.bind(23, Int64(due.number)) }
+            if let correction = request.correction { try row.bind(24, try correction.encoded) }
             try row.run()
             guard let subject else { return }
             let digest = try connection.prepare("INSERT INTO pending_subjects VALUES (?, ?)")
@@ -328,9 +333,9 @@ extension RequestStore {
         return try read(rows)
     }
 
-    /// The erasure of a person that is not done; nil when there is none.
-    func openErasure(of subject: Subject) throws -> SubjectRequest? {
-        try unfinished(.erase).first { $0.subject == subject.digest }
+    /// The oldest request of a kind about a person that is not done; nil when there is none.
+    func unfinished(_ kind: RequestKind, of subject: Subject) throws -> SubjectRequest? {
+        try unfinished(kind).first { $0.subject == subject.digest }
     }
 
     /// The pseudonyms of an unfinished request.
@@ -380,7 +385,7 @@ extension RequestStore {
     private static let selection = """
         SELECT id, kind, subject, as_of, step, covered, rows, files, journal_hits, dead_letters,
             files_deleted, attempts, created_at, updated_at, naming, people, first_day, last_day,
-            column_name, reason, held_by, law, due
+            column_name, reason, held_by, law, due, correction
         FROM requests
         """
 
@@ -417,6 +422,12 @@ extension RequestStore {
                     throw SubjectError.damagedStore(path: path)
                 }
                 request.due = Day(number: due)
+            }
+            if let text = rows.text(23) {
+                guard let correction = ConsentCorrection(encoded: text) else {
+                    throw SubjectError.damagedStore(path: path)
+                }
+                request.correction = correction
             }
             request.isCovered = rows.int64(5) != 0
             request.counts.rows = rows.int64(6)

@@ -9,6 +9,11 @@ package struct SubjectEvent: Equatable, Sendable {
         case erasureIntent = "erasure-intent"
         /// After everything was read and nothing was found, before anybody is told.
         case erased
+        /// Before consent is taken back from what is there, and after it was.
+        case rectificationIntent = "rectification-intent"
+        case rectified = "consent-rectified"
+        /// A rectification waits for a hold.
+        case rectificationHeld = "rectification-held"
         case retentionIntent = "retention-intent"
         case retentionApplied = "retention-applied"
         /// Before a hold forbids, and before it no longer does.
@@ -31,6 +36,8 @@ package struct SubjectEvent: Equatable, Sendable {
     /// The day that retention counts from.
     package let asOf: String?
     package let counts: [String: Int]
+    /// The purposes that consent was taken back for; nil for everything else.
+    package var purposes: [String]?
     /// SHA-256 of the statement that an erasure's certificate will hold; nil for everything else.
     package var certificate: String?
 }

@@ -31,6 +31,18 @@ package protocol SubjectLake: Sendable {
         _ people: SubjectFilter, foreseen: ([LakeMatch]) throws -> Void,
         written: ([(path: String, rows: Int64)]) throws -> Void
     ) throws -> LakeRemoval
+    /// Brings what waits in the journal into the table.
+    func deliver() throws
+    /// Files that hold rows of these people which a correction would change, with how many each.
+    func matches(_ people: SubjectFilter, _ correction: ConsentCorrection) throws -> [LakeMatch]
+    /// Makes rows of these people into what is kept without the purposes that are taken back, in one snapshot, and removes
+    /// dead letters that hold one of the pseudonyms.
+    ///
+    /// - Parameter foreseen: called under the lock with what will change, before anything does.
+    func correct(
+        _ people: SubjectFilter, _ correction: ConsentCorrection,
+        foreseen: ([LakeMatch]) throws -> Void
+    ) throws -> LakeRemoval
     /// Each pseudonym that a column of the data files on disk holds, or that a dead letter may hold, referenced by the table or
     /// not; some more than once.
     ///

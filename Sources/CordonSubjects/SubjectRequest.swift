@@ -25,6 +25,8 @@ package struct SubjectRequest: Equatable, Sendable {
     package var counts = Counts()
     /// The column that a hold is about; nil means all.
     package var column: String?
+    /// What a rectification is to do; nil for every other kind.
+    package var correction: ConsentCorrection?
     /// Why a hold is there, in the words of whoever set it.
     package var reason: String?
     /// Ids of the holds that an erasure waits for, separated by spaces; empty when it waits for none.
@@ -126,6 +128,7 @@ package struct SubjectRequest: Equatable, Sendable {
         }
         switch kind {
         case .erase: return "erased"
+        case .rectification: return "rectified"
         case .retention: return "applied"
         case .hold, .restriction: return "released"
         case .find, .export, .verify, .objection: return "done"

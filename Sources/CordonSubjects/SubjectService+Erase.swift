@@ -33,7 +33,7 @@ extension SubjectService {
     ) throws -> SubjectRequest {
         try alone { store in
             let subject = try identify()
-            if let open = try store.openErasure(of: subject) {
+            if let open = try store.unfinished(.erase, of: subject) {
                 return try run(open, in: store, identify: identify)
             }
             try checkShare(subject, percentMax: percentMax)
@@ -66,7 +66,9 @@ extension SubjectService {
             let released = try (store.unfinished(.hold) + store.unfinished(.restriction)).filter {
                 $0.step != .hold
             }
-            let open = try released + store.unfinished(.erase) + store.unfinished(.retention)
+            let open =
+                try released
+                + [.erase, .rectification, .retention].flatMap { try store.unfinished($0) }
             return open.map { request in
                 do {
                     return Resumption(
@@ -111,7 +113,9 @@ extension SubjectService {
         case .intent: try announce(request, store)
         case .suppress: try suppress(&request, store, identify)
         case .journal: try purgeJournal(&request, store)
+        case .deliver: try lake.deliver()
         case .rewrite: try rewrite(&request, store)
+        case .correct: try correct(&request, store)
         case .drop: try drop(&request, store)
         case .expire: request.counts.filesDeleted += Int64(try lake.expire())
         case .release:
@@ -240,15 +244,25 @@ extension SubjectService {
 
     private func announce(_ request: SubjectRequest, _ store: RequestStore) throws {
         var counts: [String: Int] = [:]
-        if request.kind == .erase {
+        if request.subject != nil {
             counts["keys"] = try store.pseudonyms(of: request.id).count
             if request.people > 1 { counts["people"] = request.people }
         }
-        try audit(
-            SubjectEvent(
-                kind: request.kind == .erase ? .erasureIntent : .retentionIntent,
-                request: request.id,
-                subject: request.subject?.hex, asOf: request.asOf?.text, counts: counts))
+        let kind: SubjectEvent.Kind =
+            switch request.kind {
+            case .erase: .erasureIntent
+            case .rectification: .rectificationIntent
+            default: .retentionIntent
+            }
+        try audit(event(kind, request, counts))
+    }
+
+    private func event(
+        _ kind: SubjectEvent.Kind, _ request: SubjectRequest, _ counts: [String: Int]
+    ) -> SubjectEvent {
+        SubjectEvent(
+            kind: kind, request: request.id, subject: request.subject?.hex,
+            asOf: request.asOf?.text, counts: counts, purposes: request.correction?.withdrawn)
     }
 
     private func conclude(_ request: SubjectRequest, _ store: RequestStore) throws {
@@ -259,12 +273,16 @@ extension SubjectService {
             "files-deleted": Int(request.counts.filesDeleted),
         ]
         if request.people > 1 { counts["people"] = request.people }
+        let kind: SubjectEvent.Kind =
+            switch request.kind {
+            case .erase: .erased
+            case .rectification: .rectified
+            default: .retentionApplied
+            }
         let statement = try statement(of: request, counts, store)
-        try audit(
-            SubjectEvent(
-                kind: request.kind == .erase ? .erased : .retentionApplied, request: request.id,
-                subject: request.subject?.hex, asOf: request.asOf?.text, counts: counts,
-                certificate: statement?.digest))
+        var event = event(kind, request, counts)
+        event.certificate = statement?.digest
+        try audit(event)
         if let statement { try certify(statement) }
     }
 }

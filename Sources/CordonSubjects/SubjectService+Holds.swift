@@ -113,11 +113,15 @@ extension SubjectService {
         }
     }
 
-    /// Throws ``SubjectError/held(region:holds:)`` while a hold forbids the next step of an erasure; the request remembers
-    /// which, and the audit log hears of it once.
+    /// Throws ``SubjectError/held(region:holds:)`` while a hold forbids the next step of an erasure or a rectification; the
+    /// request remembers which, and the audit log hears of it once.
     func awaitRelease(_ request: inout SubjectRequest, _ store: RequestStore) throws {
-        let removing: Set<RequestStep> = [.intent, .suppress, .journal, .rewrite]
-        guard request.kind == .erase, removing.contains(request.step) else { return }
+        let removing: Set<RequestStep> = [
+            .intent, .suppress, .journal, .deliver, .rewrite, .correct,
+        ]
+        guard request.kind == .erase || request.kind == .rectification,
+            removing.contains(request.step)
+        else { return }
         let gate = try gate(store)
         guard !gate.isOpen || !request.heldBy.isEmpty else { return }
         let people = SubjectFilter(try store.pseudonyms(of: request.id))
@@ -130,7 +134,10 @@ extension SubjectService {
         let heldBy = found.joined(separator: " ")
         if request.heldBy != heldBy {
             request.heldBy = heldBy
-            if !found.isEmpty { try audit(event(.erasureHeld, request)) }
+            if !found.isEmpty {
+                try audit(
+                    event(request.kind == .erase ? .erasureHeld : .rectificationHeld, request))
+            }
             try store.update(request)
         }
         guard found.isEmpty else { throw SubjectError.held(region: place.region, holds: found) }

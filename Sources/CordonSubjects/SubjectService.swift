@@ -103,10 +103,12 @@ package final class SubjectService {
         return try store().request(id)
     }
 
-    /// The erasure of a person that is not done, which a further request goes on with.
-    package func openErasure(of subject: Subject) throws -> SubjectRequest? {
+    /// The oldest request of a kind about a person that is not done, with which a further one goes on.
+    package func unfinished(
+        _ kind: RequestKind, of subject: Subject
+    ) throws -> SubjectRequest? {
         guard try File.exists(place.storePath) else { return nil }
-        return try store().openErasure(of: subject)
+        return try store().unfinished(kind, of: subject)
     }
 
     /// How many requests are not done, those of some kinds left out.

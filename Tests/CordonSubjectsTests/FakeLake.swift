@@ -102,6 +102,20 @@ final class FakeLake: SubjectLake {
             rows: matches.reduce(0) { $0 + $1.rows }, filesReplaced: matches.count, deadLetters: 0)
     }
 
+    func deliver() {}
+
+    /// Rows of these people lose them; purposes are none of its columns.
+    func matches(
+        _ people: SubjectFilter, _ correction: ConsentCorrection
+    ) throws -> [LakeMatch] { try matches(people) }
+
+    func correct(
+        _ people: SubjectFilter, _ correction: ConsentCorrection,
+        foreseen: ([LakeMatch]) throws -> Void
+    ) throws -> LakeRemoval {
+        try remove(people, foreseen: foreseen, written: { _ in })
+    }
+
     /// Holds about people and days; the lines have no other column.
     private func isHeld(_ line: String, _ day: Day, by hold: RemovalGate.Hold) -> Bool {
         (hold.people.map { isOf($0, line) } ?? true) && (hold.days.map { $0.contains(day) } ?? true)

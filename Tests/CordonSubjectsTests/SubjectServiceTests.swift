@@ -238,14 +238,14 @@ extension Region {
         #expect(try service.requests(max: 1).map(\.id) == ["h1"])
         #expect(
             try service.requests(max: 1, without: RequestKind.standing).map(\.id) == ["r1"])
-        #expect(try service.openErasure(of: region.subject())?.id == "r1")
-        #expect(try service.openErasure(of: region.subject(Array("other-1".utf8))) == nil)
+        #expect(try service.unfinished(.erase, of: region.subject())?.id == "r1")
+        #expect(try service.unfinished(.erase, of: region.subject(Array("other-1".utf8))) == nil)
         #expect(try service.request("h1")?.kind == .hold)
         #expect(try service.request("h2") == nil)
         #expect(try service.unfinishedCount(without: []) == 2)
         #expect(try service.unfinishedCount(without: RequestKind.standing) == 1)
         _ = try service.resume()
-        #expect(try service.openErasure(of: region.subject()) == nil)
+        #expect(try service.unfinished(.erase, of: region.subject()) == nil)
         #expect(try service.unfinishedCount(without: RequestKind.standing) == 0)
     }
 

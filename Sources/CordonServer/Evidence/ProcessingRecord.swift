@@ -331,7 +331,8 @@ private struct RegionCount {
                 if case .integer(let hits) = value { told.hits[name, default: 0] += hits }
             }
         case RegionQueries.kind(.answered): takeAnswer(entry)
-        case LakeEvent.Kind.rewrite.rawValue, LakeEvent.Kind.drop.rawValue:
+        case LakeEvent.Kind.rewrite.rawValue, LakeEvent.Kind.drop.rawValue,
+            LakeEvent.Kind.consent.rawValue:
             if case .integer(let rows) = entry.fields["rows-removed"] { told.rowsRemoved += rows }
         case "keys.destroyed": told.keysDestroyed += 1
         default: takeRequest(entry)
@@ -341,7 +342,7 @@ private struct RegionCount {
 
     private mutating func takeRequest(_ entry: AuditEntry) {
         switch SubjectEvent.Kind(rawValue: entry.kind) {
-        case .find, .export, .verify, .erasureIntent, .erased:
+        case .find, .export, .verify, .erasureIntent, .erased, .rectified, .objection, .restricted:
             told.requests[entry.kind, default: 0] += 1
         case .retentionApplied: told.retentionRuns += 1
         default: break
