@@ -63,7 +63,7 @@ extension GroupGuard {
         }
     }
 
-    private static func isTime(_ type: String) -> Bool {
+    static func isTime(_ type: String) -> Bool {
         type == "DATE" || type.hasPrefix("TIME")
     }
 

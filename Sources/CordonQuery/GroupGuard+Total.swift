@@ -8,14 +8,19 @@ extension GroupGuard {
     private static let totalFunctions: Set<String> = [
         "!~~", "!~~*", "concat", "concat_ws", "contains", "date_part", "date_trunc", "datepart",
         "datetrunc", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "element_at",
-        "ends_with", "epoch", "hour", "ifnull", "isodow", "lcase", "left", "len",
-        "length", "list_extract", "list_value", "lower", "ltrim", "map_extract",
+        "ends_with", "epoch", "hour", "isodow", "lcase", "left", "len",
+        "length", "lower", "ltrim", "map_extract",
         "map_extract_value", "map_keys", "map_values", "minute",
-        "month", "monthname", "nullif", "prefix", "quarter", "regexp_extract", "regexp_full_match",
-        "regexp_matches", "replace", "reverse", "right", "rtrim", "second", "split_part",
-        "starts_with", "strftime", "strlen", "substr", "substring", "suffix", "time_bucket",
+        "month", "monthname", "prefix", "quarter", "regexp_extract", "regexp_full_match",
+        "regexp_matches", "replace", "reverse", "right", "rtrim", "second",
+        "starts_with", "strlen", "substr", "substring", "suffix", "time_bucket",
         "timezone", "trim", "ucase", "unnest", "upper", "week", "weekday", "year", "||", "~~",
         "~~*", "~~~",
+    ]
+
+    /// What `date_trunc` may cut to; it fails for other words when it comes to a row.
+    private static let units: Set<String> = [
+        "second", "minute", "hour", "day", "week", "month", "quarter", "year",
     ]
 
     /// Functions that are true or false.
@@ -54,8 +59,9 @@ extension GroupGuard {
 
     private func totalParts(_ node: JSONTree, _ rows: Relation.Rows) throws -> JSONTree {
         let kind = node["class"].string
-        // Subqueries are guarded by themselves, and a lambda is tried as part of the call that it stands in.
-        if kind == "SUBQUERY" || kind == "LAMBDA" { return node }
+        // A lambda is tried as part of the call that it stands in.
+        if kind == "LAMBDA" { return node }
+        if kind == "SUBQUERY" { return try totalSubquery(node, rows) }
         var made = try mapped(node) { try total($0, rows) }
         switch kind {
         case "CAST":
@@ -73,16 +79,30 @@ extension GroupGuard {
                         check["when_expr"], of: original["when_expr"], rows)
                     return check
                 })
+            let originals = node["case_checks"].array.map { $0["then_expr"] } + [node["else_expr"]]
+            let results = made["case_checks"].array.map { $0["then_expr"] } + [made["else_expr"]]
+            guard let agreed = try agreed(results, of: originals, rows) else {
+                return try tried(made)
+            }
+            made["case_checks"] = .array(
+                zip(made["case_checks"].array, agreed).map { check, result in
+                    var check = check
+                    check["then_expr"] = result
+                    return check
+                })
+            made["else_expr"] = agreed[agreed.count - 1]
             return made
-        case "COMPARISON":
-            return agree([node["left"], node["right"]], rows) ? made : tried(made)
-        case "BETWEEN":
-            let parts = [node["input"], node["lower"], node["upper"]]
-            return agree(parts, rows) ? made : tried(made)
+        case "COMPARISON": return try agreed(made, of: node, ["left", "right"], rows)
+        case "BETWEEN": return try agreed(made, of: node, ["input", "lower", "upper"], rows)
         case "OPERATOR":
             switch node["type"].string {
-            case "COMPARE_IN", "COMPARE_NOT_IN":
-                return agree(node["children"].array, rows) ? made : tried(made)
+            case "COMPARE_IN", "COMPARE_NOT_IN", "OPERATOR_COALESCE", "ARRAY_CONSTRUCTOR":
+                let children = made["children"].array
+                guard let agreed = try agreed(children, of: node["children"].array, rows) else {
+                    return try tried(made)
+                }
+                made["children"] = .array(agreed)
+                return made
             case "OPERATOR_NOT":
                 made["children"] = conditions(made, of: node, rows)
                 return made
@@ -90,7 +110,7 @@ extension GroupGuard {
             }
         case "FUNCTION":
             try mustNotFail(node)
-            return Self.isAggregate(node) || isTotalCall(node) ? made : tried(made)
+            return Self.isAggregate(node) || isTotalCall(node) ? made : try tried(made)
         default: return made
         }
     }
@@ -128,22 +148,12 @@ extension GroupGuard {
     private func isTotalCall(_ node: JSONTree) -> Bool {
         let name = node["function_name"].string?.lowercased() ?? ""
         guard Self.totalFunctions.contains(name) else { return false }
-        if ["concat", "concat_ws", "list_value", "||", "unnest"].contains(name) { return true }
-        return node["children"].array.count { !Self.isConstant($0) } <= 1
-    }
-
-    /// Whether no side has to be turned from a row's text into the type of another.
-    private func agree(_ sides: [JSONTree], _ rows: Relation.Rows) -> Bool {
-        let types = sides.map { type($0, rows) }
-        if types.allSatisfy({ $0 == "VARCHAR" }) { return true }
-        return zip(sides, types).allSatisfy { side, type in
-            guard side["class"].string != "CONSTANT" else { return true }
-            if let type { return type != "VARCHAR" }
-            // Of an unknown type: a text constant becomes that type, once, whatever the rows hold.
-            return zip(sides, types).allSatisfy {
-                $0["class"].string == "CONSTANT" && $1 == "VARCHAR" || $0 == side
-            }
+        if name == "date_trunc" || name == "datetrunc" {
+            let unit = node["children"].array.first?["value"]["value"].string?.lowercased()
+            return Self.units.contains(unit ?? "")
         }
+        if ["concat", "concat_ws", "||", "unnest"].contains(name) { return true }
+        return node["children"].array.count { !Self.isConstant($0) } <= 1
     }
 
     /// The engine's type of an expression, where it is known.
@@ -158,18 +168,20 @@ extension GroupGuard {
             return rows.types[name]
         case "FUNCTION":
             let name = node["function_name"].string?.lowercased() ?? ""
-            if ["lower", "upper", "lcase", "ucase", "concat", "split_part", "strftime"]
-                .contains(name)
-            {
+            if ["lower", "upper", "lcase", "ucase", "split_part", "strftime"].contains(name) {
                 return "VARCHAR"
             }
             if ["date_trunc", "datetrunc", "time_bucket"].contains(name),
-                let last = node["children"].array.last
+                let last = node["children"].array.last, let type = type(last, rows)
             {
-                return type(last, rows) == nil ? nil : "TIMESTAMP WITH TIME ZONE"
+                return type == "TIMESTAMP WITH TIME ZONE" ? type : "TIMESTAMP"
             }
             let numbers = ["hour", "minute", "second", "year", "month", "week", "isodow", "length"]
             return numbers.contains(name) || name == "date_part" ? "BIGINT" : nil
+        case "CASE":
+            let results = node["case_checks"].array.map { $0["then_expr"] } + [node["else_expr"]]
+            let types = Set(results.map { type($0, rows) })
+            return types.count == 1 ? types.first! : nil
         default: return nil
         }
     }
@@ -177,7 +189,10 @@ extension GroupGuard {
     private static func isTruth(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
         if node.isNull { return true }
         switch node["class"].string {
-        case "COMPARISON", "BETWEEN", "CONJUNCTION", "SUBQUERY", "CONSTANT": return true
+        case "COMPARISON", "BETWEEN", "CONJUNCTION": return true
+        case "SUBQUERY": return node["subquery_type"].string != "SCALAR"
+        case "CONSTANT":
+            return ["BOOLEAN", "NULL"].contains(node["value"]["type"]["id"].string)
         case "OPERATOR":
             return [
                 "COMPARE_IN", "COMPARE_NOT_IN", "OPERATOR_NOT", "OPERATOR_IS_NULL",
@@ -194,10 +209,13 @@ extension GroupGuard {
         }
     }
 
-    /// `TRY(node)`; the engine takes neither aggregates nor subqueries in it, and neither fails on a row.
-    private func tried(_ node: JSONTree) -> JSONTree {
-        guard !Self.holdsAggregate(node), !Self.holdsSubquery(node), !Self.isFailure(node) else {
-            return node
+    /// `TRY(node)`; the engine takes neither aggregates nor subqueries in it. Aggregates are of enough people.
+    func tried(_ node: JSONTree) throws -> JSONTree {
+        guard !Self.holdsAggregate(node), !Self.isFailure(node) else { return node }
+        guard !Self.holdsSubquery(node) else {
+            throw Refused(
+                "a subquery may not stand in a computation over rows of `hits` that may fail; compute inside of it, and say with CAST which type stands beside it"
+            )
         }
         var inner = node
         let alias = node["alias"]

@@ -47,13 +47,18 @@ struct GroupGuard {
         }
     }
 
-    typealias Scope = [String: Relation]
+    /// The common tables at a place, by lowercase name.
+    struct Scope {
+        var relations: [String: Relation] = [:]
+        /// The columns of each that are known by name.
+        var columns: [String: Set<String>] = [:]
+    }
 
     /// The tree with its guards, or the reason why there can be none.
     func guarding(_ tree: JSONTree) throws -> JSONTree {
         var tree = tree
         var statement = tree["statements"].array[0]
-        let (node, relation) = try query(statement["node"], [:])
+        let (node, relation) = try query(statement["node"], Scope())
         guard relation.rows == nil else { throw Self.notAggregated }
         statement["node"] = node
         tree["statements"] = .array([statement])
@@ -73,13 +78,15 @@ struct GroupGuard {
             var entry = entry
             let name = (entry["key"].string ?? "").lowercased()
             var table = entry["value"]
+            let columns = OwnColumns(common: scope.columns).of(table)
             var inner = table["query"]
             let (rewritten, relation) = try query(inner["node"], scope)
             inner["node"] = rewritten
             table["query"] = inner
             entry["value"] = table
             entries.append(entry)
-            scope[name] = renamed(relation, !table["aliases"].array.isEmpty)
+            scope.relations[name] = renamed(relation, !table["aliases"].array.isEmpty)
+            scope.columns[name] = columns
         }
         if !entries.isEmpty { node["cte_map"] = .make([("map", .array(entries))]) }
         switch node["type"].string {
@@ -97,7 +104,7 @@ struct GroupGuard {
             node["modifiers"] = try modifiers(node["modifiers"], scope, rows: nil)
             return (node, .combined(leftRelation, rightRelation))
         default:
-            scope[(node["cte_name"].string ?? "").lowercased()] = .open
+            scope.relations[(node["cte_name"].string ?? "").lowercased()] = .open
             let (_, left) = try query(node["left"], scope)
             let (_, right) = try query(node["right"], scope)
             guard left == .open, right == .open else {
@@ -119,6 +126,7 @@ struct GroupGuard {
         let (source, relation) = try source(node["from_table"], scope)
         node["from_table"] = source
         // A filter only takes rows away, and what is left is counted; so a guarded subquery may stand in it.
+        if let rows = relation.rows { try mustBeOwn(node["where_clause"], scope, rows) }
         node["where_clause"] = try free(node["where_clause"], scope)
         if let rows = relation.rows {
             node["where_clause"] = try total(node["where_clause"], rows, isCondition: true)
@@ -219,7 +227,7 @@ struct GroupGuard {
                     uniqueKeysWithValues: HitsColumn.all.map { ($0.name, $0.type) })
                 relation = .rows(.init(kinds: kinds, types: types, qualifiers: []))
             } else {
-                relation = scope[name] ?? .guarded
+                relation = scope.relations[name] ?? .guarded
             }
             relation = renamed(relation, isRenamed)
             if case .rows(var rows) = relation {
@@ -269,6 +277,7 @@ struct GroupGuard {
     }
 
     private func join(_ source: JSONTree, _ scope: Scope) throws -> (JSONTree, Relation) {
+        let original = source
         var source = source
         let (left, leftRelation) = try self.source(source["left"], scope)
         let (right, rightRelation) = try self.source(source["right"], scope)
@@ -287,6 +296,10 @@ struct GroupGuard {
                     || (left != nil && ["SEMI", "ANTI"].contains(type))
             else { throw Refused("this kind of join is not allowed over rows of `hits`") }
             var rows = left ?? right!
+            try OwnColumns(common: scope.columns, rows: rows).check(
+                source: original[left == nil ? "left" : "right"])
+            try mustBeOwn(original["condition"], scope, rows)
+            try mustAgree(original, rows, isLeft: left != nil)
             rows.isJoined = true
             source["condition"] = try total(source["condition"], rows, isCondition: true)
             return (source, .rows(rows))
@@ -424,7 +437,7 @@ struct GroupGuard {
     /// Whether the values are days, or longer spans, of the table's own times.
     private func isDay(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
         guard kind(node, rows) == .coarse else { return false }
-        return type(node, rows) == "DATE" || type(node, rows) == "TIMESTAMP WITH TIME ZONE"
+        return type(node, rows).map(Self.isTime) ?? false
     }
 
     private func notAllowed(_ name: String) -> Refused {

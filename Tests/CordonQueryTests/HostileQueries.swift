@@ -400,5 +400,42 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         "(CASE WHEN site = 'tiny.example' THEN 'x' ELSE '1 day' END)::INTERVAL IS NOT NULL",
         "(CASE WHEN site = 'tiny.example' THEN 'x' ELSE hit_id::VARCHAR END)::UUID IS NOT NULL",
         "ts + to_years(2000000000 * (site = 'tiny.example')::INTEGER) IS NOT NULL",
+        "CASE WHEN site = 'tiny.example' THEN CAST(page_path AS INTEGER) ELSE 1 END IN (SELECT 1)",
+        "CASE WHEN site = 'tiny.example' THEN CAST(page_path AS INTEGER) ELSE 1 END = (SELECT 1)",
+        "CASE WHEN site = 'tiny.example' THEN page_path ELSE '1' END = (SELECT 1)",
+        "CASE WHEN site = 'tiny.example' THEN 100 ELSE 1 END > (SELECT 0.1::DECIMAL(38, 37))",
+        "CASE WHEN site = 'tiny.example' THEN 100 ELSE 1 END IN (SELECT 1::DECIMAL(38, 37))",
+        "CASE WHEN site = 'tiny.example' THEN 100 ELSE 1 END > 0.1::DECIMAL(38, 37)",
+        "(CASE WHEN site = 'tiny.example' THEN '5000000-01-01' ELSE '2026-01-01' END)::DATE < ts",
+        "(CASE WHEN site = 'tiny.example' THEN '5000000-01-01' ELSE '2026-01-01' END)::DATE < (SELECT max(ts::DATE)::TIMESTAMPTZ FROM hits)",
+        "CASE WHEN site = 'tiny.example' THEN '5000000-01-01'::DATE ELSE ts END IS NOT NULL",
+        "coalesce(CASE WHEN site = 'tiny.example' THEN '5000000-01-01' END::DATE, ts) IS NOT NULL",
+    ]
+
+    /// Conditions that fail as soon as they come to a row: behind others they would tell that there is one.
+    static let lateOracles: [String] = [
+        "key_epoch > 0.1000000000000000000000000000000000000", "ts > (SELECT DATE '5000000-01-01')",
+        "date_trunc('nonsense', ts) IS NOT NULL", "strftime(ts, '%!') > 'a'", "ts > 'nonsense'",
+        "ts < DATE '5000000-01-01'", "length(page_path) < '/p/99'",
+        "key_epoch IN (1, 'x')", "key_epoch BETWEEN 1 AND 'x'", "'nonsense'", "(SELECT 'nonsense')",
+        "(SELECT 'nonsense') = 1", "ts > (SELECT 'nonsense')", "nullif(country, 5) IS NULL",
+        "CASE WHEN bot THEN ts ELSE 'nonsense' END IS NULL", "length(page_path) + (SELECT 1) > 0",
+    ]
+
+    /// What would be computed for each row without a guard: correlated subqueries, lateral sources, and columns that a join
+    /// turns into another type.
+    static let besideRows: [String] = [
+        "SELECT count(*) AS n FROM hits WHERE CASE WHEN site = 'tiny.example' THEN page_path ELSE '1' END IN ((SELECT 1), 2)",
+        "SELECT count(*) AS n FROM hits WHERE ln((SELECT 1) - (site = 'tiny.example')::INTEGER) = 0",
+        "SELECT count(*) AS n FROM hits WHERE (SELECT CASE WHEN site = 'tiny.example' THEN CAST(page_path AS INTEGER) ELSE 1 END) = 1",
+        "SELECT count(*) AS n FROM hits h WHERE (SELECT CAST(h.page_path AS INTEGER) FROM (VALUES (1)) h(x)) = 1",
+        "SELECT count(*) AS n FROM hits h WHERE (SELECT i FROM range(CASE WHEN h.site = 'tiny.example' THEN 2 ELSE 1 END) t(i)) = 0",
+        "SELECT count(*) AS n FROM hits h WHERE EXISTS (FROM (SELECT CAST(page_path AS INTEGER) AS x) a, (SELECT 1 AS page_path) b)",
+        "SELECT count(*) AS n FROM hits h, (SELECT CAST(h.page_path AS INTEGER) AS x) s WHERE s.x = 1",
+        "SELECT count(*) AS n FROM hits h, (VALUES (CAST(h.page_path AS INTEGER))) s(x) WHERE s.x = 1",
+        "SELECT count(*) AS n FROM hits h, (VALUES (1)) v(x) JOIN (VALUES (2)) w(y) ON CAST(h.page_path AS INTEGER) = w.y",
+        "SELECT count(*) AS n FROM hits h, (WITH RECURSIVE t(n) AS (SELECT CAST(h.page_path AS INTEGER) UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT * FROM t) s",
+        "SELECT count(*) AS n FROM (SELECT CASE WHEN site = 'tiny.example' THEN page_path ELSE '1' END AS x FROM hits) h JOIN (VALUES (1)) v(x) USING (x)",
+        "SELECT count(*) AS n FROM (SELECT CASE WHEN site = 'tiny.example' THEN page_path ELSE '1' END AS x FROM hits) h NATURAL JOIN (VALUES (1)) v(x)",
     ]
 }

@@ -240,6 +240,10 @@ enum OrdinaryQueries {
         "SELECT array_contains(purposes, 'advertising') AS ads, count(*) AS n FROM hits GROUP BY ads ORDER BY ads",
         "SELECT round(sum(CAST(params['value'] AS DOUBLE)) / count(*), 4) AS per_hit FROM hits",
         "SELECT event, n FROM (SELECT event, count(*) AS n FROM hits GROUP BY event) EXCEPT SELECT 'view', 0 ORDER BY event",
+        "WITH g AS (SELECT country, count(*) AS n FROM hits GROUP BY country) SELECT count(*) AS n FROM hits h JOIN g ON h.country = g.country WHERE h.country IN (SELECT g.country FROM g WHERE g.n > (SELECT avg(n) FROM g) ORDER BY n)",
+        "SELECT count(*) AS n FROM hits WHERE ts::DATE = (SELECT max(ts::DATE) FROM hits) AND (SELECT count(*) FROM hits) > 5",
+        "SELECT count(*) AS n FROM hits WHERE ts >= '2026-11-20' AND ts < DATE '2026-11-21' AND hit_id <> '019a0000-0000-7000-8000-000000000000'",
+        "SELECT count(*) AS n FROM hits WHERE length(page_path) > (SELECT avg(x) + 2.5 FROM (VALUES (1), (3)) v(x))",
         "SELECT 1 AS one",
         "SELECT " + String(repeating: "(", count: 5000) + "1" + String(repeating: ")", count: 5000)
             + " AS one",

@@ -122,6 +122,30 @@ import Testing
         }
     }
 
+    @Test func `whether there is a row decides no error`() throws {
+        for condition in HostileQuery.lateOracles {
+            do {
+                let sql =
+                    "SELECT count(*) AS n FROM hits WHERE site = 'tiny.example' AND page_path = '/p/7' AND \(condition)"
+                let outcome = try fixture.ask(sql, as: QueryFixture.analyst)
+                #expect(outcome.refusal?.rule == "min_group", "\(condition)")
+            } catch {
+                Issue.record("\(condition): \(error)")
+            }
+        }
+    }
+
+    @Test func `nothing beside rows is computed of a row without a guard`() throws {
+        for sql in HostileQuery.besideRows {
+            do {
+                let outcome = try fixture.ask(sql, as: QueryFixture.analyst)
+                #expect(outcome.refusal?.rule == "min_group", "\(sql)")
+            } catch {
+                Issue.record("\(sql): \(error)")
+            }
+        }
+    }
+
     @Test(arguments: [
         "SELECT count(*) AS n, site FROM hits GROUP BY site HAVING count(*) * 4611686018427387904 > 0",
         "SELECT site, count(*) AS n FROM hits GROUP BY site HAVING CAST(site AS INTEGER) IS NULL",
