@@ -3,8 +3,7 @@ package import CordonModel
 import CordonSubjects
 import LinuxIO
 
-/// What holds and restrictions of one region forbid, and who was erased in it, read from its files each time that somebody
-/// asks.
+/// What holds and restrictions of one region forbid, read from its files each time that somebody asks.
 package struct RegionHolds: Sendable {
     private let region: RegionConfiguration
 
@@ -16,14 +15,6 @@ package struct RegionHolds: Sendable {
     /// The people whose hits are kept and not used.
     package func restricted() throws -> SubjectFilter {
         try store()?.restricted() ?? SubjectFilter()
-    }
-
-    /// What tells the hits of people who were erased.
-    package func erased() throws -> @Sendable (HitRecord) -> Bool {
-        guard try File.exists(region.erasedLedgerPath) else { return { _ in false } }
-        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
-        let contents = try ErasedLedger(path: region.erasedLedgerPath, keys: keys).contents()
-        return { contents.contains($0) }
     }
 
     /// Nil in a region that never had a request; its keys need not be there yet.

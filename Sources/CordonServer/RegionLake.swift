@@ -24,10 +24,10 @@ package struct RegionLake: Sendable {
         try Directory.create(region.stateDirectory)
         try Directory.create(File.parent(of: region.catalogPath))
         catalog = try Catalog(path: region.catalogPath)
+        let erased = ErasedPeople(region)
         table = HitsTable(
             HitsTable.Settings(region), catalog: catalog, clock: clock, audit: audit,
-            gate: { try RegionHolds(region).gate() }, erased: { try RegionHolds(region).erased() },
-            step: step)
+            gate: { try RegionHolds(region).gate() }, erased: { try erased.filter() }, step: step)
     }
 
     /// Opens the lake of a region whose audit log hears of every change before it is visible.

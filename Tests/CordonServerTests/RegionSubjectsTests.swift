@@ -143,10 +143,32 @@ import Testing
         try region.expectGone()
     }
 
+    @Test func `the ledger of the erased is read again when it has changed, and only then`() throws
+    {
+        let people = ErasedPeople(region.region)
+        let (hit, other) = (try region.record("customer-4711", 1), try region.record("other-1", 1))
+        #expect(try !people.filter()(hit))
+        _ = try region.erase()
+        #expect(try people.filter()(hit) && !people.filter()(other))
+        // To read it needs the keys.
+        let (keys, aside) = (region.region.keysDirectory, region.directory.file("aside"))
+        try FileManager.default.moveItem(atPath: keys, toPath: aside)
+        #expect(try people.filter()(hit))
+        #expect(throws: KeysError.self) { try ErasedPeople(region.region).filter() }
+        try FileManager.default.moveItem(atPath: aside, toPath: keys)
+
+        _ = try region.subjects.service().erase(request: "r2") {
+            try NamedSubjectTransform(region.keys).apply(.user(Array("other-1".utf8))).get()
+        }
+        #expect(try people.filter()(hit) && people.filter()(other))
+        try FileManager.default.removeItem(atPath: region.region.erasedLedgerPath)
+        #expect(try !people.filter()(hit))
+    }
+
     @Test func `verify sees into a Parquet file that no table refers to`() throws {
         _ = try region.erase()
         let path = region.region.hitsTableDirectory + "/data/stray.parquet"
-        let text = try #require(try region.subject().users.first).text
+        let text = try #require(try region.subject().filter.users.first).text
         try EngineConnection().execute(
             """
             COPY (SELECT 'x' || range AS a, CASE WHEN range = 40000 THEN {'k': ['\(text)']} END AS b
