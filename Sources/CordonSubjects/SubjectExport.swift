@@ -152,7 +152,8 @@ extension SubjectService {
     package func export(
         _ subject: Subject, request id: String, _ body: (ExportRow) throws -> Void
     ) throws -> SubjectFinding {
-        let finding = try look(for: subject)
+        var finding = try look(for: subject)
+        finding.regionBytes = try regionBytes()
         let counts = Self.counts(finding)
         try audit(
             SubjectEvent(

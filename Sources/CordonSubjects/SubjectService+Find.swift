@@ -66,7 +66,8 @@ extension SubjectService {
 
     /// What there is of a person. The audit log knows before anybody sees it.
     package func find(_ subject: Subject, request id: String) throws -> SubjectFinding {
-        let finding = try look(for: subject)
+        var finding = try look(for: subject)
+        finding.regionBytes = try regionBytes()
         let counts = Self.counts(finding)
         try audit(
             SubjectEvent(
@@ -87,6 +88,7 @@ extension SubjectService {
         return counts
     }
 
+    /// What there is, but for the bytes of the region, which only an estimate needs.
     func look(for subject: Subject) throws -> SubjectFinding {
         var finding = SubjectFinding()
         finding.keysFrom = subject.keysFrom
@@ -108,25 +110,28 @@ extension SubjectService {
             days.append(match.file.day)
         }
         finding.regionRows += try lake.files().reduce(0) { $0 + $1.rows }
-        finding.regionBytes = try regionBytes()
         finding.firstDay = days.min()
         finding.lastDay = days.max()
         return finding
     }
 
-    private func regionBytes() throws -> Int64 {
+    func regionBytes() throws -> Int64 {
         var sum: Int64 = 0
         var paths = place.roots
         while let path = paths.popLast() {
-            // What another process removed meanwhile has no bytes.
-            guard let metadata = try File.metadata(path) else { continue }
-            if metadata.isDirectory {
+            do throws(LinuxError) {
+                guard let metadata = try File.metadata(path) else { continue }
+                guard metadata.isDirectory else {
+                    sum += Int64(metadata.size)
+                    continue
+                }
                 for entry in try Directory.entries(path) where entry.kind != .other {
                     if case .link = entry.kind { continue }
                     paths.append(path + "/" + entry.name)
                 }
-            } else {
-                sum += Int64(metadata.size)
+            } catch {
+                // What another process removed meanwhile has no bytes.
+                guard error.isMissing else { throw error }
             }
         }
         return sum
