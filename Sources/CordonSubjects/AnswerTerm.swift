@@ -56,9 +56,7 @@ package struct AnswerTerm: Equatable, Sendable {
     /// The earliest end among the laws that these policies carry out.
     package static func answer(under policies: [String], receivedOn day: Day) -> Answer {
         let terms = policies.map { name in all.first { $0.law == name } ?? other }
-        let strictest = (terms.isEmpty ? [other] : terms).min {
-            ($0.due(from: day), $0.law) < ($1.due(from: day), $1.law)
-        }
+        let strictest = terms.min { ($0.due(from: day), $0.law) < ($1.due(from: day), $1.law) }
         let term = strictest ?? other
         return Answer(law: term.law, due: term.due(from: day))
     }

@@ -54,9 +54,9 @@ package struct DiskScan {
     /// - Parameters:
     ///   - values: at least ``ValueForms/valueBytesMin`` bytes each.
     ///   - excluded: encodings not to look for, by name.
-    ///   - only: the encodings to look for; nil means all.
+    ///   - plainOnly: whether to look for the values as they are and in no other form.
     package init(
-        values: [[UInt8]], without excluded: Set<String> = [], only: Set<String>? = nil
+        values: [[UInt8]], without excluded: Set<String> = [], plainOnly: Bool = false
     ) throws(ScanError) {
         guard !values.isEmpty else { throw ScanError.noValue }
         var forms: [Sought] = []
@@ -64,13 +64,13 @@ package struct DiskScan {
             guard value.count >= ValueForms.valueBytesMin else {
                 throw ScanError.valueTooShort(number: index + 1)
             }
-            if only == ["plain"] {
+            if plainOnly {
                 let plain = ValueForms.Form(bytes: value, encoding: "plain", boundary: .none)
                 forms.append(Sought(value: index, form: plain))
                 continue
             }
             for form in ValueForms(of: value).forms
-            where !excluded.contains(form.encoding) && only?.contains(form.encoding) ?? true {
+            where !excluded.contains(form.encoding) {
                 forms.append(Sought(value: index, form: form))
             }
         }

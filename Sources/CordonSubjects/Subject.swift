@@ -59,7 +59,6 @@ package struct Subject: Equatable, Sendable {
         self.days = days
     }
 
-    package var users: Set<Pseudonym> { filter.users }
     /// The hits of the person, on the days that were asked for.
     package var filter: SubjectFilter {
         var filter = SubjectFilter(pseudonyms)
@@ -115,16 +114,6 @@ package enum SubjectName {
     case pseudonym(Pseudonym)
     /// User ids.
     case list([[UInt8]])
-}
-
-/// Turns a user id into what a region knows of the person.
-package struct SubjectTransform: SensitiveTransform {
-    private let keys: RegionKeys
-    package init(_ keys: RegionKeys) { self.keys = keys }
-
-    package func apply(_ id: [UInt8]) -> Result<Subject, KeysError> {
-        NamedSubjectTransform(keys).apply(.user(id))
-    }
 }
 
 /// Turns what names a person into what a region knows of them; the only place of this target that sees it.

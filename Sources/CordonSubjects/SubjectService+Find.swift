@@ -163,7 +163,7 @@ extension SubjectService {
         // thousands of pseudonyms would fill the memory: of so many, those two alone are sought.
         let scan = try DiskScan(
             values: pseudonyms.flatMap { [Array($0.text.utf8), $0.bytes] },
-            only: pseudonyms.count > Self.everyFormMax ? ["plain"] : nil)
+            plainOnly: pseudonyms.count > Self.everyFormMax)
         let content = lake.decoded(holding: pseudonyms)
         var found: [SubjectTrace: Int] = [:]
         try lake.quietly {

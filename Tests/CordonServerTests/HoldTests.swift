@@ -75,7 +75,8 @@ import Testing
     }
 
     @Test func `another person is erased beside a hold`() throws {
-        let stranger = try SubjectTransform(region.keys).apply(Array("other-7".utf8)).get()
+        let stranger = try NamedSubjectTransform(region.keys).apply(.user(Array("other-7".utf8)))
+            .get()
         _ = try hold(stranger)
         #expect(try region.erase().state == "erased")
         #expect(try region.subjects.service().find(stranger, request: "f").rows == 6)
@@ -198,7 +199,7 @@ import Testing
         #expect(try queries.suppressedPseudonyms().isEmpty)
         _ = try region.subjects.service().restrict(subject, reason: "disputed", id: "q1")
         #expect(
-            Set(try queries.suppressedPseudonyms().map(\.pseudonym)) == subject.users)
+            Set(try queries.suppressedPseudonyms().map(\.pseudonym)) == subject.filter.users)
         #expect(
             try region.lake.journal().suppression().subjects == [subject.digest.suppressed])
         #expect(throws: SubjectError.self) { try region.erase("r1") }
@@ -222,7 +223,7 @@ import Testing
         try region.deliver()
         #expect(try region.subjects.service().find(subject, request: "f").rows == 8)
         #expect(try region.auditKinds().contains("subject-objection"))
-        let pseudonym = try #require(subject.users.first)
+        let pseudonym = try #require(subject.filter.users.first)
         let nameless = try NamedSubjectTransform(region.keys).apply(.pseudonym(pseudonym)).get()
         #expect(throws: SubjectError.namesNoUser) {
             try region.subjects.service().object(nameless, request: "o2", answer: nil)

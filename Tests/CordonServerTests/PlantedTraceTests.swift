@@ -19,7 +19,7 @@ import Testing
         try region.deliver()
         _ = try region.erase()
         try region.expectGone()
-        pseudonym = try #require(try region.subject().users.min { $0.value < $1.value })
+        pseudonym = try #require(try region.subject().filter.users.min { $0.value < $1.value })
     }
 
     private var raw: [UInt8] {

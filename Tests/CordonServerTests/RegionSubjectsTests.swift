@@ -92,7 +92,7 @@ import Testing
 
     /// The places that hold something while a request runs and nothing else does.
     @Test func `what a request keeps on its way is gone when it is done`() throws {
-        let users = try region.subject().users
+        let users = try region.subject().filter.users
         let scratch = region.region.stateDirectory + "/lake-scratch"
         #expect(throws: SubjectRegion.Killed.self) { try region.erase("r", killing: .rewrite) }
         let journal = try region.lake.journal()

@@ -43,7 +43,9 @@ final class SubjectRegion: Sendable {
         subjects = RegionSubjects(lake, keys: keys, log: log, clock: Clock())
     }
 
-    func subject() throws -> Subject { try SubjectTransform(keys).apply(Self.person).get() }
+    func subject() throws -> Subject {
+        try NamedSubjectTransform(keys).apply(.user(Self.person)).get()
+    }
 
     func record(_ id: String, _ number: Int) throws -> HitRecord {
         var record = HitRecord()
@@ -89,7 +91,7 @@ final class SubjectRegion: Sendable {
     func otherRows() throws -> [String] {
         let files = try lake.table.snapshot().files.map { "'\($0.path)'" }
         guard !files.isEmpty else { return [] }
-        let users = try subject().users.map { "'\($0.text)'" }
+        let users = try subject().filter.users.map { "'\($0.text)'" }
         return try EngineConnection().query(
             """
             SELECT CAST(hit AS VARCHAR) FROM read_parquet([\(files.joined(separator: ","))]) AS hit

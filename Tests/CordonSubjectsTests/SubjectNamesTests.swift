@@ -101,7 +101,7 @@ extension Region {
         #expect(subject.suppressed.count == 5)
         let one = try region.subject(.user(ids[2]))
         #expect(subject.suppressed.contains(one.digest))
-        #expect(subject.users.isSuperset(of: one.users))
+        #expect(subject.filter.users.isSuperset(of: one.filter.users))
         #expect(try region.subject(.list([ids[2]])).digest != one.digest)
     }
 

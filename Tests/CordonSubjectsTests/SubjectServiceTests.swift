@@ -17,7 +17,7 @@ extension Region {
     }
 
     fileprivate func subject(_ id: [UInt8] = Region.person) throws -> Subject {
-        try SubjectTransform(keys).apply(id).get()
+        try NamedSubjectTransform(keys).apply(.user(id)).get()
     }
 
     fileprivate func pseudonym(_ id: String, _ day: Day = Region.today) throws -> Pseudonym {
@@ -78,7 +78,8 @@ extension Region {
     /// Every byte under the region holds neither the id nor a pseudonym of the person.
     fileprivate func expectGone(sourceLocation: SourceLocation = #_sourceLocation) throws {
         let values =
-            [Self.person] + (try subject().users.flatMap { [Array($0.text.utf8), $0.bytes] })
+            [Self.person]
+            + (try subject().filter.users.flatMap { [Array($0.text.utf8), $0.bytes] })
         let scan = try DiskScan(values: values)
         var found: [String] = []
         _ = try scan.run(root: folder.path) { found.append("\($0.path) \($0.encoding)") }
@@ -157,7 +158,7 @@ extension Region {
     init() throws {
         region = try Region.withPerson()
         try region.fill()
-        let users = try region.subject().users
+        let users = try region.subject().filter.users
         others = try region.lake.allRows().filter { line in
             !users.contains { line.contains($0.text) }
         }
