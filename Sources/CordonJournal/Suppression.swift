@@ -27,6 +27,9 @@ package struct Suppression: Equatable, Sendable {
         self.visitors = visitors
     }
 
+    /// Those who are told by their pseudonyms.
+    package var people: SubjectFilter { SubjectFilter(users: users, visitors: visitors) }
+
     @inlinable
     package var isEmpty: Bool { subjects.isEmpty && users.isEmpty && visitors.isEmpty }
 

@@ -19,6 +19,12 @@ package struct SubjectFilter: Equatable, Sendable {
     /// How many pseudonyms there are.
     package var count: Int { users.count + visitors.count }
 
+    /// Adds the pseudonyms of others; the window stays as it is.
+    package mutating func formUnion(_ others: SubjectFilter) {
+        users.formUnion(others.users)
+        visitors.formUnion(others.visitors)
+    }
+
     /// Whether a hit is one of theirs.
     package func matches(_ record: HitRecord) -> Bool {
         if let window, !window.contains(record.timestamp) { return false }

@@ -67,3 +67,10 @@ package struct RegionLake: Sendable {
     /// Opens the region's journal.
     package func journal() throws -> Journal { try Journal(path: region.journalPath) }
 }
+
+extension RegionConfiguration {
+    /// Who may no longer be kept; nobody before the region has a journal.
+    func suppression() throws -> Suppression {
+        try File.exists(journalPath) ? Journal(path: journalPath).suppression() : Suppression()
+    }
+}

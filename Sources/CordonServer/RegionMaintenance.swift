@@ -6,7 +6,6 @@ package import CordonLake
 package import CordonModel
 package import CordonPolicy
 package import CordonSubjects
-import LinuxIO
 
 /// Keeps one region's lake in order: requests that were cut, the end of retention, and what many small deliveries leave.
 ///
@@ -177,9 +176,7 @@ package struct RegionMaintenance: Sendable {
 
     /// Pseudonyms of people whose erasure is under way.
     private func suppressed() throws -> SubjectFilter {
-        guard try File.exists(region.journalPath) else { return SubjectFilter() }
-        let list = try lake.journal().suppression()
-        return SubjectFilter(users: list.users, visitors: list.visitors)
+        try region.suppression().people
     }
 
     private func tell(_ outcome: Outcome) throws {

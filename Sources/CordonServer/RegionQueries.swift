@@ -4,7 +4,6 @@ import CordonKeys
 import CordonLake
 package import CordonModel
 package import CordonQuery
-import LinuxIO
 
 /// One region as the query layer sees it: its lake's files, its suppressed pseudonyms, its audit log.
 package struct RegionQueries: QueryRegion {
@@ -55,11 +54,7 @@ package struct RegionQueries: QueryRegion {
 
     package func suppressedPseudonyms() throws -> [SuppressedPseudonym] {
         var people = try RegionHolds(region).restricted()
-        if try File.exists(region.journalPath) {
-            let suppression = try Journal(path: region.journalPath).suppression()
-            people.users.formUnion(suppression.users)
-            people.visitors.formUnion(suppression.visitors)
-        }
+        people.formUnion(try region.suppression().people)
         return people.users.map { SuppressedPseudonym(column: .user, pseudonym: $0) }
             + people.visitors.map { SuppressedPseudonym(column: .visitor, pseudonym: $0) }
     }

@@ -98,7 +98,7 @@ package struct Relocation: Sendable {
         }
         report.unfinished = try outgoing().hits
         let tally = Tally(rules, region: region.name, today: Day(clock.now()))
-        tally.suppression = try suppression()
+        tally.suppression = try region.suppression()
         try lake.table.write { try $0.examine(tally.transfer) }
         report.take(tally, isRun: false)
         return report
@@ -115,7 +115,7 @@ package struct Relocation: Sendable {
         while true {
             // The list is read under the lock, for an erasure adds to it before it waits for the lock.
             let left = try lake.table.write { writer in
-                tally.suppression = try suppression()
+                tally.suppression = try region.suppression()
                 tally.startPass()
                 return try writer.handOver(tally.transfer)
             }
@@ -211,10 +211,6 @@ package struct Relocation: Sendable {
             throw RelocationError(region: region.name, destination: name)
         }
         return region
-    }
-
-    private func suppression() throws -> Suppression {
-        try File.exists(region.journalPath) ? lake.journal().suppression() : Suppression()
     }
 }
 

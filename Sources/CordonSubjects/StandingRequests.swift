@@ -42,9 +42,7 @@ package struct StandingRequests: Sendable {
         var people = SubjectFilter()
         guard let store = try store() else { return people }
         for request in try Self.standing([.restriction], store) {
-            let filter = SubjectFilter(try store.pseudonyms(of: request.id))
-            people.users.formUnion(filter.users)
-            people.visitors.formUnion(filter.visitors)
+            people.formUnion(SubjectFilter(try store.pseudonyms(of: request.id)))
         }
         return people
     }
