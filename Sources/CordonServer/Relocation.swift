@@ -137,6 +137,7 @@ package struct Relocation: Sendable {
     package func finish() throws {
         guard try outgoing().batches > 0 else { return }
         let marks = try lake.catalog.outgoingMarks(table: HitsSchema.tableName)
+        var arrivals: [String: Arrivals] = [:]
         // Under the lock of the region that they leave, so that two runs do not bring one batch at the same time.
         try lake.table.write { writer in
             try writer.expireAllButCurrent()
@@ -145,7 +146,12 @@ package struct Relocation: Sendable {
                 let batches = try lake.catalog.outgoing(
                     table: HitsSchema.tableName, max: Self.batchesPerRead)
                 guard !batches.isEmpty else { break }
-                for batch in batches { try send(batch) }
+                for batch in batches {
+                    let name = batch.destination
+                    let open = try arrivals[name] ?? Arrivals(at: destination(name))
+                    arrivals[name] = open
+                    try send(batch, to: open)
+                }
                 try lake.catalog.removeOutgoing(batches.map(\.id), table: HitsSchema.tableName)
                 try moment(.forgotten)
             }
@@ -180,29 +186,36 @@ package struct Relocation: Sendable {
     /// Kind of the entry in the log of the region that hits arrive in.
     package static let arrivalKind = "relocation.received"
 
-    private func send(_ batch: OutgoingBatch) throws {
-        let destination = try destination(batch.destination)
+    /// Where hits arrive, opened once for all of its batches.
+    private struct Arrivals {
+        let journal: Journal
+        let log: AuditLog
+
+        init(at region: RegionConfiguration) throws {
+            try Directory.create(region.stateDirectory)
+            journal = try Journal(path: region.journalPath)
+            let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+            log = try AuditLog(
+                directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+        }
+    }
+
+    private func send(_ batch: OutgoingBatch, to arrivals: Arrivals) throws {
+        guard try !arrivals.journal.hasTaken(batch, from: region.name) else { return }
         var hits: [String: Int] = [:]
         for record in try HitBatch(decoding: batch.bytes).records {
             hits[record.policy, default: 0] += 1
         }
-        try Directory.create(destination.stateDirectory)
-        let journal = try Journal(path: destination.journalPath)
-        guard try !journal.hasTaken(batch, from: region.name) else { return }
-        let keys = try RegionKeys(
-            opening: destination.keysDirectory, region: destination.name)
-        let log = try AuditLog(
-            directory: destination.auditDirectory, region: destination.name, key: keys.signingKey)
         var fields: [String: AuditEntry.Value] = [
             "from": .text(region.name), "batch": .text(batch.id), "hits": .integer(batch.hits),
         ]
         for (policy, count) in hits { fields[LakeEvent.rowsPrefix + policy] = .integer(count) }
-        _ = try log.append(
+        _ = try arrivals.log.append(
             AuditEntry(
-                at: clock.now(), kind: Self.arrivalKind, region: destination.name, fields: fields)
+                at: clock.now(), kind: Self.arrivalKind, region: batch.destination, fields: fields)
         )
         try moment(.announced)
-        _ = try journal.take(batch, from: region.name, hits: hits)
+        _ = try arrivals.journal.take(batch, from: region.name, hits: hits)
         try moment(.taken)
     }
 

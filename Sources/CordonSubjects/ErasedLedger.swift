@@ -127,12 +127,12 @@ package struct ErasedLedger: Sendable {
     ///
     /// - Returns: how many records were missing.
     package func merge(_ copy: String, on day: Day) throws -> Int {
-        let before = try contents().count
         try add(Array(read(copy).contents.entries), on: day)
-        return try contents().count - before
     }
 
-    private func add(_ entries: [Entry], on day: Day) throws {
+    /// - Returns: how many were not in it yet.
+    @discardableResult
+    private func add(_ entries: [Entry], on day: Day) throws -> Int {
         var known: Set<Entry> = []
         if try File.exists(path) {
             let (contents, wholeBytes) = try read(path)
@@ -150,8 +150,8 @@ package struct ErasedLedger: Sendable {
             record.append(bigEndian: entry.digest)
             bytes += record + check(record)
         }
-        guard !bytes.isEmpty else { return }
-        try File.append(path, bytes, mode: 0o600, sync: true)
+        if !bytes.isEmpty { try File.append(path, bytes, mode: 0o600, sync: true) }
+        return bytes.count / Self.recordBytes
     }
 }
 
