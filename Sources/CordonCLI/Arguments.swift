@@ -1,3 +1,4 @@
+import CordonModel
 internal import CordonPolicy
 
 /// The parsed words of one command line.
@@ -76,6 +77,15 @@ struct Arguments: Sendable {
             )
         }
         return number
+    }
+
+    /// The value of an option as a day.
+    func day(_ name: String) throws(UsageError) -> Day? {
+        guard let text = value(name) else { return nil }
+        guard let day = Day(text) else {
+            throw UsageError(text: "option `--\(name)` takes a day as YYYY-MM-DD, found `\(text)`")
+        }
+        return day
     }
 
     var wantsJSON: Bool { has("json") }

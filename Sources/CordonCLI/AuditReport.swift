@@ -31,8 +31,8 @@ extension Command {
         example: "cordon audit report --since 2026-01-01 --format html --out record.html"
     ) { arguments, console in
         var options = ProcessingRecord.Options()
-        options.since = try day("since", arguments)
-        options.until = try day("until", arguments)
+        options.since = try arguments.day("since")
+        options.until = try arguments.day("until")
         if let since = options.since, let until = options.until, until < since {
             throw UsageError(text: "`--until` lies before `--since`")
         }
@@ -60,13 +60,5 @@ extension Command {
             console.print(String(text.dropLast()))
         }
         return .done
-    }
-
-    private static func day(_ name: String, _ arguments: Arguments) throws(UsageError) -> Day? {
-        guard let text = arguments.value(name) else { return nil }
-        guard let day = Day(text) else {
-            throw UsageError(text: "option `--\(name)` takes a day as YYYY-MM-DD, found `\(text)`")
-        }
-        return day
     }
 }

@@ -66,9 +66,7 @@ private struct HoldRun {
     init(_ arguments: Arguments, _ console: Console) throws {
         self.arguments = arguments
         self.console = console
-        regions = try CordonCLI.regions(arguments).map {
-            try RegionSubjects($0, clock: SystemWallClock())
-        }
+        regions = try SubjectRun.open(arguments)
     }
 
     func add() throws -> ExitCode {

@@ -78,12 +78,7 @@ extension Command {
         guard arguments.has("before") != arguments.has("rotated") else {
             throw UsageError(text: "one of `--before DAY` and `--rotated` says which keys")
         }
-        let before = try arguments.value("before").map { text in
-            guard let day = Day(text) else {
-                throw UsageError(text: "`--before` takes a day as YYYY-MM-DD, found `\(text)`")
-            }
-            return day
-        }
+        let before = try arguments.day("before")
         let today = Day(SystemWallClock().now())
         if let before, before > today {
             throw UsageError(text: "`--before` lies ahead: keys of the present epoch are in use")

@@ -82,16 +82,8 @@ extension Command {
     private static func reportDays(
         _ arguments: Arguments, today: Day
     ) throws(UsageError) -> Range<Day> {
-        func day(_ name: String) throws(UsageError) -> Day? {
-            guard let text = arguments.value(name) else { return nil }
-            guard let day = Day(text) else {
-                throw UsageError(
-                    text: "option `--\(name)` takes a day such as `2026-11-20`, found `\(text)`")
-            }
-            return day
-        }
-        let last = try day("until") ?? today
-        let first = try day("since") ?? last + -6
+        let last = try arguments.day("until") ?? today
+        let first = try arguments.day("since") ?? last + -6
         guard first <= last else {
             throw UsageError(text: "`--since` is after `--until`")
         }

@@ -18,9 +18,7 @@ extension Command {
         ],
         example: "cordon restore-check --yes"
     ) { arguments, console in
-        let regions = try CordonCLI.regions(arguments).map {
-            try RegionSubjects($0, clock: SystemWallClock())
-        }
+        let regions = try SubjectRun.open(arguments)
         if let copy = arguments.value("ledger") {
             guard regions.count == 1, let region = regions.first else {
                 throw UsageError(text: "a ledger is of one region: say which by `--region`")

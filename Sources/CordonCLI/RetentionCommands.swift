@@ -62,16 +62,7 @@ private struct RetentionRun {
         self.console = console
         wantsJSON = arguments.wantsJSON
         isBeforeDueAllowed = arguments.has("before-due")
-        let today = Day(SystemWallClock().now())
-        if let text = arguments.value("as-of") {
-            guard let day = Day(text) else {
-                throw UsageError(
-                    text: "option `--as-of` takes a day as YYYY-MM-DD, found `\(text)`")
-            }
-            self.day = day
-        } else {
-            day = today
-        }
+        day = try arguments.day("as-of") ?? Day(SystemWallClock().now())
         let ruleSet = try CordonCLI.configuration(arguments).ruleSet
         regions = try CordonCLI.regions(arguments).map {
             try RegionMaintenance($0, ruleSet, clock: SystemWallClock())

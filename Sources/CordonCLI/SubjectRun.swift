@@ -223,15 +223,9 @@ struct SubjectRun: ~Copyable {
     /// By when each region has to answer.
     private borrowing func answerTerms() throws -> [String: Answer] {
         let today = Day(SystemWallClock().now())
-        var received = today
-        if let text = arguments.value("received") {
-            guard let day = Day(text), day <= today else {
-                throw UsageError(
-                    text:
-                        "option `--received` takes a day up to today as YYYY-MM-DD, found `\(text)`"
-                )
-            }
-            received = day
+        let received = try arguments.day("received") ?? today
+        guard received <= today else {
+            throw UsageError(text: "`--received` lies ahead: `\(received.text)`")
         }
         if let law = arguments.value("law") {
             guard let term = AnswerTerm.named(law) else {
