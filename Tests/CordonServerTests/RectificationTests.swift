@@ -98,7 +98,7 @@ import Testing
     @Test func `it can be of the hits since a day, and leaves the earlier ones`() throws {
         let request = try rectify(since: SubjectRegion.day + -1)
         #expect(request.days?.lowerBound == SubjectRegion.day + -1)
-        let users = try region.subject().users.map { "'\($0.text)'" }.joined(separator: ",")
+        let users = try region.subject().filter.users.map { "'\($0.text)'" }.joined(separator: ",")
         let left = try count("\"user\" IN (\(users))")
         #expect(left > 0)
         #expect(
