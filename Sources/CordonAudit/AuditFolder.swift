@@ -134,18 +134,31 @@ extension AuditFolder {
     /// Whether the tree of `size` entries with `root` begins with that of `oldSize` with `oldRoot`, by the tiles.
     func continues(size oldSize: Int, root oldRoot: Digest, toSize size: Int, root: Digest) -> Bool
     {
-        guard oldSize <= size else { return false }
-        var proof: [Digest] = []
-        if oldSize > 0, oldSize < size {
-            let source = TileHashSource(size: size, read: snapshotHashes)
-            // A tile that cannot be read proves nothing.
-            guard let made = try? TreeProof.consistency(from: oldSize, to: size, in: source) else {
-                return false
-            }
-            proof = made
+        // A tile that cannot be read proves nothing.
+        guard oldSize <= size, let proof = try? consistencyProof(from: oldSize, to: size) else {
+            return false
         }
         return TreeProof.isConsistent(
             old: oldSize, oldRoot: oldRoot, size: size, root: root, proof: proof)
+    }
+
+    /// The hashes that show that the tree of `size` entries begins with that of `oldSize`; none where there is nothing to show.
+    func consistencyProof(from oldSize: Int, to size: Int) throws(AuditError) -> [Digest] {
+        guard oldSize > 0, oldSize < size else { return [] }
+        return try proof(size: size) { source in
+            try TreeProof.consistency(from: oldSize, to: size, in: source)
+        }
+    }
+
+    /// A proof from the tiles of the tree of `size` entries.
+    func proof(
+        size: Int, _ make: (TileHashSource) throws -> [Digest]
+    ) throws(AuditError) -> [Digest] {
+        do {
+            return try make(TileHashSource(size: size, read: snapshotHashes))
+        } catch let error as AuditError { throw error } catch {
+            preconditionFailure("tiles are read with errors of the audit log alone")
+        }
     }
 
     /// Refuses a tree that does not continue the checkpoint `kept`, which lies at `path`.

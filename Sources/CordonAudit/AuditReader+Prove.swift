@@ -20,10 +20,8 @@ extension AuditReader {
             throw .noEntry(index: index, size: checkpoint.size)
         }
         let entry = try storedEntry(index, size: checkpoint.size)
-        let hashes = try Self.proof { [folder] in
-            try TreeProof.inclusion(
-                index: index, size: checkpoint.size,
-                in: TileHashSource(size: checkpoint.size, read: folder.snapshotHashes))
+        let hashes = try folder.proof(size: checkpoint.size) { source in
+            try TreeProof.inclusion(index: index, size: checkpoint.size, in: source)
         }
         let proof = InclusionProofFile(index: index, hashes: hashes, note: note)
         guard let signer = try keyChain().signer(of: note, size: checkpoint.size),
@@ -67,14 +65,7 @@ extension AuditReader {
         guard old.size <= now.size else {
             return .wentBack(entriesThen: old.size, entriesNow: now.size)
         }
-        var hashes: [Digest] = []
-        if old.size > 0, old.size < now.size {
-            hashes = try Self.proof { [folder] in
-                try TreeProof.consistency(
-                    from: old.size, to: now.size,
-                    in: TileHashSource(size: now.size, read: folder.snapshotHashes))
-            }
-        }
+        let hashes = try folder.consistencyProof(from: old.size, to: now.size)
         return TreeProof.isConsistent(
             old: old.size, oldRoot: old.root, size: now.size, root: now.root, proof: hashes)
             ? .continues(entriesThen: old.size) : .rewritten(entriesThen: old.size)
@@ -89,11 +80,5 @@ extension AuditReader {
             throw .damaged(path: folder.path(tile), expected: "\(width) entries")
         }
         return entries[index % TilePath.fullWidth]
-    }
-
-    static func proof(_ body: () throws -> [Digest]) throws(AuditError) -> [Digest] {
-        do { return try body() } catch let error as AuditError { throw error } catch {
-            preconditionFailure("tiles are read with errors of the audit log alone")
-        }
     }
 }

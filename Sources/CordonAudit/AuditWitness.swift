@@ -164,14 +164,7 @@ extension AuditReader {
         let (note, checkpoint) = try signedCheckpoint()
         let old = try witness.last(of: self)?.checkpoint.size ?? 0
         guard old <= checkpoint.size else { return .conflict(size: old) }
-        var proof: [Digest] = []
-        if old > 0, old < checkpoint.size {
-            proof = try Self.proof { [folder] in
-                try TreeProof.consistency(
-                    from: old, to: checkpoint.size,
-                    in: TileHashSource(size: checkpoint.size, read: folder.snapshotHashes))
-            }
-        }
+        let proof = try folder.consistencyProof(from: old, to: checkpoint.size)
         let request = WitnessRequest(oldSize: old, proof: proof, note: note.keeping(isOwn))
         let answer = try witness.answer(request, of: [self], at: now)
         if case .cosigned(let signature) = answer {

@@ -51,11 +51,8 @@ package struct ProjectWitnesses: Sendable {
         pairs().map { log, witness in
             do {
                 switch try log.submit(to: witness, at: now) {
-                case .cosigned: return standing(log, witness)
-                case .conflict, .inconsistent:
-                    // Names both sides.
-                    if let seen = try witness.last(of: log) { try log.require(seen) }
-                    return standing(log, witness)
+                // Where the log does not continue what was cosigned, this names both sides.
+                case .cosigned, .conflict, .inconsistent: return standing(log, witness)
                 case .malformed, .unknownLog, .notSigned:
                     return refused(
                         log, witness, "the checkpoint is not one that the log's key signed")
