@@ -19,15 +19,20 @@ package enum EntryBundle {
 
     /// The whole entries at the start of `bytes`, and how many bytes behind them make no entry.
     package static func decode(_ bytes: [UInt8]) -> (entries: [[UInt8]], excess: Int) {
-        var reader = ByteReader(bytes)
         var entries: [[UInt8]] = []
-        while !reader.isAtEnd {
-            let rest = reader.remainingCount
-            do throws(ByteReader.Malformed) {
-                let count = try reader.bigEndian(UInt16.self)
-                entries.append(Array(try reader.take(Int(count))))
-            } catch { return (entries, rest) }
+        var end = 0
+        while let place = place(in: bytes, after: end) {
+            entries.append(Array(bytes[place]))
+            end = place.upperBound
         }
-        return (entries, 0)
+        return (entries, bytes.count - end)
+    }
+
+    /// Where the bytes of the whole entry lie that follows `end`, the end of another one; nil when none does.
+    static func place(in bytes: [UInt8], after end: Int) -> Range<Int>? {
+        let start = end + 2
+        guard start <= bytes.count else { return nil }
+        let count = Int(bytes[end]) << 8 | Int(bytes[end + 1])
+        return count <= bytes.count - start ? start..<start + count : nil
     }
 }

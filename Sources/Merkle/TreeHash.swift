@@ -18,18 +18,15 @@ package enum TreeHash {
         let bytes = bundle.span
         var leaves: [Digest] = []
         leaves.reserveCapacity(TilePath.fullWidth)
-        var start = 0
-        while start < bytes.count {
-            guard bytes.count - start >= 2 else { break }
-            let end = start + 2 + (Int(bytes[start]) << 8 | Int(bytes[start + 1]))
-            guard end <= bytes.count else { break }
+        var end = 0
+        while let place = EntryBundle.place(in: bundle, after: end) {
             var hash = SHA256()
             hash.update(0x00)
-            hash.update(bytes.extracting(start + 2..<end))
+            hash.update(bytes.extracting(place))
             leaves.append(hash.finalize())
-            start = end
+            end = place.upperBound
         }
-        return (leaves, bytes.count - start)
+        return (leaves, bytes.count - end)
     }
 
     package static func node(_ left: Digest, _ right: Digest) -> Digest {
