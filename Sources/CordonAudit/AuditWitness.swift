@@ -17,10 +17,17 @@ package struct AuditWitness: Sendable {
     package init(directory: String, region: String, key: Ed25519PrivateKey) {
         self.region = region
         self.directory = directory
-        cosigner = Cosigner(name: region + "/witness", key: key)
+        cosigner = Cosigner(name: Self.name(region), key: key)
     }
 
     package var verifier: CosignatureVerifier { cosigner.verifier }
+
+    /// By what others check the cosignatures of the region whose witness has `key`.
+    package static func verifier(region: String, key: Ed25519PublicKey) -> CosignatureVerifier {
+        CosignatureVerifier(name: name(region), key: key)
+    }
+
+    private static func name(_ region: String) -> String { region + "/witness" }
 
     /// What a witness says to a request.
     package enum Answer: Equatable, Sendable {

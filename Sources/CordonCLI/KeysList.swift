@@ -45,7 +45,7 @@ extension Command {
             ListedKey(region: region.name, key: "subject-digest", master: try master(nil)),
         ]
         let witness = try keys.witnessKey(creating: false).map { key in
-            let verifier = CosignatureVerifier(name: region.name + "/witness", key: key.publicKey)
+            let verifier = AuditWitness.verifier(region: region.name, key: key.publicKey)
             return ListedKey(
                 region: region.name, key: "witness", verifierKey: verifier.text,
                 master: try master(nil))

@@ -100,7 +100,7 @@ package struct AuditArchive {
                 region.certificatesDirectory, to: root + "certificates/\(region.name)", archive
             ) { $0.hasSuffix(".json") }
             let witness = try keys.witnessKey(creating: false).map {
-                CosignatureVerifier(name: region.name + "/witness", key: $0.publicKey).text
+                AuditWitness.verifier(region: region.name, key: $0.publicKey).text
             }
             written.append(
                 Region(
