@@ -37,10 +37,9 @@ extension Command {
         var names: [String] = []
         for name in arguments.all("region") where !names.contains(name) { names.append(name) }
         let clock = SystemWallClock()
-        let environment = ProcessInfo.processInfo.environment
         let service = try QueryService(
             policies: project.ruleSet.policies, clock: clock,
-            allowsUnsandboxed: environment["CORDON_ALLOW_UNSANDBOXED"] == "1")
+            allowsUnsandboxed: QueryService.environmentAllowsUnsandboxed)
         if names.count > 1 {
             let regions = try names.map { name throws(UsageError) in
                 try queryRegion(name, project.regions)

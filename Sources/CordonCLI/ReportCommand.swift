@@ -40,8 +40,7 @@ extension Command {
         let region = try queryRegion(arguments.value("region"), project.regions)
         let service = try QueryService(
             policies: project.ruleSet.policies, clock: clock,
-            allowsUnsandboxed: ProcessInfo.processInfo.environment["CORDON_ALLOW_UNSANDBOXED"]
-                == "1")
+            allowsUnsandboxed: QueryService.environmentAllowsUnsandboxed)
         let queries = try RegionQueries(region, clock: clock)
         var answers: [ReportAnswer] = []
         var refusals: [Refusal] = []

@@ -147,6 +147,13 @@ package struct QueryService {
         gate = try QueryGate()
     }
 
+    fileprivate static let unsandboxedVariable = "CORDON_ALLOW_UNSANDBOXED"
+
+    /// Whether who runs this process allows answers without a sandbox.
+    package static var environmentAllowsUnsandboxed: Bool {
+        ProcessInfo.processInfo.environment[unsandboxedVariable] == "1"
+    }
+
     package enum Outcome: Sendable {
         case answered(QueryAnswer)
         case refused(Refusal)
@@ -372,7 +379,7 @@ extension QueryError {
                 code: .unconfined,
                 text:
                     "this kernel lacks \(failure.text ?? "Landlock"), which holds the query process to its files;"
-                    + " CORDON_ALLOW_UNSANDBOXED=1 answers without it")
+                    + " \(QueryService.unsandboxedVariable)=1 answers without it")
         case .setup, .engine: self.init(code: .world, text: "the engine failed")
         case .invalid:
             self.init(code: .query, text: failure.text ?? "the query does not fit the table")

@@ -55,8 +55,7 @@ package final class RegionService: Sendable {
         let subjects = RegionSubjects(lake, keys: keys, log: log, clock: clock)
         let policies = Policies(configuration.ruleSet.policies)
         self.policies = policies
-        let allowsUnsandboxed =
-            ProcessInfo.processInfo.environment["CORDON_ALLOW_UNSANDBOXED"] == "1"
+        let allowsUnsandboxed = QueryService.environmentAllowsUnsandboxed
         api = RegionAPI(
             region: region,
             tokens: try RegionTokens(region, log: log, clock: clock).authority,
