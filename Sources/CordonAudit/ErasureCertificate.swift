@@ -140,6 +140,8 @@ package struct ErasureCertificate: Sendable {
         /// Place of the entry in the log, and the log's size under the checkpoint.
         package let index: Int
         package let size: Int
+        /// The proof's signed checkpoint.
+        package let note: SignedNote
     }
 
     /// What is wrong with a certificate.
@@ -152,6 +154,7 @@ package struct ErasureCertificate: Sendable {
         case entryDiffers
         case notInLog
         case otherCheckpoint
+        case otherLog
 
         package var description: String {
             switch self {
@@ -166,6 +169,8 @@ package struct ErasureCertificate: Sendable {
                 "the proof does not lead from its audit entry to a checkpoint of the region"
             case .otherCheckpoint:
                 "the checkpoint at hand has the proof's size and another root: there are two logs"
+            case .otherLog:
+                "the log at hand does not continue the proof's checkpoint: there are two logs"
             }
         }
     }
@@ -216,13 +221,15 @@ package struct ErasureCertificate: Sendable {
                 throw .otherCheckpoint
             }
         }
-        return try Checked(statement, region: region, index: proof.index, size: checkpoint.size)
+        return try Checked(
+            statement, region: region, proof: proof, size: checkpoint.size)
     }
 }
 
 extension ErasureCertificate.Checked {
     fileprivate init(
-        _ statement: [String: CanonicalJSON.Value], region: String, index: Int, size: Int
+        _ statement: [String: CanonicalJSON.Value], region: String, proof: InclusionProofFile,
+        size: Int
     ) throws(ErasureCertificate.Refusal) {
         func numbers(_ name: String) -> [String: Int]? {
             guard case .object(let members) = statement[name] else { return nil }
@@ -246,7 +253,21 @@ extension ErasureCertificate.Checked {
         self.absence = absence
         filesBefore = before.count
         filesAfter = after.count
-        self.index = index
+        index = proof.index
         self.size = size
+        note = proof.note
+    }
+}
+
+extension AuditReader {
+    /// Refuses a certificate whose proof is of another log than this one; takes it where the log has no checkpoint by now.
+    ///
+    /// A former key in wrong hands signs any checkpoint of a size at which it was in use; only the log shows that it is none of its own.
+    package func require(_ certificate: ErasureCertificate.Checked) throws {
+        let found: Continuation
+        do throws(AuditError) {
+            found = try continuation(from: certificate.note.encoded)
+        } catch .checkpointMissing { return }
+        guard case .continues = found else { throw ErasureCertificate.Refusal.otherLog }
     }
 }

@@ -110,17 +110,19 @@ extension Command {
         }
         let keys = try givenKeys(arguments)
         // A certificate from before a change of the signing key is checked by the key of then.
-        let chains =
+        let readers =
             try keys.isEmpty
-            ? CordonCLI.configuration(arguments).regions.map {
-                try CordonCLI.auditReader($0).keyChain()
-            } : []
+            ? CordonCLI.configuration(arguments).regions.map(CordonCLI.auditReader) : []
+        let chains = try readers.map { try $0.keyChain() }
         let kept = try arguments.value("checkpoint").map { try File.read($0) }
         let checked: ErasureCertificate.Checked
-        do throws(ErasureCertificate.Refusal) {
+        do {
             checked = try ErasureCertificate.check(
                 bytes, keys: keys, chains: chains, checkpoint: kept)
-        } catch {
+            for reader in readers where reader.region == checked.region {
+                try reader.require(checked)
+            }
+        } catch let error as ErasureCertificate.Refusal {
             throw CommandFailure(text: "refused: \(error)", exitCode: .foundProblem)
         }
         if arguments.wantsJSON {

@@ -6,6 +6,7 @@ import CordonServer
 import Crypto
 import Foundation
 import LinuxIO
+import Merkle
 import TestSupport
 import Testing
 
@@ -165,6 +166,40 @@ import Testing
         #expect(run("keys", "list") == 0)
         let entries = try CordonCLI.auditReader(region).entries()
         #expect(entries.filter { $0.entry.kind == "keys.signing-rotated" }.count == 3)
+    }
+
+    @Test func `a certificate that a former key signed is held against the log at hand`() throws {
+        let region = try #require(try regions().first)
+        let key = try keys(region).signingKey
+        let old = try CordonCLI.auditReader(region).verifierKey
+        /// Writes the certificate of an erasure that the last entry of the log in `folder` states.
+        func certify(_ name: String, logIn folder: String) throws -> String {
+            let log = try AuditLog(directory: folder, region: region.name, key: key)
+            let statement = ErasureStatement(
+                region: region.name, request: name, subject: "11",
+                requestedAt: Timestamp(microseconds: 0), verifiedAt: Timestamp(microseconds: 0),
+                counts: [:], filesBefore: [:], filesAfter: [:], snapshotBefore: 1,
+                snapshotAfter: 2, absence: [:])
+            let entry = AuditEntry(
+                at: Timestamp(microseconds: 0), kind: ErasureCertificate.entryKind,
+                region: region.name,
+                fields: [ErasureCertificate.entryField: .text(statement.digest)])
+            let proven = try log.reader.prove(try log.append(entry))
+            let signer = NoteSigner(name: region.name + "/audit", key: key)
+            let path = project.directory.file(name)
+            try File.write(
+                path, ErasureCertificate(statement, signer: signer, proven: proven).encoded)
+            return path
+        }
+        let right = try certify("right", logIn: region.auditDirectory)
+        let forged = try certify("forged", logIn: project.directory.file("thief"))
+        #expect(run("keys", "rotate", "--signing", "--region", region.name) == 0)
+        #expect(run("certificate", "verify", right) == 0)
+        #expect(run("certificate", "verify", forged) == 1)
+        // By the key alone the one is as good as the other.
+        for path in [right, forged] {
+            #expect(run("certificate", "verify", "--key", old, path) == 0)
+        }
     }
 
     @Test func `a change of the signing key that was cut between its steps is finished`() throws {
