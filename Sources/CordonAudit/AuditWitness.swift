@@ -42,18 +42,6 @@ package struct AuditWitness: Sendable {
         case conflict(size: Int)
         /// The proof does not lead from what it cosigned last to the checkpoint.
         case inconsistent
-
-        /// The status that HTTP has for it.
-        package var status: Int {
-            switch self {
-            case .cosigned: 200
-            case .malformed: 400
-            case .notSigned: 403
-            case .unknownLog: 404
-            case .conflict: 409
-            case .inconsistent: 422
-            }
-        }
     }
 
     /// Cosigns the checkpoint of `request` when it continues the last one of its log.

@@ -22,15 +22,7 @@ package struct CosignatureVerifier: Hashable, Sendable {
         keyID = NoteVerifier.keyID(name, Self.type, key)
     }
 
-    /// Reads a verifier key: `name+keyid+base64(type ‖ key)`; nil when it is malformed, of another type, or its key id does
-    /// not fit.
-    package init?(_ text: some StringProtocol) {
-        guard let (name, key) = NoteVerifier.parse(text, type: Self.type) else { return nil }
-        self.init(name: name, key: key)
-        guard self.text == text else { return nil }
-    }
-
-    /// The verifier key, as other tools read it.
+    /// The verifier key, as other tools read it: `name+keyid+base64(type ‖ key)`.
     package var text: String { NoteVerifier.text(name, keyID, Self.type, key) }
 
     /// When the witness last cosigned the text of `note`, in seconds since 1970; nil when it did not, or when a cosignature

@@ -147,8 +147,12 @@ package struct NoteVerifier: Hashable, Sendable {
     /// Reads a verifier key: `name+keyid+base64(type ‖ key)`; nil when it is malformed, of another type, or
     /// its key id does not fit.
     package init?(_ text: some StringProtocol) {
-        guard let (name, key) = Self.parse(text, type: Self.type) else { return nil }
-        self.init(name: name, key: key)
+        let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, Self.isName(parts[0]), parts[1].utf8.count == 8,
+            let bytes = Base64.decode(parts[2]), bytes.first == Self.type,
+            let key = try? Ed25519PublicKey(Array(bytes.dropFirst()))
+        else { return nil }
+        self.init(name: String(parts[0]), key: key)
         guard self.text == text else { return nil }
     }
 
@@ -160,18 +164,6 @@ package struct NoteVerifier: Hashable, Sendable {
     static func keyID(_ name: String, _ type: UInt8, _ key: Ed25519PublicKey) -> UInt32 {
         let digest = SHA256.hash(Array(name.utf8) + [0x0A, type] + key.bytes)
         return digest.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
-    }
-
-    /// Name and key of a verifier key of `type`, whose key id the caller compares.
-    static func parse(
-        _ text: some StringProtocol, type: UInt8
-    ) -> (name: String, key: Ed25519PublicKey)? {
-        let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, isName(parts[0]), parts[1].utf8.count == 8,
-            let bytes = Base64.decode(parts[2]), bytes.first == type,
-            let key = try? Ed25519PublicKey(Array(bytes.dropFirst()))
-        else { return nil }
-        return (String(parts[0]), key)
     }
 
     static func text(

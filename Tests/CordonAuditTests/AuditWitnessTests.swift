@@ -147,26 +147,37 @@ import Testing
         try log.open().append(LogFixture.entries(0..<10))
         let reader = log.reader()
         let (note, checkpoint) = try reader.signedCheckpoint()
-        func status(_ request: WitnessRequest, _ logs: [AuditReader]) throws -> Int {
-            try witness.answer(request, of: logs, at: now).status
+        func answer(
+            _ request: WitnessRequest, _ logs: [AuditReader]
+        ) throws -> AuditWitness.Answer { try witness.answer(request, of: logs, at: now) }
+        func isCosigned(_ request: WitnessRequest) throws -> Bool {
+            guard case .cosigned = try answer(request, [reader]) else { return false }
+            return true
         }
         let right = WitnessRequest(oldSize: 0, proof: [], note: note)
-        #expect(try status(right, []) == 404)
+        #expect(try answer(right, []) == .unknownLog)
         let stranger = NoteSigner(
             name: reader.origin, key: Ed25519PrivateKey.generate().key)
         let forged = SignedNote(signing: checkpoint.text, with: stranger)
-        #expect(try status(WitnessRequest(oldSize: 0, proof: [], note: forged), [reader]) == 403)
+        #expect(
+            try answer(WitnessRequest(oldSize: 0, proof: [], note: forged), [reader]) == .notSigned)
         let words = SignedNote(
             signing: "words\n", with: NoteSigner(name: reader.origin, key: log.key))
-        #expect(try status(WitnessRequest(oldSize: 0, proof: [], note: words), [reader]) == 400)
-        #expect(try status(WitnessRequest(oldSize: 11, proof: [], note: note), [reader]) == 400)
-        #expect(try status(WitnessRequest(oldSize: 3, proof: [], note: note), [reader]) == 409)
+        #expect(
+            try answer(WitnessRequest(oldSize: 0, proof: [], note: words), [reader]) == .malformed)
+        #expect(
+            try answer(WitnessRequest(oldSize: 11, proof: [], note: note), [reader]) == .malformed)
+        #expect(
+            try answer(WitnessRequest(oldSize: 3, proof: [], note: note), [reader])
+                == .conflict(size: 0))
         let hash = SHA256.digest([1])
-        #expect(try status(WitnessRequest(oldSize: 0, proof: [hash], note: note), [reader]) == 422)
+        #expect(
+            try answer(WitnessRequest(oldSize: 0, proof: [hash], note: note), [reader])
+                == .inconsistent)
         #expect(try witness.last(of: reader) == nil)
-        #expect(try status(right, [reader]) == 200)
-        #expect(try status(right, [reader]) == 409)
-        #expect(try status(WitnessRequest(oldSize: 10, proof: [], note: note), [reader]) == 200)
+        #expect(try isCosigned(right))
+        #expect(try answer(right, [reader]) == .conflict(size: 10))
+        #expect(try isCosigned(WitnessRequest(oldSize: 10, proof: [], note: note)))
     }
 
     @Test func `the time of a cosignature does not go back with the clock`() throws {
