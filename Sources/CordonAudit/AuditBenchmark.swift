@@ -12,8 +12,14 @@ package enum AuditBenchmark {
         package var sharedPerSecond = 0.0
         /// Entries that come in hundreds.
         package var batchedPerSecond = 0.0
+        /// Entries under one checkpoint for each 65,536, as the log that is verified is made.
+        package var bulkPerSecond = 0.0
         package var verifiedEntries = 0
+        /// Of the files of that log.
+        package var verifiedBytes = 0
         package var verifySeconds = 0.0
+        /// Most memory that the process had.
+        package var memoryBytes = 0
         /// In the beginning of the root, so that nothing of it can be left out.
         package var checksum = ""
     }
@@ -31,9 +37,16 @@ package enum AuditBenchmark {
         directory: String, appends: Int, entries: Int
     ) throws -> Result {
         var result = Result()
+        try append(appends, in: directory + "/appended", &result)
+        try verify(entries, in: directory + "/verified", &result)
+        return result
+    }
+
+    private static func append(
+        _ appends: Int, in directory: String, _ result: inout Result
+    ) throws {
         let log = try AuditLog(
-            directory: directory + "/appended", region: region,
-            key: Ed25519PrivateKey.generate().key)
+            directory: directory, region: region, key: Ed25519PrivateKey.generate().key)
         let singles = max(appends / 100, 10)
         result.singlePerSecond = try rate(singles) {
             for number in 0..<singles { try log.append(entry(number)) }
@@ -50,19 +63,34 @@ package enum AuditBenchmark {
                 try log.append((0..<batch).map { entry(number * batch + $0) })
             }
         }
-        let large = try AuditLog(
-            directory: directory + "/verified", region: region,
-            key: Ed25519PrivateKey.generate().key)
-        for start in stride(from: 0, to: entries, by: bulk) {
-            try large.append((start..<min(start + bulk, entries)).map { entry($0) })
+    }
+
+    private static func verify(
+        _ entries: Int, in directory: String, _ result: inout Result
+    ) throws {
+        let log = try AuditLog(
+            directory: directory, region: region, key: Ed25519PrivateKey.generate().key)
+        result.bulkPerSecond = try rate(entries) {
+            for start in stride(from: 0, to: entries, by: bulk) {
+                try log.append((start..<min(start + bulk, entries)).map { entry($0) })
+            }
         }
+        var bytes = 0
+        try AuditFolder(directory: directory, region: region).visitTileFiles {
+            file throws(AuditError) in
+            let metadata = try AuditFolder.system { () throws(LinuxError) in
+                try File.metadata(directory + "/" + file)
+            }
+            bytes += metadata?.size ?? 0
+        }
+        result.verifiedBytes = bytes
         let started = ContinuousClock.now
-        let found = try large.reader.verify()
+        let found = try log.reader.verify()
         result.verifySeconds = seconds(since: started)
         precondition(found.isSound, "the log that was just written is sound")
         result.verifiedEntries = found.size
+        result.memoryBytes = try ProcessMemory.peakBytes()
         result.checksum = String(found.root.prefix(8))
-        return result
     }
 
     private static let region = "bench"

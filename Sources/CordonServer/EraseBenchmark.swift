@@ -27,7 +27,7 @@ package struct EraseBenchmark: Sendable {
     /// Bytes read in a second to see that nothing of a person is left.
     package private(set) var verifiedBytesPerSecond = 0.0
     /// Most memory that the process had, in bytes.
-    package private(set) var memoryBytes: Int64 = 0
+    package private(set) var memoryBytes = 0
 
     /// Days that each delivery spreads over: it makes one file a day.
     private static let days = 25
@@ -94,7 +94,7 @@ package struct EraseBenchmark: Sendable {
         let seen = try subjects.service().verify(subject, request: SubjectRequest.newID())
         result.verifiedBytesPerSecond =
             Double(seen.bytes) / ((stopwatch.now - begun) / .seconds(1))
-        result.memoryBytes = try memoryBytes()
+        result.memoryBytes = try ProcessMemory.peakBytes()
         return result
     }
 
@@ -145,13 +145,5 @@ package struct EraseBenchmark: Sendable {
         record.policy = "gdpr"
         record.retainUntil = day + 395
         return record
-    }
-
-    /// The most that the process had in memory, as the system counts it.
-    private static func memoryBytes() throws -> Int64 {
-        let status = String(decoding: try File.read("/proc/self/status"), as: UTF8.self)
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-        let number = line?.split(separator: " ").dropLast().last.flatMap { Int64($0) }
-        return (number ?? 0) << 10
     }
 }
