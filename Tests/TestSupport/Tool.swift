@@ -43,9 +43,11 @@ package struct TestCertificates {
     package func path(_ name: String) -> String { folder.file(name) }
 
     /// Makes `<name>.crt` and `<name>.key` for `localhost`, signed by itself or by the pair `issuer`.
+    ///
+    /// - Parameter extensions: more of X.509, such as `keyUsage=critical,keyCertSign`.
     package func make(
         _ name: String, issuer: String? = nil, days: Int = 90,
-        key: [String] = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        key: [String] = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], extensions: [String] = []
     ) throws {
         var arguments = ["req", "-x509", "-newkey"] + key
         arguments += [
@@ -53,6 +55,7 @@ package struct TestCertificates {
             "\(days)", "-subj", "/CN=\(name)", "-addext",
             "subjectAltName=DNS:localhost,IP:127.0.0.1",
         ]
+        arguments += extensions.flatMap { ["-addext", $0] }
         if let issuer {
             arguments += ["-CA", path(issuer + ".crt"), "-CAkey", path(issuer + ".key")]
             arguments += ["-addext", "basicConstraints=critical,CA:FALSE"]
