@@ -75,6 +75,7 @@ let package = Package(
         target("HPKE", ["Crypto"]),
         target("Avro", ["Bytes"]),
         target("Iceberg", ["Bytes", "Avro"]),
+        target("Parquet", ["Bytes", "LinuxIO"]),
 
         // core
         target("CordonModel", ["Bytes"]),
@@ -107,7 +108,7 @@ let package = Package(
         target(
             "CordonLake",
             [
-                "Bytes", "LinuxIO", "Engine", "Iceberg", "CordonModel", "CordonJournal",
+                "Bytes", "LinuxIO", "Engine", "Iceberg", "Parquet", "CordonModel", "CordonJournal",
                 "CordonAudit",
             ]),
         target("CordonCatalog", ["Bytes", "SQLite", "CordonModel"]),
@@ -130,7 +131,7 @@ let package = Package(
             "CordonAPI",
             [
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Compression", "HTTP", "Iceberg",
-                "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens", "CordonLake",
+                "Parquet", "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens", "CordonLake",
                 "CordonCatalog", "CordonQuery",
             ]),
 
@@ -196,6 +197,7 @@ let package = Package(
         tests("HPKE", ["Bytes"]),
         tests("Avro"),
         tests("Iceberg"),
+        tests("Parquet", ["Engine"]),
         tests("CordonKeys"),
         tests("CordonTokens"),
         tests("CordonPolicy"),

@@ -3,6 +3,7 @@ internal import CordonCatalog
 internal import Foundation
 internal import Iceberg
 internal import LinuxIO
+internal import Parquet
 
 /// The folders of clients' tables, and the files that clients put there, which may be anything.
 ///
@@ -204,9 +205,17 @@ extension ClientFiles {
             guard try file.metadata().size == entry.fileBytes else {
                 throw Self.forged("a data file has another length than its manifest says")
             }
-            try ParquetFooter(file, bytes: Int(entry.fileBytes)).requireFieldIDs()
+            let footer = try ParquetFooter(file, bytes: Int(entry.fileBytes))
+            // Every column has one; of groups only those of lists and maps may lack it, which Iceberg gives none.
+            guard try footer.elements().allSatisfy({ $0.children > 0 || $0.fieldID != nil }) else {
+                throw Self.forged(
+                    "a data file has columns without field ids, which some readers read as no rows at all"
+                )
+            }
         } catch let error as APIError {
             throw error
+        } catch is ParquetError {
+            throw Self.forged("a data file is no Parquet file")
         } catch {
             throw Self.forged("a data file cannot be read")
         }

@@ -34,6 +34,8 @@ package final class HitsTable: Sendable {
         /// Bound on the engine's memory.
         package var engineMegabytesMax = 768
         package var engineThreads = 2
+        /// Rows of a row group.
+        package var rowGroupRows = HitsSchema.rowGroupRows
         /// Most hits that one commit delivers: bounds memory, and how long the lock is held.
         package var deliveryRowsMax = 400_000
         /// Journal bytes read, decoded and given to the engine at a time.

@@ -67,20 +67,13 @@ extension LakeEngine {
         }
     }
 
-    /// Writes the rows of a file but for those of these numbers as a new file, in their order.
-    func rewrite(_ path: String, withoutRows numbers: [Int64], to newPath: String) throws {
+    /// Gives `body` the condition that all rows meet but those of these numbers.
+    func withoutRows(_ numbers: [Int64], _ body: (String) throws -> Void) throws {
         let table = IngestTable([("number", .int64)])
         for number in numbers { table.columns[0].append(number) }
         try connection.execute("CREATE OR REPLACE TABLE \(Self.leaving) (number BIGINT)")
         try connection.ingest(table, into: Self.leaving)
-        try connection.execute(
-            """
-            COPY (SELECT \(HitsSchema.columnList)
-                  FROM \(Self.source([path], numberingRows: true))
-                  WHERE file_row_number NOT IN (SELECT number FROM \(Self.leaving))
-                  ORDER BY file_row_number)
-            TO \(EngineText.literal(newPath)) (\(Self.copyOptions))
-            """)
+        try body("file_row_number NOT IN (SELECT number FROM \(Self.leaving))")
         try connection.execute("DROP TABLE \(Self.leaving)")
     }
 }
@@ -139,9 +132,4 @@ extension HitRecord {
             parameters = entries.map { .init(key: $0.key.text, value: $0.value.text) }
         }
     }
-}
-
-extension LakeEngine {
-    /// Files without the rows that have left.
-    static let handOverRest = Rest(.dataFiles, Set(HitsSchema.columns.map(\.name)))
 }

@@ -7,9 +7,15 @@ import LinuxIO
 final class LakeEngine {
     let connection: EngineConnection
     private let scratchDirectory: String
+    /// How every data file is written.
+    let copyOptions: String
 
     init(_ settings: HitsTable.Settings) throws {
         scratchDirectory = settings.scratchDirectory
+        copyOptions = """
+            FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE \(settings.rowGroupRows), \
+            WRITE_BLOOM_FILTER false, USE_TMP_FILE false, FIELD_IDS \(HitsSchema.fieldIDs)
+            """
         try Self.clearScratch(scratchDirectory)
         connection = try EngineConnection(settings: [
             ("memory_limit", "\(settings.engineMegabytesMax)MB"),
@@ -31,11 +37,6 @@ final class LakeEngine {
         for name in try Directory.list(directory) { try File.remove(directory + "/" + name) }
         try Directory.removeEmpty(directory)
     }
-
-    static let copyOptions = """
-        FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE \(HitsSchema.rowGroupRows), \
-        WRITE_BLOOM_FILTER false, USE_TMP_FILE false, FIELD_IDS \(HitsSchema.fieldIDs)
-        """
 }
 
 extension LakeEngine {
@@ -87,7 +88,7 @@ extension LakeEngine {
                   WHERE day = \(partition.day.number)
                     AND "retain_until" = DATE '\(partition.retainUntil.text)'
                   ORDER BY \(HitsSchema.orderList))
-            TO \(EngineText.literal(path)) (\(Self.copyOptions))
+            TO \(EngineText.literal(path)) (\(copyOptions))
             """)
     }
 
@@ -112,16 +113,6 @@ extension LakeEngine {
     private static let insertedMax = 1000
     private static let scannedFilesMax = 256
 
-    /// Writes the rows of a file that meet `condition` as a new file, in their order.
-    func rewrite(_ path: String, where condition: String, to newPath: String) throws {
-        try connection.execute(
-            """
-            COPY (SELECT \(HitsSchema.columnList) FROM \(Self.source([path]))
-                  WHERE \(condition))
-            TO \(EngineText.literal(newPath)) (\(Self.copyOptions))
-            """)
-    }
-
     /// Writes the rows of files of one partition as one file, in the table's order.
     ///
     /// - Parameter due: values that the new file does not get.
@@ -136,7 +127,7 @@ extension LakeEngine {
             COPY (SELECT \(HitsSchema.columnList)
                   FROM (SELECT \(columns.joined(separator: ", ")) FROM \(Self.source(paths)))
                   ORDER BY \(HitsSchema.orderList))
-            TO \(EngineText.literal(newPath)) (\(Self.copyOptions))
+            TO \(EngineText.literal(newPath)) (\(copyOptions))
             """)
     }
 
@@ -227,8 +218,8 @@ extension LakeEngine {
         return counts
     }
 
-    /// Gives each value of a text column of a file once.
-    func forEachValue(of column: String, in path: String, _ body: (String) -> Void) throws {
+    /// Gives each value of a text column of a file once, as the bytes of its text.
+    func forEachValue(of column: String, in path: String, _ body: ([UInt8]) -> Void) throws {
         let rows = try connection.query(
             """
             SELECT DISTINCT "\(column)" FROM read_parquet(\(EngineText.path(path)))
@@ -236,7 +227,7 @@ extension LakeEngine {
             """)
         while let batch = try rows.next() {
             for index in 0..<batch.rowCount {
-                body(String(decoding: batch.columns[0].bytes(at: index), as: UTF8.self))
+                body(batch.columns[0].bytes(at: index))
             }
         }
     }

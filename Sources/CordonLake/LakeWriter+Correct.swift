@@ -114,7 +114,7 @@ extension LakeEngine {
         try connection.execute(
             """
             COPY (SELECT \(HitsSchema.columnList) FROM \(rows) ORDER BY \(HitsSchema.orderList))
-            TO \(EngineText.literal(newPath)) (\(Self.copyOptions))
+            TO \(EngineText.literal(newPath)) (\(copyOptions))
             """)
         return try digest(in: rows)
     }

@@ -121,7 +121,9 @@ extension LakeWriter {
         var added: [DataFile] = []
         for (old, path) in zip(replaced, paths) {
             try Directory.create(File.parent(of: path))
-            try engine().rewrite(old.file.path, withoutRows: old.rows, to: path)
+            try engine().withoutRows(old.rows) {
+                try writeRest(of: old.file.path, where: $0, to: path)
+            }
             try table.step(.dataFileWritten)
             added.append(
                 try finishDataFile(

@@ -153,7 +153,7 @@ extension LakeWriter {
         }
         return try zip(replaced, paths).map { old, path in
             try Directory.create(File.parent(of: path))
-            try engine().rewrite(old.path, where: condition, to: path)
+            try writeRest(of: old.path, where: condition, to: path)
             try table.step(.dataFileWritten)
             let file = try finishDataFile(
                 path, day: old.day, retainUntil: old.retainUntil, rows: rows(old))
@@ -193,8 +193,8 @@ extension LakeWriter {
                 if try File.metadata(path)?.isDirectory == true {
                     folders.append(path)
                 } else if path.hasSuffix(".parquet") {
-                    try engine().forEachValue(of: column, in: path) { text in
-                        if let pseudonym = Pseudonym(text) { body(pseudonym) }
+                    try engine().forEachValue(of: column, in: path) { digits in
+                        if let pseudonym = Pseudonym(digits: digits) { body(pseudonym) }
                     }
                     read += 1
                 }

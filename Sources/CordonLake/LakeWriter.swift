@@ -133,5 +133,5 @@ package final class LakeWriter {
 
 extension HitsTable: RestingWriter {
     package static let rests: [Rest] =
-        LakeEngine.rests + PersonIndex.rests + [LakeEngine.handOverRest, LakeWriter.manifestsRest]
+        LakeEngine.rests + PersonIndex.rests + LakeWriter.restRests + [LakeWriter.manifestsRest]
 }

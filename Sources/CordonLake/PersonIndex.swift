@@ -56,7 +56,10 @@ struct PersonIndex {
             bytes += [UInt8](repeating: 0, count: count * blockBytes)
             for pseudonym in pseudonyms {
                 let block = start + block(of: pseudonym, among: count) * blockBytes
-                for (byte, bit) in bits(pseudonym) { bytes[block + byte] |= bit }
+                for word in 0..<wordsPerBlock {
+                    let (byte, bit) = Self.bit(of: pseudonym, in: word)
+                    bytes[block + byte] |= bit
+                }
             }
         }
         for number in 0..<blocks[0] + blocks[1] {
@@ -73,13 +76,11 @@ struct PersonIndex {
         return Int(upper.multipliedFullWidth(by: UInt64(blocks)).high)
     }
 
-    /// One bit in each word, as the byte of the block and the bit in it.
-    private static func bits(_ pseudonym: Pseudonym) -> [(byte: Int, bit: UInt8)] {
+    /// The one bit of a word of the block, as the byte of the block and the bit in it.
+    private static func bit(of pseudonym: Pseudonym, in word: Int) -> (byte: Int, bit: UInt8) {
         let lower = UInt64(truncatingIfNeeded: pseudonym.value)
-        return (0..<wordsPerBlock).map { word in
-            let bit = Int(lower >> UInt64(5 * word) & 31)
-            return (word * wordBytes + bit / 8, 1 << UInt8(bit % 8))
-        }
+        let bit = Int(lower >> UInt64(5 * word) & 31)
+        return (word * wordBytes + bit / 8, 1 << UInt8(bit % 8))
     }
 
     /// The lower half of FNV-1a of 64 bits over the header, the block's number and its words: a block that a power cut left
@@ -153,7 +154,10 @@ struct PersonIndex {
                                 checksum(words, first + number, of: header))
                         else { return perhaps }
                         let mayHold = wanted[number, default: []].contains { pseudonym in
-                            bits(pseudonym).allSatisfy { bytes[start + $0.byte] & $0.bit != 0 }
+                            (0..<wordsPerBlock).allSatisfy { word in
+                                let (byte, bit) = Self.bit(of: pseudonym, in: word)
+                                return bytes[start + byte] & bit != 0
+                            }
                         }
                         if mayHold { return perhaps }
                     }
@@ -174,8 +178,8 @@ extension LakeWriter {
         for column in ["user", "visitor"] {
             var pseudonyms: [Pseudonym] = []
             var isWhole = true
-            try engine().forEachValue(of: column, in: path) { text in
-                if let pseudonym = Pseudonym(text) {
+            try engine().forEachValue(of: column, in: path) { digits in
+                if let pseudonym = Pseudonym(digits: digits) {
                     pseudonyms.append(pseudonym)
                 } else {
                     isWhole = false

@@ -79,6 +79,23 @@ package struct Pseudonym: Hashable, Sendable, BitwiseCopyable {
         value = bytes.reduce(0) { $0 << 8 | UInt128($1) }
     }
 
+    /// Takes 32 hexadecimal digits as the bytes of a text.
+    package init?(digits: [UInt8]) {
+        guard digits.count == 32 else { return nil }
+        var value: UInt128 = 0
+        for digit in digits {
+            let number: UInt8
+            switch digit {
+            case 0x30...0x39: number = digit - 0x30
+            case 0x41...0x46: number = digit - 0x37
+            case 0x61...0x66: number = digit - 0x57
+            default: return nil
+            }
+            value = value << 4 | UInt128(number)
+        }
+        self.value = value
+    }
+
     /// 32 lowercase hexadecimal digits: the form in the lake.
     package var text: String {
         var bytes: [UInt8] = []

@@ -42,7 +42,11 @@ import Testing
         #expect(try read(older) == without, "seed \(generator.seed)")
 
         let rest = fixture.directory.file("rest.parquet")
-        try engine.rewrite(older, withoutRows: [0], to: rest)
+        try fixture.table().write { writer in
+            try writer.engine().withoutRows([0]) {
+                try writer.writeRest(of: older, where: $0, to: rest)
+            }
+        }
         #expect(try read(rest) == Array(without.dropFirst()), "seed \(generator.seed)")
     }
 }

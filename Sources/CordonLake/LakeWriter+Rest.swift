@@ -1,0 +1,223 @@
+import CordonModel
+import Engine
+import LinuxIO
+import Parquet
+
+// Data files without some of their rows.
+extension LakeWriter {
+    /// Writes the rows of a data file that meet `condition` as a new file, in their order, and holds them against the old one.
+    ///
+    /// Only row groups that lose a row go through the engine; a digest of each column, rows and their order, is that of before. All
+    /// others are copied byte by byte, and read back. Where the file does not allow that, or no row group is left as it is, the
+    /// engine writes the whole file.
+    ///
+    /// - Parameter condition: SQL that is true or false and never null; it may name `file_row_number`.
+    func writeRest(of path: String, where condition: String, to newPath: String) throws {
+        let engine = try engine()
+        let before: LakeEngine.RestDigest
+        let after: LakeEngine.RestDigest
+        if let plan = try restPlan(of: path, where: condition) {
+            try writeSpliced(plan, path, to: newPath)
+            before = try engine.restDigest(of: path, where: condition, in: plan.losing)
+            after = try engine.restDigest(of: newPath, in: plan.written)
+        } else {
+            try engine.rewrite(path, where: condition, to: newPath)
+            before = try engine.restDigest(of: path, where: condition)
+            after = try engine.restDigest(of: newPath)
+        }
+        guard before == after else {
+            throw LakeError(
+                .unfitDataFile,
+                "the rows that stay are not those of the file before; nothing was changed")
+        }
+    }
+
+    /// How a file is made of row groups of another and of files that the engine wrote.
+    private struct RestPlan {
+        let splice: ParquetSplice
+        /// Files of the engine, in the scratch folder.
+        let parts: [String]
+        /// Rows of the old file whose row groups lose some, by number.
+        let losing: [Range<Int64>]
+        /// Rows of the new file that went through the engine, by number.
+        let written: [Range<Int64>]
+    }
+
+    /// Writes what the engine has to write; nil when the whole file must go through it.
+    private func restPlan(of path: String, where condition: String) throws -> RestPlan? {
+        let footer: ParquetFooter
+        let counts: [Int64]
+        do {
+            footer = try parquetFooter(path)
+            counts = try footer.rowCounts()
+            guard counts.count > 1 else { return nil }
+            let all = counts.indices.map { ParquetSplice.Piece(file: 0, group: $0) }
+            // Whether they can be moved at all is known before the engine writes any.
+            _ = try ParquetSplice(all, of: [footer])
+        } catch is ParquetError {
+            return nil
+        }
+        let lost = try engine().rowsLost(of: path, where: condition, rowCounts: counts)
+        guard lost.count < counts.count else { return nil }
+
+        var parts: [String] = []
+        var isPlanned = false
+        defer { if !isPlanned { discard(parts) } }
+        var footers = [footer]
+        var pieces: [ParquetSplice.Piece] = []
+        var losing: [Range<Int64>] = []
+        var first: Int64 = 0
+        var index = 0
+        while index < counts.count {
+            guard lost[index] != nil else {
+                pieces.append(.init(file: 0, group: index))
+                first += counts[index]
+                index += 1
+                continue
+            }
+            // Neighbours that lose rows are written as one, in their order.
+            var rows: Int64 = 0
+            var rest: Int64 = 0
+            while index < counts.count, let gone = lost[index] {
+                rows += counts[index]
+                rest += counts[index] - gone
+                index += 1
+            }
+            let run = first..<first + rows
+            losing.append(run)
+            first = run.upperBound
+            guard rest > 0 else { continue }
+            try Directory.create(settings.scratchDirectory)
+            let part = settings.scratchDirectory + "/" + Self.uuid() + ".parquet"
+            parts.append(part)
+            try engine().rewrite(path, where: condition, in: [run], to: part)
+            let written = try parquetFooter(part)
+            for (group, count) in try written.rowCounts().enumerated() where count > 0 {
+                pieces.append(.init(file: footers.count, group: group))
+            }
+            footers.append(written)
+        }
+        let splice: ParquetSplice
+        do { splice = try ParquetSplice(pieces, of: footers) } catch { return nil }
+        var written: [Range<Int64>] = []
+        first = 0
+        for (piece, count) in zip(pieces, splice.rowCounts) {
+            if piece.file > 0 { written.append(first..<first + count) }
+            first += count
+        }
+        isPlanned = true
+        return RestPlan(splice: splice, parts: parts, losing: losing, written: written)
+    }
+
+    private func writeSpliced(_ plan: RestPlan, _ path: String, to newPath: String) throws {
+        defer { discard(plan.parts) }
+        let sources = [path] + plan.parts
+        try plan.splice.write(from: sources, to: newPath)
+        guard try plan.splice.isWritten(at: newPath, from: sources) else {
+            throw LakeError(
+                .unfitDataFile, "the row groups that were copied are not those of the file before")
+        }
+    }
+
+    private func parquetFooter(_ path: String) throws -> ParquetFooter {
+        let file = try File(opening: path, .read)
+        return try ParquetFooter(file, bytes: try file.metadata().size)
+    }
+
+    /// Best effort: what stays in the scratch folder is removed by the next writer before it starts.
+    private func discard(_ parts: [String]) {
+        for part in parts { _ = try? File.remove(part) }
+    }
+}
+
+extension LakeEngine {
+    /// How many rows each row group of a file has that do not meet `condition`; groups without any are left out.
+    ///
+    /// - Parameter counts: rows of each row group.
+    func rowsLost(
+        of path: String, where condition: String, rowCounts counts: [Int64]
+    ) throws -> [Int: Int64] {
+        var ends: [Int64] = []
+        for count in counts { ends.append((ends.last ?? 0) + count) }
+        let rows = try connection.query(
+            """
+            SELECT file_row_number FROM \(Self.source([path], numberingRows: true))
+            WHERE NOT (\(condition))
+            """)
+        var lost: [Int: Int64] = [:]
+        var group = 0
+        while let batch = try rows.next() {
+            for row in 0..<batch.rowCount {
+                guard case .int(let number) = batch.columns[0].value(at: row), number >= 0,
+                    number < ends.last ?? 0
+                else {
+                    throw LakeError(
+                        .damagedTable, "a data file has other rows than its footer says")
+                }
+                // Rows come nearly in order, so the group is mostly that of the row before.
+                while number >= ends[group] { group += 1 }
+                while group > 0, number < ends[group - 1] { group -= 1 }
+                lost[group, default: 0] += 1
+            }
+        }
+        return lost
+    }
+
+    /// Writes the rows of a file that meet `condition` as a new file, in their order.
+    ///
+    /// - Parameter ranges: row numbers; nil for all rows.
+    func rewrite(
+        _ path: String, where condition: String, in ranges: [Range<Int64>]? = nil,
+        to newPath: String
+    ) throws {
+        try connection.execute(
+            """
+            COPY (SELECT \(HitsSchema.columnList)
+                  FROM \(Self.source([path], numberingRows: true))
+                  WHERE (\(condition)) AND \(Self.condition(ranges)))
+            TO \(EngineText.literal(newPath)) (\(copyOptions))
+            """)
+    }
+
+    /// What rows of a file are, in their order: their number, and a sum for each column over a hash of each value and its place.
+    struct RestDigest: Equatable {
+        let values: [String]
+    }
+
+    func restDigest(
+        of path: String, where condition: String = "true", in ranges: [Range<Int64>]? = nil
+    ) throws -> RestDigest {
+        let sums = HitsSchema.columns.map {
+            "CAST(sum(CAST(hash(\"\($0.name)\", place) AS HUGEINT)) AS VARCHAR)"
+        }
+        let rows = try connection.query(
+            """
+            SELECT count(*), \(sums.joined(separator: ", "))
+            FROM (SELECT \(HitsSchema.columnList), row_number() OVER () AS place
+                  FROM \(Self.source([path], numberingRows: true))
+                  WHERE (\(condition)) AND \(Self.condition(ranges)))
+            """
+        ).rows()
+        guard let row = rows.first, row.count == 1 + sums.count else {
+            throw LakeError(.unfitDataFile, "the rows of a data file cannot be summed")
+        }
+        return RestDigest(values: row.map { $0 ?? "" })
+    }
+
+    /// Row groups outside of the ranges are not read: the engine knows the numbers of their rows.
+    private static func condition(_ ranges: [Range<Int64>]?) -> String {
+        guard let ranges else { return "true" }
+        let parts = ranges.map {
+            "file_row_number BETWEEN \($0.lowerBound) AND \($0.upperBound - 1)"
+        }
+        return parts.isEmpty ? "false" : "(\(parts.joined(separator: " OR ")))"
+    }
+}
+
+extension LakeWriter {
+    /// Files without the rows that went, and parts of them on their way.
+    static let restRests = [
+        Rest(.dataFiles, Set(HitsSchema.columns.map(\.name))),
+        Rest(.scratch, Set(HitsSchema.columns.map(\.name))),
+    ]
+}

@@ -1,0 +1,36 @@
+/// Apache Parquet files from outside: their footers, and row groups moved from file to file without being decoded.
+///
+/// Knows the file's frame and the footer (parquet-format, `parquet.thrift`, in Thrift's compact protocol); pages it never opens:
+/// values are the engine's. A footer is carried as the bytes it has, and only the numbers that say where something lies are written
+/// anew, so what this version does not know of (statistics, logical types) stays as it is. Input is taken for hostile: every count,
+/// length and nesting is bounded. Start at ``ParquetSplice``.
+package enum Parquet {
+    /// What a file begins and ends with.
+    static let magic = Array("PAR1".utf8)
+    /// The length of the footer and the magic behind it.
+    static let tailBytes = 8
+    /// Larger footers are of files with more columns and row groups than any file here has.
+    package static let footerBytesMax = 16 << 20
+}
+
+/// Why a file cannot be read, or its row groups not be moved.
+package struct ParquetError: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        /// The file does not begin and end as a Parquet file does.
+        case notParquet
+        /// The footer ends early, or is not what the format says.
+        case malformed
+        /// The file is sound as far as was looked, but has something that cannot be moved safely.
+        case unfit
+    }
+    package let code: Code
+    /// What was found; it has no value of any row.
+    package let description: String
+
+    init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+
+    static var malformed: ParquetError { ParquetError(.malformed, "the footer is malformed") }
+}

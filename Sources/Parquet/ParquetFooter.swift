@@ -1,0 +1,75 @@
+package import LinuxIO
+
+/// The footer of a Parquet file (`FileMetaData`), and where in the file it lies.
+package struct ParquetFooter: Equatable, Sendable {
+    /// All of it, as it was written.
+    package let fields: ThriftStruct
+    /// Where it begins: what rows are made of lies before.
+    package let offset: Int
+
+    /// Field numbers of `FileMetaData`.
+    enum Field {
+        static let schema = 2
+        static let rows = 3
+        static let rowGroups = 4
+        static let encryption = 8
+        static let signingKey = 9
+    }
+
+    package init(_ fields: ThriftStruct, offset: Int) {
+        self.fields = fields
+        self.offset = offset
+    }
+
+    /// Reads the footer of an open file of `bytes` bytes.
+    package init(_ file: borrowing File, bytes: Int) throws {
+        let ends = Parquet.magic.count
+        guard bytes >= ends + Parquet.tailBytes else { throw Self.notParquet }
+        let tail = try file.read(at: bytes - Parquet.tailBytes, count: Parquet.tailBytes)
+        guard tail.count == Parquet.tailBytes, tail.suffix(ends).elementsEqual(Parquet.magic),
+            try file.read(at: 0, count: ends) == Parquet.magic
+        else { throw Self.notParquet }
+        let size = (0..<4).reduce(0) { $0 | Int(tail[$1]) << (8 * $1) }
+        guard size <= Parquet.footerBytesMax, size <= bytes - ends - Parquet.tailBytes else {
+            throw ParquetError.malformed
+        }
+        offset = bytes - Parquet.tailBytes - size
+        let footer = try file.read(at: offset, count: size)
+        fields = try ThriftStruct(decoding: footer[...])
+    }
+
+    private static var notParquet: ParquetError {
+        ParquetError(.notParquet, "the file does not begin and end as a Parquet file does")
+    }
+
+    /// One column or group of columns of the schema.
+    package struct Element: Equatable, Sendable {
+        /// Columns and groups right below a group.
+        package let children: Int
+        package let fieldID: Int?
+    }
+
+    /// The columns and groups below the root.
+    package func elements() throws(ParquetError) -> [Element] {
+        guard let elements = try fields.structures(Field.schema), !elements.isEmpty else {
+            throw .malformed
+        }
+        var found: [Element] = []
+        // The first is the root, which is no column.
+        for element in elements.dropFirst() {
+            found.append(
+                Element(
+                    children: Int(try element.integer(5) ?? 0),
+                    fieldID: try element.integer(9).map { Int($0) }))
+        }
+        return found
+    }
+
+    /// Rows of each row group, in order.
+    package func rowCounts() throws(ParquetError) -> [Int64] {
+        guard let groups = try fields.structures(Field.rowGroups) else { throw .malformed }
+        var counts: [Int64] = []
+        for group in groups { counts.append(try group.required(ParquetRowGroup.Field.rows)) }
+        return counts
+    }
+}

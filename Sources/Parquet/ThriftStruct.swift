@@ -1,0 +1,252 @@
+internal import Bytes
+
+/// A struct of Thrift's compact protocol, opened one level deep: each field with its value's bytes as they are.
+///
+/// ```
+/// struct := field* 0x00
+/// field  := (id - id before) << 4 | type, value              when the step is 1 to 15
+///         | type, id:zigzag varint, value
+/// list   := count << 4 | type, element*                      below 15 elements
+///         | 0xF0 | type, count:varint, element*
+/// ```
+/// Nothing is decoded that is not asked for, and what is not changed is written again byte by byte.
+package struct ThriftStruct: Equatable, Sendable {
+    package struct Field: Equatable, Sendable {
+        package let id: Int
+        package fileprivate(set) var type: ThriftType
+        /// The value without its field's head; a boolean has none, because its type says it.
+        package fileprivate(set) var value: ArraySlice<UInt8>
+    }
+
+    package private(set) var fields: [Field] = []
+
+    /// Fields of one struct: the largest of the format has fewer than twenty.
+    package static let fieldsMax = 256
+
+    /// Reads a whole struct, and nothing may follow it.
+    package init(decoding bytes: ArraySlice<UInt8>) throws(ParquetError) {
+        var reader = CompactReader(bytes)
+        while let (id, type) = try reader.field(after: fields.last?.id ?? 0) {
+            guard fields.count < Self.fieldsMax, !fields.contains(where: { $0.id == id }) else {
+                throw .malformed
+            }
+            fields.append(Field(id: id, type: type, value: try reader.value(type)))
+        }
+        guard reader.isAtEnd else { throw .malformed }
+    }
+
+    package func field(_ id: Int) -> Field? { fields.first { $0.id == id } }
+
+    private func value(_ id: Int, _ types: ThriftType...) throws(ParquetError) -> CompactReader? {
+        guard let field = field(id) else { return nil }
+        guard types.contains(field.type) else { throw .malformed }
+        return CompactReader(field.value)
+    }
+
+    /// The integer of 16, 32 or 64 bits in a field; nil when there is no such field.
+    package func integer(_ id: Int) throws(ParquetError) -> Int64? {
+        var reader = try value(id, .i16, .i32, .i64)
+        return try reader?.zigzag()
+    }
+
+    /// The integer of a field that must be there.
+    func required(_ id: Int) throws(ParquetError) -> Int64 {
+        guard let number = try integer(id) else { throw .malformed }
+        return number
+    }
+
+    /// The struct in a field; nil when there is no such field.
+    package func structure(_ id: Int) throws(ParquetError) -> ThriftStruct? {
+        guard let reader = try value(id, .structure) else { return nil }
+        return try ThriftStruct(decoding: reader.rest)
+    }
+
+    /// The structs of a list; nil when there is no such field.
+    package func structures(_ id: Int) throws(ParquetError) -> [ThriftStruct]? {
+        guard var reader = try value(id, .list) else { return nil }
+        let (count, type) = try reader.listHead()
+        guard type == .structure || count == 0 else { throw .malformed }
+        var found: [ThriftStruct] = []
+        for _ in 0..<count {
+            found.append(try ThriftStruct(decoding: try reader.value(.structure)))
+        }
+        return found
+    }
+
+    /// Gives an integer field that there is another value; its width stays.
+    package mutating func set(_ id: Int, to number: Int64) {
+        replace(id, among: [.i16, .i32, .i64], by: CompactWriter.zigzag(number))
+    }
+
+    package mutating func set(_ id: Int, to structure: ThriftStruct) {
+        replace(id, among: [.structure], by: structure.encoded)
+    }
+
+    package mutating func set(_ id: Int, to structures: [ThriftStruct]) {
+        var bytes = CompactWriter.listHead(structures.count, of: .structure)
+        for structure in structures { bytes += structure.encoded }
+        replace(id, among: [.list], by: bytes)
+    }
+
+    private mutating func replace(_ id: Int, among types: Set<ThriftType>, by bytes: [UInt8]) {
+        guard let index = fields.firstIndex(where: { $0.id == id && types.contains($0.type) })
+        else { preconditionFailure("a field is changed that was not read before") }
+        fields[index].value = bytes[...]
+    }
+
+    package var encoded: [UInt8] {
+        var bytes: [UInt8] = []
+        var last = 0
+        for field in fields {
+            bytes += CompactWriter.fieldHead(field.id, field.type, after: last)
+            bytes += field.value
+            last = field.id
+        }
+        bytes.append(0)
+        return bytes
+    }
+}
+
+/// The types of values, by the number that a field or list names them with.
+package enum ThriftType: UInt8, Sendable {
+    case yes = 1
+    case no, byte, i16, i32, i64, double, binary, list, set, map, structure
+}
+
+/// Reads the compact protocol front to back from untrusted bytes.
+private struct CompactReader {
+    private var reader: ByteReader
+
+    /// Deeper than any struct of the format; bounds the stack.
+    private static let nestingMax = 32
+    /// Elements of one list: more columns or row groups than any file has.
+    private static let elementsMax = 1 << 20
+
+    init(_ bytes: ArraySlice<UInt8>) { reader = ByteReader(bytes) }
+
+    var isAtEnd: Bool { reader.isAtEnd }
+    var rest: ArraySlice<UInt8> { reader.bytes[reader.position...] }
+
+    private mutating func take(_ count: UInt64) throws(ParquetError) {
+        guard count <= UInt64(reader.remainingCount), (try? reader.take(Int(count))) != nil else {
+            throw .malformed
+        }
+    }
+
+    private mutating func byte() throws(ParquetError) -> UInt8 {
+        let place = reader.position
+        try take(1)
+        return reader.bytes[place]
+    }
+
+    private mutating func varint() throws(ParquetError) -> UInt64 {
+        var value: UInt64 = 0
+        for shift in stride(from: UInt64(0), to: 70, by: 7) {
+            let byte = try byte()
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
+        }
+        throw .malformed
+    }
+
+    mutating func zigzag() throws(ParquetError) -> Int64 {
+        let value = try varint()
+        return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
+    }
+
+    private func type(_ number: UInt8) throws(ParquetError) -> ThriftType {
+        guard let type = ThriftType(rawValue: number) else { throw .malformed }
+        return type
+    }
+
+    /// The next field's id and type; nil at the end of the struct.
+    mutating func field(after last: Int) throws(ParquetError) -> (id: Int, type: ThriftType)? {
+        let head = try byte()
+        guard head != 0 else { return nil }
+        let type = try type(head & 0x0F)
+        if head >> 4 > 0 { return (last + Int(head >> 4), type) }
+        guard let id = Int16(exactly: try zigzag()) else { throw .malformed }
+        return (Int(id), type)
+    }
+
+    mutating func listHead() throws(ParquetError) -> (count: Int, type: ThriftType) {
+        let head = try byte()
+        let count = head >> 4 < 15 ? UInt64(head >> 4) : try varint()
+        // Every element has a byte at least.
+        guard count <= UInt64(reader.remainingCount), count <= UInt64(Self.elementsMax) else {
+            throw .malformed
+        }
+        return (Int(count), try type(head & 0x0F))
+    }
+
+    /// The bytes of one value, and goes behind it.
+    mutating func value(_ type: ThriftType) throws(ParquetError) -> ArraySlice<UInt8> {
+        let start = reader.position
+        try pass(type, 0)
+        return reader.bytes[start..<reader.position]
+    }
+
+    private mutating func pass(_ type: ThriftType, _ depth: Int) throws(ParquetError) {
+        guard depth < Self.nestingMax else { throw .malformed }
+        switch type {
+        case .yes, .no: break
+        case .byte: try take(1)
+        case .i16, .i32, .i64: _ = try varint()
+        case .double: try take(8)
+        case .binary: try take(try varint())
+        case .list, .set:
+            let (count, type) = try listHead()
+            for _ in 0..<count { try passElement(type, depth) }
+        case .map:
+            let count = try varint()
+            guard count > 0 else { return }
+            guard count <= UInt64(reader.remainingCount) else { throw .malformed }
+            let types = try byte()
+            let (key, value) = (try self.type(types >> 4), try self.type(types & 0x0F))
+            for _ in 0..<count {
+                try passElement(key, depth)
+                try passElement(value, depth)
+            }
+        case .structure:
+            var last = 0
+            while let (id, type) = try field(after: last) {
+                last = id
+                try pass(type, depth + 1)
+            }
+        }
+    }
+
+    /// A boolean outside of a struct is a byte of its own.
+    private mutating func passElement(_ type: ThriftType, _ depth: Int) throws(ParquetError) {
+        if type == .yes || type == .no { try take(1) } else { try pass(type, depth + 1) }
+    }
+}
+
+/// Writes the compact protocol.
+private enum CompactWriter {
+    private static func varint(_ number: UInt64) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var rest = number
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+        return bytes
+    }
+
+    static func zigzag(_ number: Int64) -> [UInt8] {
+        varint(UInt64(bitPattern: number << 1 ^ number >> 63))
+    }
+
+    static func fieldHead(_ id: Int, _ type: ThriftType, after last: Int) -> [UInt8] {
+        let step = id - last
+        return (1...15).contains(step)
+            ? [UInt8(step) << 4 | type.rawValue] : [type.rawValue] + zigzag(Int64(id))
+    }
+
+    static func listHead(_ count: Int, of type: ThriftType) -> [UInt8] {
+        count < 15
+            ? [UInt8(count) << 4 | type.rawValue] : [0xF0 | type.rawValue] + varint(UInt64(count))
+    }
+}
