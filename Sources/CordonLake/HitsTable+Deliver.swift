@@ -203,16 +203,18 @@ extension LakeWriter {
         try table.step(.committed)
     }
 
-    /// Checks a data file that the engine wrote, and makes it durable.
+    /// Checks a data file that was just written, and makes it durable.
+    ///
+    /// - Parameter origin: what the file is the rest of, when that is known.
     func finishDataFile(
-        _ path: String, day: Day, retainUntil: Day, rows: Int64
+        _ path: String, day: Day, retainUntil: Day, rows: Int64, restOf origin: RestOrigin? = nil
     ) throws -> DataFile {
         let made = try engine().inspect(path, day: day, retainUntil: retainUntil, rows: rows)
         let file = try File(opening: path, .readWrite)
         try file.setPermissions(0o600)
         try file.sync()
         try Directory.sync(File.parent(of: path))
-        try writePersonIndex(path, fileBytes: made.fileBytes)
+        try writePersonIndex(path, fileBytes: made.fileBytes, restOf: origin)
         try table.step(.dataFileSynced)
         return made
     }

@@ -68,13 +68,16 @@ extension LakeEngine {
     }
 
     /// Gives `body` the condition that all rows meet but those of these numbers.
-    func withoutRows(_ numbers: [Int64], _ body: (String) throws -> Void) throws {
+    func withoutRows<Result>(
+        _ numbers: [Int64], _ body: (String) throws -> Result
+    ) throws -> Result {
         let table = IngestTable([("number", .int64)])
         for number in numbers { table.columns[0].append(number) }
         try connection.execute("CREATE OR REPLACE TABLE \(Self.leaving) (number BIGINT)")
         try connection.ingest(table, into: Self.leaving)
-        try body("file_row_number NOT IN (SELECT number FROM \(Self.leaving))")
+        let result = try body("file_row_number NOT IN (SELECT number FROM \(Self.leaving))")
         try connection.execute("DROP TABLE \(Self.leaving)")
+        return result
     }
 }
 

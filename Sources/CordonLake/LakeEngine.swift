@@ -219,11 +219,14 @@ extension LakeEngine {
     }
 
     /// Gives each value of a text column of a file once, as the bytes of its text.
-    func forEachValue(of column: String, in path: String, _ body: ([UInt8]) -> Void) throws {
+    func forEachValue(
+        of column: String, in path: String, where condition: String = "true",
+        _ body: ([UInt8]) -> Void
+    ) throws {
         let rows = try connection.query(
             """
             SELECT DISTINCT "\(column)" FROM read_parquet(\(EngineText.path(path)))
-            WHERE "\(column)" IS NOT NULL
+            WHERE "\(column)" IS NOT NULL AND (\(condition))
             """)
         while let batch = try rows.next() {
             for index in 0..<batch.rowCount {

@@ -153,10 +153,10 @@ extension LakeWriter {
         }
         return try zip(replaced, paths).map { old, path in
             try Directory.create(File.parent(of: path))
-            try writeRest(of: old.path, where: condition, to: path)
+            let origin = try writeRest(of: old.path, where: condition, to: path)
             try table.step(.dataFileWritten)
             let file = try finishDataFile(
-                path, day: old.day, retainUntil: old.retainUntil, rows: rows(old))
+                path, day: old.day, retainUntil: old.retainUntil, rows: rows(old), restOf: origin)
             return (path, file)
         }
     }

@@ -12,11 +12,16 @@ extension LakeWriter {
     /// engine writes the whole file.
     ///
     /// - Parameter condition: SQL that is true or false and never null; it may name `file_row_number`.
-    func writeRest(of path: String, where condition: String, to newPath: String) throws {
+    /// - Returns: who was in the rows that went; nil when they are many.
+    @discardableResult
+    func writeRest(
+        of path: String, where condition: String, to newPath: String
+    ) throws -> RestOrigin? {
         let engine = try engine()
         let before: LakeEngine.RestDigest
         let after: LakeEngine.RestDigest
-        if let plan = try restPlan(of: path, where: condition) {
+        let plan = try restPlan(of: path, where: condition)
+        if let plan {
             try writeSpliced(plan, path, to: newPath)
             before = try engine.restDigest(of: path, where: condition, in: plan.losing)
             after = try engine.restDigest(of: newPath, in: plan.written)
@@ -30,6 +35,7 @@ extension LakeWriter {
                 .unfitDataFile,
                 "the rows that stay are not those of the file before; nothing was changed")
         }
+        return plan?.origin
     }
 
     /// How a file is made of row groups of another and of files that the engine wrote.
@@ -41,6 +47,8 @@ extension LakeWriter {
         let losing: [Range<Int64>]
         /// Rows of the new file that went through the engine, by number.
         let written: [Range<Int64>]
+        /// Who was in the rows that went; nil when they are many.
+        let origin: RestOrigin?
     }
 
     /// Writes what the engine has to write; nil when the whole file must go through it.
@@ -58,7 +66,7 @@ extension LakeWriter {
             return nil
         }
         let lost = try engine().rowsLost(of: path, where: condition, rowCounts: counts)
-        guard lost.count < counts.count else { return nil }
+        guard lost.byGroup.count < counts.count else { return nil }
 
         var parts: [String] = []
         var isPlanned = false
@@ -69,7 +77,7 @@ extension LakeWriter {
         var first: Int64 = 0
         var index = 0
         while index < counts.count {
-            guard lost[index] != nil else {
+            guard lost.byGroup[index] != nil else {
                 pieces.append(.init(file: 0, group: index))
                 first += counts[index]
                 index += 1
@@ -78,7 +86,7 @@ extension LakeWriter {
             // Neighbours that lose rows are written as one, in their order.
             var rows: Int64 = 0
             var rest: Int64 = 0
-            while index < counts.count, let gone = lost[index] {
+            while index < counts.count, let gone = lost.byGroup[index] {
                 rows += counts[index]
                 rest += counts[index] - gone
                 index += 1
@@ -106,7 +114,8 @@ extension LakeWriter {
             first += count
         }
         isPlanned = true
-        return RestPlan(splice: splice, parts: parts, losing: losing, written: written)
+        return RestPlan(
+            splice: splice, parts: parts, losing: losing, written: written, origin: lost.origin)
     }
 
     private func writeSpliced(_ plan: RestPlan, _ path: String, to newPath: String) throws {
@@ -130,21 +139,39 @@ extension LakeWriter {
     }
 }
 
+/// A file whose rows another has, but for those of these people.
+struct RestOrigin {
+    let path: String
+    fileprivate(set) var users: Set<Pseudonym> = []
+    fileprivate(set) var visitors: Set<Pseudonym> = []
+
+    /// More people are not told one by one.
+    fileprivate static let peopleMax = 256
+}
+
 extension LakeEngine {
-    /// How many rows each row group of a file has that do not meet `condition`; groups without any are left out.
+    /// Rows of a file that are to go.
+    struct LostRows {
+        /// How many each row group has; groups without any are left out.
+        fileprivate(set) var byGroup: [Int: Int64] = [:]
+        /// Who is in them; nil when they are many, or one cannot be told.
+        fileprivate(set) var origin: RestOrigin?
+    }
+
+    /// The rows of a file that do not meet `condition`.
     ///
     /// - Parameter counts: rows of each row group.
     func rowsLost(
         of path: String, where condition: String, rowCounts counts: [Int64]
-    ) throws -> [Int: Int64] {
+    ) throws -> LostRows {
         var ends: [Int64] = []
         for count in counts { ends.append((ends.last ?? 0) + count) }
         let rows = try connection.query(
             """
-            SELECT file_row_number FROM \(Self.source([path], numberingRows: true))
+            SELECT file_row_number, "user", "visitor" FROM \(Self.source([path], numberingRows: true))
             WHERE NOT (\(condition))
             """)
-        var lost: [Int: Int64] = [:]
+        var lost = LostRows(origin: RestOrigin(path: path))
         var group = 0
         while let batch = try rows.next() {
             for row in 0..<batch.rowCount {
@@ -157,7 +184,19 @@ extension LakeEngine {
                 // Rows come nearly in order, so the group is mostly that of the row before.
                 while number >= ends[group] { group += 1 }
                 while group > 0, number < ends[group - 1] { group -= 1 }
-                lost[group, default: 0] += 1
+                lost.byGroup[group, default: 0] += 1
+                for (column, people) in [(1, \RestOrigin.users), (2, \RestOrigin.visitors)] {
+                    guard lost.origin != nil, !batch.columns[column].isNull(at: row) else {
+                        continue
+                    }
+                    guard let person = Pseudonym(digits: batch.columns[column].bytes(at: row)),
+                        lost.origin?[keyPath: people].count ?? 0 < RestOrigin.peopleMax
+                    else {
+                        lost.origin = nil
+                        continue
+                    }
+                    lost.origin?[keyPath: people].insert(person)
+                }
             }
         }
         return lost

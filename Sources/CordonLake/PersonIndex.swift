@@ -39,36 +39,113 @@ struct PersonIndex {
 
     /// The bytes of a filter.
     ///
-    /// - Parameter fileBytes: size of the data file that it belongs to.
+    /// - Parameters:
+    ///   - fileBytes: size of the data file that it belongs to.
+    ///   - blocks: for users and for visitors; nil for as many as the people need.
     static func encoded(
-        users: [Pseudonym], visitors: [Pseudonym], fileBytes: Int64
+        users: [Pseudonym], visitors: [Pseudonym], fileBytes: Int64, blocks: [Int]? = nil
     ) -> [UInt8] {
         // Nobody has a block too: whatever a look ends with has a checksum.
-        let blocks = [users, visitors].map {
-            max(1, ($0.count + pseudonymsPerBlock - 1) / pseudonymsPerBlock)
+        let blocks =
+            blocks
+            ?? [users, visitors].map {
+                max(1, ($0.count + pseudonymsPerBlock - 1) / pseudonymsPerBlock)
+            }
+        var bytes = header(blocks, fileBytes: fileBytes)
+        bytes += [UInt8](repeating: 0, count: (blocks[0] + blocks[1]) * blockBytes)
+        var start = headerBytes
+        for (pseudonyms, count) in zip([users, visitors], blocks) {
+            for pseudonym in pseudonyms { add(pseudonym, to: &bytes, from: start, blocks: count) }
+            start += count * blockBytes
         }
+        addChecksums(to: &bytes, blocks: blocks[0] + blocks[1])
+        return bytes
+    }
+
+    /// Blocks of one column that are made anew rather than all.
+    private static let renewedMax = 64
+
+    /// The bytes of a filter of a file that has the rows of another but for some; nil when the other's filter cannot be taken over.
+    ///
+    /// A pseudonym stands in one block alone. So blocks of those who went are made anew, and all others are what they would be.
+    ///
+    /// - Parameters:
+    ///   - old: the other's filter.
+    ///   - oldFileBytes: size of the other file.
+    ///   - gone: users and visitors of the rows that went.
+    ///   - present: gives the users (0) or visitors (1) of the new file in some ranges; nil when they cannot all be told.
+    static func rest(
+        of old: [UInt8], oldFileBytes: Int64, fileBytes: Int64, gone: [Set<Pseudonym>],
+        present: (_ column: Int, _ ranges: [ClosedRange<Pseudonym>]) throws -> [Pseudonym]?
+    ) rethrows -> [UInt8]? {
+        guard old.count >= headerBytes, old.starts(with: magic),
+            number(old[16..<24]) == oldFileBytes
+        else { return nil }
+        let blocks = [Int(number(old[24..<28])), Int(number(old[28..<32]))]
+        let total = blocks[0] + blocks[1]
+        guard blocks.allSatisfy({ $0 > 0 }), old.count == headerBytes + total * blockBytes else {
+            return nil
+        }
+        var checked = old
+        addChecksums(to: &checked, blocks: total)
+        guard checked == old else { return nil }
+        var bytes = header(blocks, fileBytes: fileBytes) + old[headerBytes...]
+        var start = headerBytes
+        for (column, count) in blocks.enumerated() {
+            let renewed = Set(gone[column].map { block(of: $0, among: count) })
+            guard renewed.count <= renewedMax else { return nil }
+            if !renewed.isEmpty {
+                let ranges = renewed.sorted().map { range(ofBlock: $0, among: count) }
+                guard let there = try present(column, ranges) else { return nil }
+                for block in renewed {
+                    let first = start + block * blockBytes
+                    for place in first..<first + wordsPerBlock * wordBytes { bytes[place] = 0 }
+                }
+                for pseudonym in there where renewed.contains(block(of: pseudonym, among: count)) {
+                    add(pseudonym, to: &bytes, from: start, blocks: count)
+                }
+            }
+            start += count * blockBytes
+        }
+        addChecksums(to: &bytes, blocks: total)
+        return bytes
+    }
+
+    private static func header(_ blocks: [Int], fileBytes: Int64) -> [UInt8] {
         var bytes = magic
         bytes.append(bigEndian: UInt64(fileBytes))
         for count in blocks { bytes.append(bigEndian: UInt32(count)) }
-        let header = bytes
-        for (pseudonyms, count) in zip([users, visitors], blocks) {
-            let start = bytes.count
-            bytes += [UInt8](repeating: 0, count: count * blockBytes)
-            for pseudonym in pseudonyms {
-                let block = start + block(of: pseudonym, among: count) * blockBytes
-                for word in 0..<wordsPerBlock {
-                    let (byte, bit) = Self.bit(of: pseudonym, in: word)
-                    bytes[block + byte] |= bit
-                }
-            }
+        return bytes
+    }
+
+    private static func add(
+        _ pseudonym: Pseudonym, to bytes: inout [UInt8], from start: Int, blocks: Int
+    ) {
+        let block = start + block(of: pseudonym, among: blocks) * blockBytes
+        for word in 0..<wordsPerBlock {
+            let (byte, bit) = Self.bit(of: pseudonym, in: word)
+            bytes[block + byte] |= bit
         }
-        for number in 0..<blocks[0] + blocks[1] {
+    }
+
+    private static func addChecksums(to bytes: inout [UInt8], blocks: Int) {
+        let header = Array(bytes[..<headerBytes])
+        for number in 0..<blocks {
             let start = headerBytes + number * blockBytes
             let sum = start + wordsPerBlock * wordBytes
             bytes.replaceSubrange(
                 sum..<sum + wordBytes, with: checksum(bytes[start..<sum], number, of: header))
         }
-        return bytes
+    }
+
+    /// Pseudonyms that may stand in a block: all that do, and at its ends perhaps some of its neighbours.
+    private static func range(ofBlock block: Int, among blocks: Int) -> ClosedRange<Pseudonym> {
+        // A block's first pseudonym has the least upper half that, times the blocks, reaches block << 64.
+        let first = (UInt128(block) << 64) / UInt128(blocks)
+        let last = min((UInt128(block + 1) << 64) / UInt128(blocks), UInt128(UInt64.max))
+        return Pseudonym(
+            value: first << 64)...Pseudonym(
+                value: last << 64 | UInt128(UInt64.max))
     }
 
     private static func block(of pseudonym: Pseudonym, among blocks: Int) -> Int {
@@ -173,28 +250,61 @@ struct PersonIndex {
 
 extension LakeWriter {
     /// Makes the filter of a data file that was just written. The data file stands without one should this be cut.
-    func writePersonIndex(_ path: String, fileBytes: Int64) throws {
-        var found: [[Pseudonym]] = []
-        for column in ["user", "visitor"] {
-            var pseudonyms: [Pseudonym] = []
-            var isWhole = true
-            try engine().forEachValue(of: column, in: path) { digits in
-                if let pseudonym = Pseudonym(digits: digits) {
-                    pseudonyms.append(pseudonym)
-                } else {
-                    isWhole = false
-                }
-            }
-            // A value that is no pseudonym could not be found by a filter of pseudonyms.
-            guard isWhole else { return }
-            found.append(pseudonyms)
+    ///
+    /// - Parameter origin: what the file is the rest of, when that is known.
+    func writePersonIndex(
+        _ path: String, fileBytes: Int64, restOf origin: RestOrigin? = nil
+    ) throws {
+        let directory = settings.personIndexDirectory
+        let index: [UInt8]
+        if let rest = try origin.flatMap({ try personIndex(path, fileBytes, restOf: $0) }) {
+            index = rest
+        } else {
+            guard let users = try people("user", in: path),
+                let visitors = try people("visitor", in: path)
+            else { return }
+            index = PersonIndex.encoded(users: users, visitors: visitors, fileBytes: fileBytes)
         }
-        try Directory.create(settings.personIndexDirectory)
-        let index = PersonIndex.encoded(
-            users: found[0], visitors: found[1], fileBytes: fileBytes)
+        try Directory.create(directory)
         try File.write(
-            PersonIndex.path(of: path, in: settings.personIndexDirectory), index, mode: 0o600,
-            sync: false)
+            PersonIndex.path(of: path, in: directory), index, mode: 0o600, sync: false)
+    }
+
+    private func personIndex(
+        _ path: String, _ fileBytes: Int64, restOf origin: RestOrigin
+    ) throws -> [UInt8]? {
+        let old = PersonIndex.path(of: origin.path, in: settings.personIndexDirectory)
+        // Without it, or when it cannot be read, one is made of everybody in the file.
+        guard let bytes = try? File.read(old),
+            let oldFileBytes = try File.metadata(origin.path)?.size
+        else { return nil }
+        return try PersonIndex.rest(
+            of: bytes, oldFileBytes: Int64(oldFileBytes), fileBytes: fileBytes,
+            gone: [origin.users, origin.visitors]
+        ) { column, ranges in
+            try people(column == 0 ? "user" : "visitor", in: path, among: ranges)
+        }
+    }
+
+    /// Everybody in a column of a file, once; nil when it has a value that is no pseudonym, which no filter of pseudonyms could find.
+    private func people(
+        _ column: String, in path: String, among ranges: [ClosedRange<Pseudonym>]? = nil
+    ) throws -> [Pseudonym]? {
+        var pseudonyms: [Pseudonym] = []
+        var isWhole = true
+        let conditions = ranges?.map {
+            "\"\(column)\" BETWEEN '\($0.lowerBound.text)' AND '\($0.upperBound.text)'"
+        }
+        try engine().forEachValue(
+            of: column, in: path, where: conditions?.joined(separator: " OR ") ?? "true"
+        ) { digits in
+            if let pseudonym = Pseudonym(digits: digits) {
+                pseudonyms.append(pseudonym)
+            } else {
+                isWhole = false
+            }
+        }
+        return isWhole ? pseudonyms : nil
     }
 
     /// Removes the filters of files that are about to go, for good.

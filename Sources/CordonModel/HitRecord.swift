@@ -103,3 +103,8 @@ package struct Pseudonym: Hashable, Sendable, BitwiseCopyable {
         return Bytes.hex(bytes)
     }
 }
+
+extension Pseudonym: Comparable {
+    /// The order of the texts too.
+    package static func < (left: Pseudonym, right: Pseudonym) -> Bool { left.value < right.value }
+}

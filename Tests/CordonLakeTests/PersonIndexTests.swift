@@ -28,6 +28,38 @@ private func random(_ count: Int, _ generator: inout Generator) -> [Pseudonym] {
             .mayHold
     }
 
+    @Test func `the filter without those who went is the one that is made of those who stay`() {
+        var generator = Generator()
+        func people(_ count: Int) -> [Pseudonym] {
+            (0..<count).map { _ in
+                Pseudonym(value: .random(in: .min ... .max, using: &generator))
+            }
+        }
+        for round in 0..<12 {
+            let all = [people(round < 2 ? round : 3000), people(700)]
+            let gone = all.map { Set($0.prefix(.random(in: 0...20, using: &generator))) }
+            let stay = zip(all, gone).map { all, gone in all.filter { !gone.contains($0) } }
+            let old = PersonIndex.encoded(users: all[0], visitors: all[1], fileBytes: 77)
+            func rest(of old: [UInt8], gone: [Set<Pseudonym>], bytes: Int64 = 77) -> [UInt8]? {
+                PersonIndex.rest(of: old, oldFileBytes: bytes, fileBytes: 70, gone: gone) {
+                    column, ranges in
+                    stay[column].filter { person in ranges.contains { $0.contains(person) } }
+                }
+            }
+            let blocks = all.map { max(1, ($0.count + 11) / 12) }
+            let expected = PersonIndex.encoded(
+                users: stay[0], visitors: stay[1], fileBytes: 70, blocks: blocks)
+            #expect(rest(of: old, gone: gone) == expected, "seed \(generator.seed)")
+            // One that is damaged, cut, of another file, or would have to be made anew for the most part is not taken over.
+            var damaged = old
+            damaged[.random(in: 0..<old.count, using: &generator)] ^= 4
+            #expect(rest(of: damaged, gone: gone) == nil, "seed \(generator.seed)")
+            #expect(rest(of: old.dropLast(32), gone: gone) == nil)
+            #expect(rest(of: old, gone: gone, bytes: 78) == nil)
+            #expect(rest(of: old, gone: all.map { Set($0) }) == nil || round < 2)
+        }
+    }
+
     @Test(arguments: [0, 1, 15, 16, 17, 1000])
     func `everybody who is there is found, one by one and among many`(_ count: Int) throws {
         var generator = Generator()

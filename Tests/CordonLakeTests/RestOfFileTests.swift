@@ -150,6 +150,20 @@ import Testing
         // The filter of who is in it is that of the new file.
         let (found, _) = try fixture.table().write { try $0.candidates(filter) }
         #expect(found.isEmpty)
+        let index = try File.read(
+            PersonIndex.path(of: new, in: fixture.settings.personIndexDirectory))
+        func people(_ column: String) throws -> [Pseudonym] {
+            try engine.query("SELECT DISTINCT \"\(column)\" FROM read_parquet('\(new)')").rows()
+                .compactMap { $0[0].flatMap { Pseudonym($0) } }
+        }
+        func number(_ range: Range<Int>) -> Int { index[range].reduce(0) { $0 << 8 | Int($1) } }
+        #expect(
+            try index
+                == PersonIndex.encoded(
+                    users: people("user"), visitors: people("visitor"),
+                    fileBytes: Int64(File.read(new).count),
+                    blocks: [number(24..<28), number(28..<32)]),
+            "seed \(generator.seed)")
         for other in others.shuffled(using: &generator).prefix(20) {
             let other = SubjectFilter(visitors: [other])
             #expect(try fixture.table().write { try $0.candidates(other).files.count } == 1)
