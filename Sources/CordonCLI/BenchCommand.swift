@@ -340,6 +340,10 @@ struct Bench {
         let result = try EraseBenchmark.run(
             region, files: isQuick ? 6 : 500, hitsPerFile: isQuick ? 50 : 4000,
             population: isQuick ? 60 : 200_000, people: isQuick ? 20 : 10_000)
+        guard let region = try newRegion(folder + "/large") else { return [] }
+        let large = try LargeFileErasure.run(
+            region, hits: isQuick ? 300 : 1_000_000, population: isQuick ? 60 : 200_000)
+        let rows = "a file of \(groupedDigits(Int(large.rows))) hits"
         let all = "\(groupedDigits(result.files)) files"
         let many = "\(groupedDigits(result.people)) people"
         return [
@@ -349,6 +353,11 @@ struct Bench {
             ("one person, \(result.oneFiles) files written anew", result.oneSeconds, "s"),
             ("\(many), \(result.manyFiles) files written anew", result.manySeconds, "s"),
             ("the same by touched bytes", result.bytesPerCoreSecond / 1e6, "MB/s a core"),
+            ("size of \(rows)", Double(large.bytes) / 1e6, "MB"),
+            ("one person in \(rows)", large.seconds, "s"),
+            ("the same by touched bytes", large.bytesPerCoreSecond / 1e6, "MB/s a core"),
+            ("the engine alone, all of the file", large.copySeconds, "s"),
+            ("the same by touched bytes", large.copyBytesPerCoreSecond / 1e6, "MB/s a core"),
             ("a whole erasure of one person", result.wholeSeconds, "s"),
             ("reading everything at its end", result.verifiedBytesPerSecond / 1e6, "MB/s"),
             ("most memory of the process", Double(result.memoryBytes) / 1e6, "MB"),

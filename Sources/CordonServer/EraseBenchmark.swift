@@ -41,17 +41,12 @@ package struct EraseBenchmark: Sendable {
     package static func run(
         _ region: RegionConfiguration, files: Int, hitsPerFile: Int, population: Int, people: Int
     ) throws -> EraseBenchmark {
-        let clock = SystemWallClock()
-        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
-        let today = Day(clock.now())
-        guard let key = try keys.pseudonymKey(.user, .year, today, creating: true) else {
-            preconditionFailure("a key that is to be made exists")
+        let (lake, users, today) = try emptyLake(region, population: population)
+        for start in stride(from: 0, to: files, by: days) {
+            try fill(
+                lake, users, from: start * hitsPerFile,
+                days: (0..<min(days, files - start)).map { today + -$0 }, hitsPerDay: hitsPerFile)
         }
-        let log = try AuditLog(
-            directory: region.auditDirectory, region: region.name, key: keys.signingKey)
-        let lake = try RegionLake(region, clock: clock, log: log)
-        let users = (0..<population).map { key.pseudonym(user: id($0).span) }
-        try fill(lake, users, files: files, hitsPerFile: hitsPerFile, today: today)
 
         var result = EraseBenchmark()
         result.people = people
@@ -83,7 +78,10 @@ package struct EraseBenchmark: Sendable {
             result.bytesPerCoreSecond = Double(touched) / max(cores, 1e-9)
             _ = try writer.expireAllButCurrent()
         }
-        let subjects = RegionSubjects(lake, keys: keys, log: log, clock: clock)
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        let log = try AuditLog(
+            directory: region.auditDirectory, region: region.name, key: keys.signingKey)
+        let subjects = RegionSubjects(lake, keys: keys, log: log, clock: SystemWallClock())
         var begun = stopwatch.now
         let subject = try NamedSubjectTransform(keys).apply(.user(id(population - 2))).get()
         _ = try subjects.service().erase(
@@ -100,27 +98,39 @@ package struct EraseBenchmark: Sendable {
 
     private static func id(_ number: Int) -> [UInt8] { Array("person-\(number)".utf8) }
 
-    private static func fill(
-        _ lake: RegionLake, _ users: [Pseudonym], files: Int, hitsPerFile: Int, today: Day
+    /// A region's lake, which has nothing in it yet, and the pseudonyms of so many people.
+    static func emptyLake(
+        _ region: RegionConfiguration, population: Int
+    ) throws -> (lake: RegionLake, users: [Pseudonym], today: Day) {
+        let clock = SystemWallClock()
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        let today = Day(clock.now())
+        guard let key = try keys.pseudonymKey(.user, .year, today, creating: true) else {
+            preconditionFailure("a key that is to be made exists")
+        }
+        let users = (0..<population).map { key.pseudonym(user: id($0).span) }
+        return (try RegionLake(region, clock: clock), users, today)
+    }
+
+    /// Delivers hits of these days: one file a day.
+    ///
+    /// - Parameter first: how many hits were made before; each is another.
+    static func fill(
+        _ lake: RegionLake, _ users: [Pseudonym], from first: Int, days: [Day], hitsPerDay: Int
     ) throws {
         let journal = try lake.journal()
         let generation = try journal.suppression().generation
-        var number = 0
-        for start in stride(from: 0, to: files, by: days) {
-            let here = min(days, files - start)
-            let hits = here * hitsPerFile
-            for first in stride(from: 0, to: hits, by: hitsPerBatch) {
-                let records = (first..<min(hits, first + hitsPerBatch)).map { index in
-                    number += 1
-                    return record(number, day: today + -(index % here), users)
-                }
-                let batch = HitBatch(
-                    ruleSet: String(repeating: "5", count: 64), geoBuild: "benchmark",
-                    records: records)
-                _ = try journal.append(batch.encoded, hits: records.count, expecting: generation)
+        let hits = days.count * hitsPerDay
+        for start in stride(from: 0, to: hits, by: hitsPerBatch) {
+            let records = (start..<min(hits, start + hitsPerBatch)).map {
+                record(first + $0 + 1, day: days[$0 % days.count], users)
             }
-            _ = try lake.table.deliver(from: journal)
+            let batch = HitBatch(
+                ruleSet: String(repeating: "5", count: 64), geoBuild: "benchmark",
+                records: records)
+            _ = try journal.append(batch.encoded, hits: records.count, expecting: generation)
         }
+        _ = try lake.table.deliver(from: journal)
     }
 
     private static func record(_ number: Int, day: Day, _ users: [Pseudonym]) -> HitRecord {
@@ -134,9 +144,12 @@ package struct EraseBenchmark: Sendable {
         record.event = spread & 15 == 0 ? "purchase" : "view"
         record.pageHost = record.site
         record.pagePath = "/articles/\(spread >> 50)"
-        record.user = users[Int(spread >> 20) % users.count]
-        let visitor = spread &* 0xD134_2543_DE82_EF95
-        record.visitor = Pseudonym(value: UInt128(visitor) << 64 | UInt128(spread))
+        let person = Int(spread >> 20) % users.count
+        record.user = users[person]
+        // Everybody comes from one device; as above the overflow is the working.
+        let visitor = UInt64(person) &* 0xD134_2543_DE82_EF95
+        record.visitor = Pseudonym(
+            value: UInt128(visitor &* 0x9E37_79B9_7F4A_7C15) << 64 | UInt128(visitor))
         record.keyEpoch = day
         record.country = ["DE", "FR", "NL", "ES"][number & 3]
         record.browser = "Firefox"
