@@ -6,7 +6,7 @@ import Testing
 private struct TLSScanner {
     static var isInstalled: Bool {
         FileManager.default.fileExists(
-            atPath: OtherReaders.root + "/.deps/venv/lib/python3.11/site-packages/sslyze")
+            atPath: ShippedProject.root + "/.deps/venv/lib/python3.11/site-packages/sslyze")
     }
 
     /// What one run says.
