@@ -79,7 +79,7 @@ let package = Package(
 
         // core
         target("CordonModel", ["Bytes"]),
-        target("CordonKeys", ["Bytes", "LinuxIO", "Crypto", "CordonModel"]),
+        target("CordonKeys", ["Bytes", "LinuxIO", "Crypto", "SQLite", "CordonModel"]),
         target(
             "CordonPolicy",
             ["Bytes", "LinuxIO", "Crypto", "GeoTables", "YAML", "Consent", "CordonModel"]),
@@ -131,7 +131,8 @@ let package = Package(
             "CordonAPI",
             [
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Compression", "HTTP", "Iceberg",
-                "Parquet", "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens", "CordonLake",
+                "Parquet", "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens",
+                "CordonLake",
                 "CordonCatalog", "CordonQuery",
             ]),
 
@@ -150,7 +151,8 @@ let package = Package(
         target(
             "CordonCLI",
             [
-                "CLinux", "HPKE", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine", "GeoTables",
+                "CLinux", "HPKE", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine",
+                "GeoTables",
                 "UserAgents", "HTTP", "Consent", "AccessLogs", "Iceberg", "CordonModel",
                 "CordonKeys",
                 "CordonPolicy",
@@ -225,7 +227,8 @@ let package = Package(
             name: "Integration",
             dependencies: [
                 "TestSupport", "Bytes", "Engine", "Iceberg", "CordonModel", "CordonKeys",
-                "CordonJournal", "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "SQLite", "CordonAudit",
+                "CordonJournal", "CordonLake", "CordonCatalog", "WorldTraffic", "LinuxIO", "SQLite",
+                "CordonAudit",
                 "Crypto",
             ],
             path: "Tests/Integration", exclude: ["Fixtures"],

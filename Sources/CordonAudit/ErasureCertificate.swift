@@ -24,6 +24,8 @@ package struct ErasureStatement: Equatable, Sendable {
     package let snapshotAfter: Int
     /// What was read to see that nothing is left: `files`, `bytes`, `pseudonyms` looked for, `traces` found.
     package let absence: [String: Int]
+    /// Since when nobody can read the person's sealed columns, their keys being destroyed; nil where none was sealed.
+    package let sealedUnreadableSince: Timestamp?
 
     /// One data file.
     package struct File: Hashable, Sendable {
@@ -40,7 +42,7 @@ package struct ErasureStatement: Equatable, Sendable {
         region: String, request: String, subject: String, requestedAt: Timestamp,
         verifiedAt: Timestamp, counts: [String: Int], filesBefore: [String: File],
         filesAfter: [String: File], snapshotBefore: Int, snapshotAfter: Int,
-        absence: [String: Int]
+        absence: [String: Int], sealedUnreadableSince: Timestamp? = nil
     ) {
         self.region = region
         self.request = request
@@ -53,6 +55,7 @@ package struct ErasureStatement: Equatable, Sendable {
         self.snapshotBefore = snapshotBefore
         self.snapshotAfter = snapshotAfter
         self.absence = absence
+        self.sealedUnreadableSince = sealedUnreadableSince
     }
 
     /// How absence was checked, in words that are part of what is signed.
@@ -72,14 +75,19 @@ package struct ErasureStatement: Equatable, Sendable {
                     .object(["rows": .integer($0.rows), "sha256": .text($0.sha256)])
                 })
         }
-        return .object([
+        // A member that is not there in statements about people of whom nothing was sealed.
+        let sealed = sealedUnreadableSince.map {
+            ["sealed_unreadable_since": CanonicalJSON.Value.text($0.text)]
+        }
+        let members: [String: CanonicalJSON.Value] = [
             "region": .text(region), "request": .text(request), "subject": .text(subject),
             "requested_at": .text(requestedAt.text), "verified_at": .text(verifiedAt.text),
             "scope": .text(Self.scope), "counts": numbers(counts),
             "files_before": files(filesBefore), "files_after": files(filesAfter),
             "snapshot_before": .integer(snapshotBefore), "snapshot_after": .integer(snapshotAfter),
             "absence": numbers(absence), "absence_checked_by": .text(Self.method),
-        ])
+        ]
+        return .object(members.merging(sealed ?? [:]) { member, _ in member })
     }
 
     /// What is signed: canonical JSON in one line.

@@ -3,6 +3,7 @@ import CordonKeys
 import CordonModel
 import CordonPolicy
 import CordonServer
+import CordonSubjects
 import Crypto
 import LinuxIO
 import Merkle
@@ -131,7 +132,19 @@ extension Command {
                 }
             }
         }
+        var swept: [(region: String, count: Int?)] = []
+        for region in regions {
+            let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+            guard try SubjectKeys.existing(keys) != nil else { continue }
+            let subjects = try RegionSubjects(region, clock: SystemWallClock())
+            swept.append((region.name, try subjects.service().sweepKeys()))
+        }
         try show(gone, "keys are destroyed", arguments, console)
+        for (region, count) in swept where !arguments.wantsJSON {
+            console.note(
+                count.map { "\(region): \($0) key(s) of sealed columns went with them" }
+                    ?? "\(region): the keys of sealed columns wait for the release of a hold")
+        }
         return .done
     }
 

@@ -27,6 +27,11 @@ extension Command {
                         $0.master.map { "wrapped by \($0)" } ?? "plain", $0.verifierKey ?? "",
                     ]
                 })
+            for key in keys {
+                guard let count = key.subjectKeys else { continue }
+                console.note(
+                    "\(key.region): \(count) key(s) of sealed columns are wrapped by `\(key.key)`")
+            }
         }
         return .done
     }
@@ -44,13 +49,18 @@ extension Command {
                 master: try master(nil)),
             ListedKey(region: region.name, key: "subject-digest", master: try master(nil)),
         ]
+        let sealed = try SubjectKeys.existing(keys).map { sealed in
+            ListedKey(
+                region: region.name, key: "subject-wrap", master: try master(nil),
+                subjectKeys: try sealed.count())
+        }
         let witness = try keys.witnessKey(creating: false).map { key in
             let verifier = AuditWitness.verifier(region: region.name, key: key.publicKey)
             return ListedKey(
                 region: region.name, key: "witness", verifierKey: verifier.text,
                 master: try master(nil))
         }
-        return lasting + [witness].compactMap(\.self)
+        return lasting + [sealed, witness].compactMap(\.self)
             + (try keys.epochs().map {
                 ListedKey(
                     region: region.name, key: $0.field.text, period: $0.period.text,
@@ -62,7 +72,7 @@ extension Command {
 /// One key, without its bytes.
 private struct ListedKey: Encodable {
     let region: String
-    /// What it is for: a field of pseudonyms, `subject-digest`, `audit-signing` or `witness`.
+    /// What it is for: a field of pseudonyms, `subject-digest`, `subject-wrap`, `audit-signing` or `witness`.
     let key: String
     /// How long it makes pseudonyms; nil for keys that last.
     var period: String?
@@ -74,9 +84,12 @@ private struct ListedKey: Encodable {
     var verifierKey: String?
     /// Id of the master key that wraps it; nil when it lies there as it is.
     var master: String?
+    /// How many keys of sealed columns it wraps.
+    var subjectKeys: Int?
 
     private enum CodingKeys: String, CodingKey {
         case region, key, period, from, rotation, master
         case verifierKey = "verifier_key"
+        case subjectKeys = "subject_keys"
     }
 }

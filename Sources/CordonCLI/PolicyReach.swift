@@ -1,6 +1,7 @@
 import CordonAudit
 import CordonCatalog
 import CordonJournal
+import CordonKeys
 import CordonLake
 import CordonModel
 import CordonPolicy
@@ -32,7 +33,7 @@ enum ReachGraph {
         [
             Journal.self, Catalog.self, HitsTable.self, AuditLog.self, RequestStore.self,
             RegionSubjects.self, ExportFile.self, QueryWorker.self, QueryResultFile.self,
-            ErasedLedger.self,
+            ErasedLedger.self, SubjectKeys.self,
         ]
     }
 

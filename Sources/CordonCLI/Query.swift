@@ -246,6 +246,7 @@ private final class LateRegion: QueryRegion {
     var name: String { region.name }
     var jurisdiction: String { region.jurisdiction }
     var scratchDirectory: String { region.stateDirectory + "/query-scratch" }
+    var sealedColumns: Set<String> { Set(region.sealedColumns.map(\.rawValue)) }
     func files() throws -> [QueryFile] { try opening.get().files() }
     func suppressedPseudonyms() throws -> [SuppressedPseudonym] {
         try opening.get().suppressedPseudonyms()

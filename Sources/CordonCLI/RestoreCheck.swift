@@ -54,20 +54,22 @@ extension Command {
                         "files": .integer(Int64(finding.files)),
                         "pseudonyms": .integer(Int64(finding.pseudonyms)),
                         "unsuppressed": .integer(Int64(finding.unsuppressed)),
+                        "keys": .integer(Int64(finding.keys)),
                         "rows": .integer(request?.counts.rows ?? 0),
                         "request": request.map { .text($0.id) } ?? .null,
                     ]))
             }
             rows.append([
                 name, state, "\(finding.ledger)", "\(finding.files)", "\(finding.pseudonyms)",
-                "\(finding.unsuppressed)", request.map { "\($0.counts.rows)" } ?? "",
+                "\(finding.unsuppressed)", "\(finding.keys)",
+                request.map { "\($0.counts.rows)" } ?? "",
             ])
         }
         if !arguments.wantsJSON {
             console.table(
                 [
                     "region", "state", "in ledger", "files read", "pseudonyms back",
-                    "ids not kept out", "rows erased",
+                    "ids not kept out", "keys back", "rows erased",
                 ], rows)
             if verdict == .foundProblem {
                 console.note("people who were erased are back: `--yes` erases them again")

@@ -10,12 +10,15 @@ struct SubjectAnswer {
     var rows: Int64 = 0
     var files: Int64 = 0
     var journalHits: Int64 = 0
+    var unopenedValues = 0
     var pseudonyms = 0
     var filesRead = 0
     var traces: [SubjectTrace] = []
     var unread: [String] = []
     /// Where the certificate of an erasure lies.
     var certificate: String?
+    /// A line about sealed columns; nil where nothing of the person is sealed.
+    private(set) var sealing: String?
     /// Members of the JSON object besides those that all have.
     private var details: [String: JSONValue] = [:]
 
@@ -25,12 +28,22 @@ struct SubjectAnswer {
         rows = finding.rows
         files = Int64(finding.files)
         journalHits = finding.journalHits
+        unopenedValues = finding.unopenedValues
+        if finding.unopenedValues > 0 {
+            sealing =
+                "\(region): \(finding.unopenedValues) sealed value(s) have no key any more and are left empty"
+        } else if finding.sealedRows > 0 {
+            sealing =
+                "\(region): \(finding.sealedRows) of the rows have sealed values, which `subject export` opens"
+        }
         func day(_ day: Day?) -> JSONValue { day.map { .text($0.text) } ?? .null }
         details = [
             "journal_hits": .integer(journalHits), "first_day": day(finding.firstDay),
             "last_day": day(finding.lastDay), "keys_from": day(finding.keysFrom),
             "region_rows": .integer(finding.regionRows), "bytes": .integer(finding.bytes),
             "erase_seconds": .number((finding.eraseSeconds * 10).rounded(.up) / 10),
+            "sealed_rows": .integer(finding.sealedRows),
+            "unopened_values": .integer(Int64(finding.unopenedValues)),
         ]
     }
 
@@ -54,6 +67,11 @@ struct SubjectAnswer {
         rows = request.counts.rows
         files = request.counts.files
         journalHits = request.counts.journalHits
+        if let since = request.unreadableSince {
+            sealing =
+                "\(self.region): the sealed columns of request \(request.id) are unreadable since \(since.text), "
+                + "\(request.counts.keys) key(s) are destroyed"
+        }
         details = [
             "kind": .text(request.kind.rawValue),
             "named_by": request.naming.map { .text($0.rawValue) } ?? .null,
@@ -67,6 +85,8 @@ struct SubjectAnswer {
             "journal_hits": .integer(journalHits),
             "dead_letters": .integer(request.counts.deadLetters),
             "files_deleted": .integer(request.counts.filesDeleted),
+            "keys_destroyed": .integer(request.counts.keys),
+            "sealed_unreadable_since": request.unreadableSince.map { .text($0.text) } ?? .null,
             "attempts": .integer(Int64(request.attempts)),
             "created_at": .text(request.createdAt.text),
             "updated_at": .text(request.updatedAt.text),
@@ -163,6 +183,7 @@ enum SubjectStatus {
                 })
             let today = Day(SystemWallClock().now())
             for (request, region) in found {
+                if let text = SubjectAnswer(region, request).sealing { console.note(text) }
                 if let reminder = request.reminder(on: today) {
                     console.note("\(region.region.name): request \(request.id) \(reminder)")
                 }

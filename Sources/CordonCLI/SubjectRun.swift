@@ -57,6 +57,7 @@ struct SubjectRun: ~Copyable {
                 "keys from",
             ],
             rows)
+        noteSealing(answers)
         if state == Self.preview {
             console.print(
                 "an erasure writes these files anew, reads everything once, and takes about \(Self.duration(seconds))"
@@ -100,7 +101,9 @@ struct SubjectRun: ~Copyable {
         }
         try export.finish()
         try document.finish()
-        guard let directory else { return }
+        guard let directory else {
+            return noteSealing(answers.filter { $0.unopenedValues > 0 })
+        }
         guard !arguments.wantsJSON else { return try print(answers) }
         console.table(
             ["region", "rows", "in journal", "table"],
@@ -108,6 +111,7 @@ struct SubjectRun: ~Copyable {
                 [$0.region, "\($0.rows)", "\($0.journalHits)", "\(directory)/\($0.region).csv"]
             })
         console.print("all regions in one document: \(directory)/export.json")
+        noteSealing(answers.filter { $0.unopenedValues > 0 })
     }
 
     borrowing func export(archive path: String, recipient: X25519PublicKey?) throws {
@@ -148,6 +152,7 @@ struct SubjectRun: ~Copyable {
             ["region", "rows", "in journal"],
             answers.map { [$0.region, "\($0.rows)", "\($0.journalHits)"] })
         console.print(recipient == nil ? "archive: \(path)" : "archive, sealed: \(path)")
+        noteSealing(answers.filter { $0.unopenedValues > 0 })
     }
 
     borrowing func erase(percentMax: Double) throws -> ExitCode {
@@ -374,9 +379,15 @@ struct SubjectRun: ~Copyable {
 
     // MARK: Printing
 
+    /// What is to be said of sealed columns.
+    private borrowing func noteSealing(_ answers: [SubjectAnswer]) {
+        for text in answers.compactMap(\.sealing) { console.note(text) }
+    }
+
     private borrowing func show(_ answers: [SubjectAnswer]) throws {
         guard !arguments.wantsJSON else { return try print(answers) }
         console.table(SubjectAnswer.heading, answers.map(\.cells))
+        noteSealing(answers)
         console.print("request \(request)")
         for path in answers.compactMap(\.certificate) { console.print("certificate \(path)") }
     }

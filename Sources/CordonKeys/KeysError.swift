@@ -21,6 +21,10 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     case masterInside(path: String)
     /// An epoch that the collector makes pseudonyms with.
     case inUse(epoch: String)
+    /// The file of the keys of persons was made by a later version, or is none.
+    case foreignSubjectKeys(path: String)
+    /// Somebody reads the keys of persons all the time, so that what was destroyed is still in their write-ahead log.
+    case subjectKeysBusy(path: String)
     case system(LinuxError)
 
     package var description: String {
@@ -49,6 +53,11 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
             "`\(path)` lies among the keys that it is to protect: keep it elsewhere"
         case .inUse(let epoch):
             "\(epoch) is in use: `cordon keys rotate` begins another key first"
+        case .foreignSubjectKeys(let path):
+            "`\(path)` does not hold the keys of sealed columns as this version makes them"
+        case .subjectKeysBusy(let path):
+            "`\(path)` is being read, so that the bytes of destroyed keys could not be cut from its write-ahead log: "
+                + "end whatever reads it; the next attempt goes on"
         case .system(let error):
             error.description
         }

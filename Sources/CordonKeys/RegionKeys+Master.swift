@@ -112,8 +112,10 @@ extension RegionKeys {
     }
 
     private func keyNames() throws(KeysError) -> [String] {
-        [Self.subjectDigestName, Self.signingName, Self.nextSigningName, Self.witnessName]
-            + (try epochs()).map { name($0) }
+        [
+            Self.subjectDigestName, Self.subjectWrapName, Self.signingName, Self.nextSigningName,
+            Self.witnessName,
+        ] + (try epochs()).map { name($0) }
     }
 
     /// Puts `bytes` in the place of a key and overwrites what lay there.

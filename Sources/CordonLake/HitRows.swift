@@ -1,12 +1,25 @@
-import CordonModel
+package import CordonModel
 import Engine
+
+/// Seals columns of hits before they reach the lake; `CordonServer` supplies it.
+package protocol HitSealer {
+    /// Seals what is to be sealed of each hit. The keys that it takes are on disk when it returns.
+    func seal(_ records: inout [HitRecord]) throws
+}
 
 /// Hits as columns on their way into the engine.
 struct HitRows {
-    let table: IngestTable
+    private let table: IngestTable
     private(set) var count = 0
+    /// Nil where no column is sealed.
+    private let sealer: (any HitSealer)?
+    /// Hits that are to be sealed, together, since making their keys durable costs a sync.
+    private var waiting: [HitRecord] = []
+    /// What the batches of the waiting hits say of them.
+    private var origins: [(ruleSet: String, geoBuild: String)] = []
 
-    init() {
+    init(sealing sealer: (any HitSealer)? = nil) {
+        self.sealer = sealer
         let columns = HitsSchema.columns.map { ($0.name, Self.type(of: $0)) }
         table = IngestTable(columns + [("day", .int32)])
     }
@@ -26,8 +39,29 @@ struct HitRows {
         }
     }
 
-    /// Appends a hit; values in the order of ``HitsSchema/columns``.
+    /// Appends a hit.
     mutating func append(_ record: HitRecord, ruleSet: String, geoBuild: String) {
+        count += 1
+        guard sealer != nil else { return put(record, ruleSet: ruleSet, geoBuild: geoBuild) }
+        waiting.append(record)
+        origins.append((ruleSet, geoBuild))
+    }
+
+    /// The hits for the engine, sealed.
+    mutating func finished() throws -> IngestTable {
+        if let sealer, !waiting.isEmpty {
+            try sealer.seal(&waiting)
+            for (record, origin) in zip(waiting, origins) {
+                put(record, ruleSet: origin.ruleSet, geoBuild: origin.geoBuild)
+            }
+            waiting = []
+            origins = []
+        }
+        return table
+    }
+
+    /// Values in the order of ``HitsSchema/columns``.
+    private func put(_ record: HitRecord, ruleSet: String, geoBuild: String) {
         let columns = table.columns
         if record.isCounted {
             columns[0].appendNull()
@@ -65,7 +99,6 @@ struct HitRows {
         columns[25].append(list: record.signals)
         columns[26].append(map: Self.distinct(record.parameters))
         columns[27].append(Day(record.timestamp).number)
-        count += 1
     }
 
     /// Appends the digits of a pseudonym, as ``Pseudonym/text`` has them, without making a text of each.

@@ -119,7 +119,7 @@ extension LakeWriter {
                 load.last = last
                 break
             }
-            var rows = HitRows()
+            var rows = HitRows(sealing: try table.sealer())
             for stored in batches where load.report.rows < settings.deliveryRowsMax {
                 try take(stored, leavingOut: isLeftOut, journal, into: &rows, &load)
             }

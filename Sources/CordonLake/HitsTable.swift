@@ -16,6 +16,8 @@ package final class HitsTable: Sendable {
     let gate: @Sendable () throws -> RemovalGate
     /// Asked at each delivery for what tells the hits of people who were erased: a journal from a backup may hold them.
     let erased: @Sendable () throws -> @Sendable (HitRecord) -> Bool
+    /// Seals hits on their way into the table; asked for under the lake lock. Nil where no column is sealed.
+    let sealer: @Sendable () throws -> (any HitSealer)?
     /// Called between effects; throws in tests.
     let step: @Sendable (LakeStep) throws -> Void
     /// Files in which nothing of what is due was found.
@@ -89,6 +91,7 @@ package final class HitsTable: Sendable {
         audit: @escaping @Sendable (LakeEvent) throws -> Void,
         gate: @escaping @Sendable () throws -> RemovalGate = { RemovalGate() },
         erased: @escaping @Sendable () throws -> @Sendable (HitRecord) -> Bool = { { _ in false } },
+        sealer: @escaping @Sendable () throws -> (any HitSealer)? = { nil },
         step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
     ) {
         self.settings = settings
@@ -97,6 +100,7 @@ package final class HitsTable: Sendable {
         self.audit = audit
         self.gate = gate
         self.erased = erased
+        self.sealer = sealer
         self.step = step
     }
 }

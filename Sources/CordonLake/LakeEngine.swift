@@ -53,7 +53,8 @@ extension LakeEngine {
 
     func gather(_ rows: HitRows) throws {
         guard rows.count > 0 else { return }
-        try connection.ingest(rows.table, into: Self.gathered)
+        var rows = rows
+        try connection.ingest(try rows.finished(), into: Self.gathered)
     }
 
     /// The partitions that the gathered hits fall into.

@@ -47,7 +47,7 @@ extension LakeWriter {
         let examination = BatchExamination(letter.bytes)
         guard examination.hasHeader, examination.remainder == nil || readable else { return }
         guard !examination.batch.records.isEmpty || examination.remainder == nil else { return }
-        var rows = HitRows()
+        var rows = HitRows(sealing: try table.sealer())
         var intake = Intake()
         intake.take(examination.batch, leavingOut: try leftOut(suppression), into: &rows)
         let engine = try engine()

@@ -28,7 +28,7 @@ package struct RowTransfer {
     /// Whether rows of a group may leave; asked once for each group of each file, with how many rows it has there.
     package var mayLeave: (Group, Int64) -> Bool
     /// What becomes of a row of such a group. It sees the row with its pseudonyms; what it makes of it has none.
-    package var fate: (HitRecord) -> Fate
+    package var fate: (HitRecord) throws -> Fate
     /// Told of each row of such a group that a hold keeps where it is.
     package var held: (HitRecord) -> Void
     /// Rule set and geo table that fates are decided by.
@@ -37,7 +37,7 @@ package struct RowTransfer {
 
     package init(
         ruleSet: String, geoBuild: String, mayLeave: @escaping (Group, Int64) -> Bool,
-        fate: @escaping (HitRecord) -> Fate, held: @escaping (HitRecord) -> Void = { _ in }
+        fate: @escaping (HitRecord) throws -> Fate, held: @escaping (HitRecord) -> Void = { _ in }
     ) {
         self.ruleSet = ruleSet
         self.geoBuild = geoBuild
@@ -58,7 +58,7 @@ extension LakeWriter {
         let gate = try table.gate()
         for file in try dataFiles() {
             try leaving(file, transfer, gate, rowsMax: .max) { _, record in
-                _ = transfer.fate(record)
+                _ = try transfer.fate(record)
                 return true
             }
         }
@@ -79,7 +79,7 @@ extension LakeWriter {
         for file in try dataFiles() where load.rows < rowsMax {
             var numbers: [Int64] = []
             try leaving(file, transfer, gate, rowsMax: rowsMax - load.rows) { number, record in
-                switch transfer.fate(record) {
+                switch try transfer.fate(record) {
                 case .stays: return false
                 case .dropped: load.dropped += 1
                 case .moved(let region, let moved):

@@ -12,6 +12,8 @@ package struct RegionConfiguration: Equatable, Sendable {
     package var service: Service?
     /// Folder of the lake: tables stand in it as `pixels/hits/{data,metadata}`.
     package var lakeDirectory: String
+    /// Columns whose values are sealed before they reach the lake.
+    package var sealedColumns: [SealableColumn]
     package var catalogPath: String
     package var keysDirectory: String
     /// Folder for what the region file does not place: journal, audit log, requests.
@@ -21,13 +23,15 @@ package struct RegionConfiguration: Equatable, Sendable {
     package init(
         name: String, title: String, jurisdiction: String, collector: Collector,
         lakeDirectory: String, catalogPath: String, keysDirectory: String, stateDirectory: String,
-        service: Service? = nil, maintenance: LakeMaintenance = LakeMaintenance()
+        service: Service? = nil, maintenance: LakeMaintenance = LakeMaintenance(),
+        sealedColumns: [SealableColumn] = []
     ) {
         self.name = name
         self.title = title
         self.jurisdiction = jurisdiction
         self.collector = collector
         self.lakeDirectory = lakeDirectory
+        self.sealedColumns = sealedColumns
         self.catalogPath = catalogPath
         self.keysDirectory = keysDirectory
         self.stateDirectory = stateDirectory

@@ -23,6 +23,8 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     case outgoing = "outgoing hits"
     /// Requests of persons on their way, with their pseudonyms masked.
     case requests
+    /// Keys of persons, by which sealed columns are opened.
+    case subjectKeys = "subject keys"
     /// Keyed digests of those who were erased, so that a backup does not bring them back.
     case erasedLedger = "erased ledger"
     case audit
@@ -33,7 +35,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     /// What was handed to a principal who asked.
     case queryResults = "query results"
 
-    /// Where it lies; `R` is the region's name, `LAKE` and `CATALOG` are as its file says.
+    /// Where it lies; `R` is the region's name, `LAKE`, `CATALOG` and `KEYS` are as its file says.
     package var path: String {
         switch self {
         case .journal, .ledger, .suppression: "var/R/journal.sqlite"
@@ -43,6 +45,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .manifests: "LAKE/pixels/hits/metadata"
         case .deadLetters, .outgoing: "CATALOG"
         case .requests: "var/R/requests.sqlite"
+        case .subjectKeys: "KEYS/subject-keys.sqlite"
         case .erasedLedger: "var/R/erased.ledger"
         case .audit: "var/R/audit"
         case .certificates: "var/R/certificates"
@@ -68,6 +71,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .deadLetters: "batches that hold the person go whole"
         case .outgoing: "nothing: they have left their pseudonyms behind"
         case .requests: "pseudonyms are masked while the request runs and deleted at its end"
+        case .subjectKeys: "the person's keys are destroyed before anything else goes"
         case .erasedLedger: "keyed digests of the person's id and pseudonyms are added for good"
         case .audit: "nothing: entries name a person by a keyed digest at most"
         case .certificates: "one is made: it names the person by a keyed digest"
@@ -86,6 +90,8 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .deadLetters: "the same sweep"
         case .outgoing: "the end of `relocate`, or the next sweep"
         case .requests: "the end of the request"
+        case .subjectKeys:
+            "the sweep after the last hit's `retain_until`, or the destruction of the pseudonyms' keys"
         case .certificates, .erasedLedger: "never"
         case .audit: "never: nobody can take an entry out unseen"
         case .exports, .queryResults: "whoever asked"
@@ -98,7 +104,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
         case .exports, .queryResults: true
         case .journal, .ledger, .suppression, .dataFiles, .personIndex, .scratch, .manifests,
             .deadLetters,
-            .outgoing, .requests, .erasedLedger, .audit, .certificates:
+            .outgoing, .requests, .subjectKeys, .erasedLedger, .audit, .certificates:
             false
         }
     }

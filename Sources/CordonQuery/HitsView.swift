@@ -17,6 +17,8 @@ struct HitsView {
     let today: Day
     /// Tables in the child that hold suppressed pseudonyms, by the column they forbid; only those that are not empty.
     let suppressionTables: [(column: String, table: String)]
+    /// Columns that are null in every row, whoever asks.
+    var sealed: Set<String> = []
 
     var sql: String {
         let columns = HitsColumn.all.map { "\(masked($0.name)) AS \(quoted($0.name))" } + guards
@@ -71,6 +73,8 @@ struct HitsView {
     /// The column, with null in the rows of policies that hide it and where it is past its age.
     private func masked(_ name: String) -> String {
         let column = "h.\(quoted(name))"
+        let type = HitsColumn.all.first { $0.name == name }?.type ?? "VARCHAR"
+        if sealed.contains(name) { return "NULL::\(type)" }
         var conditions: [String] = []
         var restricts = false
         for grant in access.grants {
@@ -88,10 +92,7 @@ struct HitsView {
             }
         }
         if !restricts { return column }
-        if conditions.isEmpty {
-            let type = HitsColumn.all.first { $0.name == name }?.type ?? "VARCHAR"
-            return "NULL::\(type)"
-        }
+        if conditions.isEmpty { return "NULL::\(type)" }
         return "CASE WHEN \(conditions.joined(separator: " OR ")) THEN \(column) END"
     }
 

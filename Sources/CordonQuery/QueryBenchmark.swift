@@ -111,6 +111,7 @@ private struct BenchmarkRegion: QueryRegion {
     let scratchDirectory: String
     var name: String { "benchmark" }
     var jurisdiction: String { "DE" }
+    var sealedColumns: Set<String> { [] }
     func files() -> [QueryFile] { [QueryFile(path: file, retainUntil: nil)] }
     func suppressedPseudonyms() -> [SuppressedPseudonym] { [] }
     /// The benchmark has no audit log; what one costs is measured with the log.

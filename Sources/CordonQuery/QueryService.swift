@@ -31,6 +31,8 @@ package protocol QueryRegion {
     var jurisdiction: String { get }
     /// A folder of the region for what queries spill to disk.
     var scratchDirectory: String { get }
+    /// Columns that hold nothing which a query could open: shown as null to everybody.
+    var sealedColumns: Set<String> { get }
     /// The data files of the present snapshot.
     func files() throws -> [QueryFile]
     /// Pseudonyms whose rows must not be seen although they may still stand in files.
@@ -328,7 +330,8 @@ package struct QueryService {
             lacking: Dictionary(
                 readable.lazy.filter { !$0.lacking.isEmpty }.map { ($0.path, $0.lacking) },
                 uniquingKeysWith: { $1 }),
-            today: today, suppressionTables: tables.map { ($0.column, $0.table.name) })
+            today: today, suppressionTables: tables.map { ($0.column, $0.table.name) },
+            sealed: region.sealedColumns)
         let scratch = try ScratchDirectory(in: region.scratchDirectory)
         defer { scratch.remove() }
         let plan = QueryPlan(

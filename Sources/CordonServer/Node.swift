@@ -381,8 +381,8 @@ package final class Node: Sendable {
             }
             guard compared == old else {
                 throw NodeError(
-                    text: "Regions/\(new.name).yaml: how the region listens or where it keeps its "
-                        + "files was changed, which needs a restart")
+                    text: "Regions/\(new.name).yaml: how the region listens, where it keeps its "
+                        + "files or what it seals was changed, which needs a restart")
             }
         }
     }

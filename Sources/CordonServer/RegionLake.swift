@@ -27,7 +27,8 @@ package struct RegionLake: Sendable {
         let erased = ErasedPeople(region)
         table = HitsTable(
             HitsTable.Settings(region), catalog: catalog, clock: clock, audit: audit,
-            gate: { try RegionHolds(region).gate() }, erased: { try erased.filter() }, step: step)
+            gate: { try RegionHolds(region).gate() }, erased: { try erased.filter() },
+            sealer: { try RegionSealer(region) }, step: step)
     }
 
     /// Opens the lake of a region whose audit log hears of every change before it is visible.

@@ -44,6 +44,7 @@ package struct RegionQueries: QueryRegion {
     package var name: String { region.name }
     package var jurisdiction: String { region.jurisdiction }
     package var scratchDirectory: String { region.stateDirectory + "/query-scratch" }
+    package var sealedColumns: Set<String> { Set(region.sealedColumns.map(\.rawValue)) }
 
     package func files() throws -> [QueryFile] {
         guard let lake = try RegionLake.reading(region, clock: clock) else { return [] }

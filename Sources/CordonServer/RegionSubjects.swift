@@ -86,7 +86,10 @@ package struct RegionSubjects: Sendable {
     ) {
         let service = service()
         let unfinished = try service.resume().filter { $0.failure != nil }
-        return (unfinished, try service.applyRetention())
+        let retention = try service.applyRetention()
+        // Behind the end of retention, so that a key never goes before its hits.
+        _ = try service.sweepKeys()
+        return (unfinished, retention)
     }
 
     /// How many requests were cut, or wait for a hold.
@@ -161,6 +164,10 @@ private struct SubjectTable: SubjectLake {
         try writer.dataFiles().compactMap { file in
             counts[file.path].map { LakeMatch(file: LakeFile(file), rows: $0) }
         }
+    }
+
+    func sealedRows(of people: SubjectFilter) throws -> Int64 {
+        try table.write { try $0.sealedRows(of: people) }
     }
 
     func rows(of people: SubjectFilter, _ body: (String) throws -> Void) throws {

@@ -99,6 +99,7 @@ package struct Relocation: Sendable {
         report.unfinished = try outgoing().hits
         let tally = Tally(rules, region: region.name, today: Day(clock.now()))
         tally.suppression = try region.suppression()
+        tally.opener = try RegionOpener(region)
         try lake.table.write { try $0.examine(tally.transfer) }
         report.take(tally, isRun: false)
         return report
@@ -112,6 +113,7 @@ package struct Relocation: Sendable {
             _ = try lake.table.deliver(from: lake.journal())
         }
         let tally = Tally(rules, region: region.name, today: Day(clock.now()))
+        tally.opener = try RegionOpener(region)
         while true {
             // The list is read under the lock, for an erasure adds to it before it waits for the lock.
             let left = try lake.table.write { writer in
@@ -243,6 +245,8 @@ private final class Tally {
     private let region: String
     private let today: Day
     var suppression = Suppression()
+    /// Opens what the region has sealed: elsewhere nothing could. Nil where nothing is.
+    var opener: RegionOpener?
     private(set) var rows = 0
     private(set) var placed = 0
     private(set) var beingErased = 0
@@ -269,7 +273,7 @@ private final class Tally {
     var transfer: RowTransfer {
         RowTransfer(
             ruleSet: rules.rules.digest, geoBuild: rules.geoBuild,
-            mayLeave: { [self] in mayLeave($0, $1) }, fate: { [self] in fate($0) },
+            mayLeave: { [self] in mayLeave($0, $1) }, fate: { [self] in try fate($0) },
             held: { [self] _ in held += 1 })
     }
 
@@ -286,7 +290,7 @@ private final class Tally {
         return true
     }
 
-    private func fate(_ record: HitRecord) -> RowTransfer.Fate {
+    private func fate(_ record: HitRecord) throws -> RowTransfer.Fate {
         let group = RowTransfer.Group(
             prefix: record.ipPrefix, site: record.site, policy: record.policy)
         guard case .belongs(let destination)? = verdicts[group] else { return .stays }
@@ -295,7 +299,8 @@ private final class Tally {
             return .stays
         }
         let move = Relocation.Report.Move(policy: record.policy, destination: destination)
-        guard let arriving = rules.arriving(record, at: destination, today: today) else {
+        let leaving = try opener?.opened(record) ?? record
+        guard let arriving = rules.arriving(leaving, at: destination, today: today) else {
             moves[move, default: .init()].dropped += 1
             return .dropped
         }

@@ -50,6 +50,17 @@ package struct ErasedLedger: Sendable {
             Set(entries.lazy.filter { $0.kind == .person }.map(\.digest))
         }
 
+        /// Digests of the pseudonyms.
+        var pseudonyms: [(PseudonymField, UInt128)] {
+            entries.compactMap { entry in
+                switch entry.kind {
+                case .person: nil
+                case .user: (.user, entry.digest)
+                case .visitor: (.visitor, entry.digest)
+                }
+            }
+        }
+
         /// Whether the pseudonym is of somebody who was erased.
         package func contains(_ pseudonym: Pseudonym, _ field: PseudonymField) -> Bool {
             entries.contains(
@@ -68,10 +79,7 @@ package struct ErasedLedger: Sendable {
     fileprivate static func digest(
         _ pseudonym: Pseudonym, _ field: PseudonymField, _ key: HMACKey
     ) -> UInt128 {
-        var code = key.begin()
-        code.update(Array("\u{0}erased\u{0}\(field.text)\u{0}".utf8))
-        code.update(pseudonym.bytes)
-        return code.finalize().leading128
+        RegionKeys.erasedDigest(pseudonym, field, key)
     }
 
     /// What the ledger has now.

@@ -6,6 +6,8 @@ internal import Foundation
 package struct ExportRow: Equatable, Sendable {
     package let values: [String: JSONValue]
 
+    init(values: [String: JSONValue]) { self.values = values }
+
     /// Takes a row of the lake, which is a JSON object.
     init(lake json: String) throws {
         values = try JSONDecoder().decode([String: JSONValue].self, from: Data(json.utf8))

@@ -6,6 +6,8 @@ package enum RequestStep: String, CaseIterable, Sendable {
     case intent
     /// New hits of the person are counted, not kept, and queries no longer see the old ones.
     case suppress
+    /// The keys of the person's sealed columns are destroyed, so that nobody reads these any more while the rest goes on.
+    case keys
     /// The journal's batches lose the records.
     case journal
     /// What waits in the journal comes into the table.
@@ -35,7 +37,10 @@ package enum RequestStep: String, CaseIterable, Sendable {
     package static func sequence(_ kind: RequestKind) -> [RequestStep] {
         switch kind {
         case .erase:
-            [.intent, .suppress, .journal, .rewrite, .expire, .release, .verify, .record, .wipe]
+            [
+                .intent, .suppress, .keys, .journal, .rewrite, .expire, .release, .verify, .record,
+                .wipe,
+            ]
         case .rectification: [.intent, .deliver, .correct, .expire, .record, .wipe]
         case .retention: [.intent, .journal, .drop, .expire, .record]
         case .find, .export, .verify, .objection: [.record]

@@ -16,7 +16,7 @@ package final class RequestStore {
 
     /// Marks the file (`PRAGMA application_id`): "CDNR".
     package static let applicationID: Int64 = 0x4344_4E52
-    package static let version: Int64 = 5
+    package static let version: Int64 = 6
     private static let busyTimeoutMilliseconds: Int32 = 10_000
     /// How often emptying the write-ahead log is tried while readers are in the way.
     private static let truncationAttemptsMax = 20
@@ -46,8 +46,9 @@ package final class RequestStore {
                 if found < 2 { try connection.execute(Self.evidenceSchema) }
                 if found < 3 { try connection.execute(Self.peopleUpgrade) }
                 if found < 4 { try connection.execute(Self.adding(Self.rightsColumns)) }
+                if found < 5 { try connection.execute(Self.adding([Self.correctionColumn])) }
                 return try connection.execute(
-                    Self.adding([Self.correctionColumn]) + "PRAGMA user_version = \(Self.version)")
+                    Self.adding(Self.sealedColumns) + "PRAGMA user_version = \(Self.version)")
             }
             let tables = try connection.integer("SELECT count(*) FROM sqlite_schema") ?? 0
             guard identity == 0, found == 0, tables == 0 else {
@@ -71,7 +72,7 @@ package final class RequestStore {
                     attempts      INTEGER NOT NULL,
                     created_at    INTEGER NOT NULL,
                     updated_at    INTEGER NOT NULL,
-                    \((Self.peopleColumns + Self.rightsColumns + [Self.correctionColumn]).joined(separator: ", "))
+                    \((Self.peopleColumns + Self.rightsColumns + [Self.correctionColumn] + Self.sealedColumns).joined(separator: ", "))
                 ) STRICT;
                 \(Self.pseudonymsSchema)
                 \(Self.evidenceSchema)
@@ -95,6 +96,10 @@ extension RequestStore {
 
     /// The fifth version: what a rectification does, as JSON.
     private static let correctionColumn = "correction TEXT"
+    /// The sixth version: keys of sealed columns that were destroyed, and since when nobody reads these.
+    private static let sealedColumns = [
+        "keys_destroyed INTEGER NOT NULL DEFAULT 0", "unreadable_since INTEGER",
+    ]
 
     private static func adding(_ columns: [String]) -> String {
         columns.map { "ALTER TABLE requests ADD COLUMN \($0);\n" }.joined()
@@ -184,12 +189,15 @@ extension RequestStore {
             let row = try connection.prepare(
                 """
                 UPDATE requests SET step = ?1, covered = ?2, rows = ?3, files = ?4, journal_hits = ?5,
-                    dead_letters = ?6, files_deleted = ?7, attempts = ?8, updated_at = ?9, held_by = ?11
+                    dead_letters = ?6, files_deleted = ?7, attempts = ?8, updated_at = ?9, held_by = ?11,
+                    keys_destroyed = ?12, unreadable_since = ?13
                 WHERE id = ?10
                 """)
             try bindState(request, to: row)
             try row.bind(10, request.id)
             try row.bind(11, request.heldBy)
+            try row.bind(12, request.counts.keys)
+            if let time = request.unreadableSince { try row.bind(13, time.microseconds) }
             try row.run()
             guard connection.changes == 1 else { throw SubjectError.damagedStore(path: path) }
             try add(pseudonyms, to: request.id)
@@ -385,7 +393,7 @@ extension RequestStore {
     private static let selection = """
         SELECT id, kind, subject, as_of, step, covered, rows, files, journal_hits, dead_letters,
             files_deleted, attempts, created_at, updated_at, naming, people, first_day, last_day,
-            column_name, reason, held_by, law, due, correction
+            column_name, reason, held_by, law, due, correction, keys_destroyed, unreadable_since
         FROM requests
         """
 
@@ -430,6 +438,10 @@ extension RequestStore {
                 request.correction = correction
             }
             request.isCovered = rows.int64(5) != 0
+            request.counts.keys = rows.int64(24)
+            if !rows.isNull(25) {
+                request.unreadableSince = Timestamp(microseconds: rows.int64(25))
+            }
             request.counts.rows = rows.int64(6)
             request.counts.files = rows.int64(7)
             request.counts.journalHits = rows.int64(8)

@@ -7,6 +7,10 @@ package struct SubjectEvent: Equatable, Sendable {
         case verify = "subject-verify"
         /// Before anything changes.
         case erasureIntent = "erasure-intent"
+        /// Before the keys of the person's sealed columns are destroyed.
+        case keysDestroyed = "subject-keys-destroyed"
+        /// Before keys go that no hit needs, or whose hits can be tied to nobody.
+        case keysSwept = "subject-keys-swept"
         /// After everything was read and nothing was found, before anybody is told.
         case erased
         /// Before consent is taken back from what is there, and after it was.

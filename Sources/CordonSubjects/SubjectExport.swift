@@ -146,7 +146,8 @@ package struct SubjectExport {
 }
 
 extension SubjectService {
-    /// Everything that the region holds of a person, each row given to `body`. The audit log knows before the first.
+    /// Everything that the region holds of a person, each row given to `body`, its sealed values opened. The audit log knows
+    /// before the first.
     ///
     /// - Returns: what there was.
     package func export(
@@ -154,6 +155,7 @@ extension SubjectService {
     ) throws -> SubjectFinding {
         var finding = try look(for: subject)
         finding.regionBytes = try regionBytes()
+        let opener = try subjectKeys().map { SealedRowOpener(region: place.region, $0) }
         let counts = Self.counts(finding)
         try audit(
             SubjectEvent(
@@ -171,12 +173,14 @@ extension SubjectService {
             waiting.append((row.values["hit_id"] ?? .null, row))
         }
         try lake.rows(of: subject.filter) { json in
-            let row = try ExportRow(lake: json)
+            let stored = try ExportRow(lake: json)
+            let row = try opener?.opened(stored) ?? stored
             let hit = row.values["hit_id"] ?? .null
             waiting.removeAll { $0.id == hit }
             try body(row)
         }
         for entry in waiting { try body(entry.row) }
+        finding.unopenedValues = opener?.unopened ?? 0
         try note(.export, id, subject, counts)
         return finding
     }

@@ -18,7 +18,9 @@ package protocol SubjectLake: Sendable {
     func deliveredThrough() throws -> Int64
     /// Files that hold rows of these people, with how many each.
     func matches(_ people: SubjectFilter) throws -> [LakeMatch]
-    /// Each row of these people as a JSON object.
+    /// How many rows of these people have a sealed value.
+    func sealedRows(of people: SubjectFilter) throws -> Int64
+    /// Each row of these people as a JSON object, sealed values as they are.
     func rows(of people: SubjectFilter, _ body: (String) throws -> Void) throws
     /// Rewrites the files that hold rows of these people without them, in one snapshot, and removes dead letters that
     /// hold one of the pseudonyms.

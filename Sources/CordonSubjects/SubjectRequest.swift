@@ -23,6 +23,8 @@ package struct SubjectRequest: Equatable, Sendable {
     /// Whether the pseudonyms are those of every key that could have made one before the suppression.
     package var isCovered = false
     package var counts = Counts()
+    /// Since when nobody can read the person's sealed columns; nil where nothing of them was sealed.
+    package var unreadableSince: Timestamp?
     /// The column that a hold is about; nil means all.
     package var column: String?
     /// What a rectification is to do; nil for every other kind.
@@ -48,6 +50,8 @@ package struct SubjectRequest: Equatable, Sendable {
         package var deadLetters: Int64 = 0
         /// Files of all kinds that were deleted from the disk.
         package var filesDeleted: Int64 = 0
+        /// Keys of sealed columns that were destroyed.
+        package var keys: Int64 = 0
         package init() {}
     }
 

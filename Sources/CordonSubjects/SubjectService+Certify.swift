@@ -65,7 +65,7 @@ extension SubjectService {
             absence: [
                 "files": number(.filesRead), "bytes": number(.bytesRead),
                 "pseudonyms": number(.pseudonyms), "traces": 0,
-            ])
+            ], sealedUnreadableSince: request.unreadableSince)
     }
 
     /// Whether new files of the table may be named by the certificate of an erasure, which is not made yet. One that a hold

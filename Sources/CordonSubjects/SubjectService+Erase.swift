@@ -112,6 +112,7 @@ extension SubjectService {
         switch step {
         case .intent: try announce(request, store)
         case .suppress: try suppress(&request, store, identify)
+        case .keys: try destroyKeys(&request, store)
         case .journal: try purgeJournal(&request, store)
         case .deliver: try lake.deliver()
         case .rewrite: try rewrite(&request, store)
@@ -273,6 +274,7 @@ extension SubjectService {
             "files-deleted": Int(request.counts.filesDeleted),
         ]
         if request.people > 1 { counts["people"] = request.people }
+        if request.counts.keys > 0 { counts[Self.keysDestroyed] = Int(request.counts.keys) }
         let kind: SubjectEvent.Kind =
             switch request.kind {
             case .erase: .erased

@@ -15,6 +15,10 @@ package struct SubjectFinding: Equatable, Sendable {
     package var keysFrom: Day?
     /// All rows of the region, those in the journal among them.
     package var regionRows: Int64 = 0
+    /// Rows with a sealed value.
+    package var sealedRows: Int64 = 0
+    /// Sealed values that an export could not open, since there is no key any more.
+    package var unopenedValues = 0
     /// Bytes of the files that hold rows of the person.
     package var bytes: Int64 = 0
     /// Bytes of everything under the region: what an erasure reads at its end.
@@ -68,6 +72,9 @@ extension SubjectService {
     package func find(_ subject: Subject, request id: String) throws -> SubjectFinding {
         var finding = try look(for: subject)
         finding.regionBytes = try regionBytes()
+        if try subjectKeys() != nil {
+            finding.sealedRows = try lake.sealedRows(of: subject.filter)
+        }
         let counts = Self.counts(finding)
         try audit(
             SubjectEvent(
@@ -154,22 +161,31 @@ extension SubjectService {
         return verification
     }
 
-    /// Looks for pseudonyms in every byte under the region, data files decoded, while nobody writes the lake.
+    /// Looks for pseudonyms, and for keys of sealed columns, in every byte under the region, data files decoded, while nobody
+    /// writes the lake.
     func search(for pseudonyms: Set<Pseudonym>) throws -> SubjectVerification {
         var verification = SubjectVerification()
         verification.pseudonyms = pseudonyms.count
         guard !pseudonyms.isEmpty else { return verification }
         // As the lake writes them and as the journal does; every other form is made from these. The dozens of forms of
         // thousands of pseudonyms would fill the memory: of so many, those two alone are sought.
+        var values = pseudonyms.flatMap { [Array($0.text.utf8), $0.bytes] }
+        // Behind those of the pseudonyms: the digests by which the keys of sealed columns would know them.
+        let firstDigest = values.count
+        if try subjectKeys() != nil {
+            values += pseudonyms.flatMap { SubjectKeys.digests(of: $0, keys) }
+        }
         let scan = try DiskScan(
-            values: pseudonyms.flatMap { [Array($0.text.utf8), $0.bytes] },
-            plainOnly: pseudonyms.count > Self.everyFormMax)
+            values: values, plainOnly: pseudonyms.count > Self.everyFormMax)
         let content = lake.decoded(holding: pseudonyms)
         var found: [SubjectTrace: Int] = [:]
         try lake.quietly {
             for root in place.roots where try File.exists(root) {
                 let report = try scan.run(root: root, decoding: [content]) { match in
-                    let key = SubjectTrace(path: match.path, kind: match.encoding, places: 0)
+                    let kind =
+                        match.value < firstDigest
+                        ? match.encoding : "subject key, \(match.encoding)"
+                    let key = SubjectTrace(path: match.path, kind: kind, places: 0)
                     found[key, default: 0] += 1
                 }
                 verification.files += report.files

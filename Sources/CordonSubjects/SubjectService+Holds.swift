@@ -117,7 +117,7 @@ extension SubjectService {
     /// request remembers which, and the audit log hears of it once.
     func awaitRelease(_ request: inout SubjectRequest, _ store: RequestStore) throws {
         let removing: Set<RequestStep> = [
-            .intent, .suppress, .journal, .deliver, .rewrite, .correct,
+            .intent, .suppress, .keys, .journal, .deliver, .rewrite, .correct,
         ]
         guard request.kind == .erase || request.kind == .rectification,
             removing.contains(request.step)

@@ -12,9 +12,11 @@ package struct RestoreFinding: Equatable, Sendable {
     package var pseudonyms = 0
     /// User ids whose new hits would be kept although the people were erased.
     package var unsuppressed = 0
+    /// Keys of their sealed columns that are there again.
+    package var keys = 0
 
     package init() {}
-    package var isClean: Bool { pseudonyms == 0 && unsuppressed == 0 }
+    package var isClean: Bool { pseudonyms == 0 && unsuppressed == 0 && keys == 0 }
 }
 
 extension SubjectService {
@@ -55,6 +57,8 @@ extension SubjectService {
         let missing = contents.people.subtracting(listed)
         finding.pseudonyms = found.count
         finding.unsuppressed = missing.count
+        finding.keys =
+            try subjectKeys()?.count(of: .init(erased: contents.pseudonyms, keys)) ?? 0
         guard !finding.isClean else { return (finding, nil) }
         let pseudonyms = found.sorted {
             ($0.field.rawValue, $0.pseudonym.value) < ($1.field.rawValue, $1.pseudonym.value)
@@ -73,6 +77,7 @@ extension SubjectService {
             try journal().suppress(
                 subjects: Array(try ledger.contents().people), pseudonyms: [])
         }
+        if finding.keys > 0 { try destroyErasedKeys(id) }
         guard finding.pseudonyms > 0, let subject else { return (finding, nil) }
         // Whoever stands in the ledger was erased on purpose: however many come back, all go.
         return (finding, try erase(request: id, percentMax: 100) { subject })

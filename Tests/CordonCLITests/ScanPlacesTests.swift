@@ -10,6 +10,7 @@ import Engine
 import Foundation
 import Iceberg
 import LinuxIO
+import SQLite
 import TestSupport
 import Testing
 
@@ -91,6 +92,13 @@ struct `A scan of every resting place` {
             try store.insert(
                 SubjectRequest(
                     retention: Self.value, asOf: Day(number: 1), at: Timestamp(microseconds: 0)))
+        case .subjectKeys:
+            let keys = try RegionKeys.create(directory: root + "/keys", region: "r")
+            _ = try SubjectKeys(creating: keys)
+            let row = try Connection(path: SubjectKeys.path(in: root + "/keys")).prepare(
+                "INSERT INTO subject_keys VALUES (?1, x'', 1, 1, x'00')")
+            try row.bind(1, bytes)
+            try row.run()
         case .erasedLedger:
             let keys = try RegionKeys.create(directory: folder.file("keys"), region: "r")
             let digest = try #require(Digest(bytes + [UInt8](repeating: 0, count: 16)))

@@ -261,6 +261,16 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Regions/north.yaml:5:33: a small file, below 64 MB, would be larger than what files are made one up to, `file_megabytes: 32`"
         ),
         MistakeCase(
+            region, "node: local",
+            "node: local\nlake: { location: \"file:a\", sealed: [page_path, country, visitor, pagepath] }",
+            "Regions/north.yaml:5:49: `country` cannot be sealed, since hits are found, counted, routed or ended by it; what can be is page_host, page_path, referrer_host, browser, os, device, language, params",
+            "Regions/north.yaml:5:58: `visitor` cannot be sealed, since hits are found, counted, routed or ended by it; what can be is page_host, page_path, referrer_host, browser, os, device, language, params",
+            "Regions/north.yaml:5:67: the table has no column `pagepath`, did you mean `page_path`?; what can be is page_host, page_path, referrer_host, browser, os, device, language, params"
+        ),
+        MistakeCase(
+            region, "node: local", "node: local\nlake: { location: \"file:a\", sealed: params }",
+            "Regions/north.yaml:5:37: expected a list, found `params`"),
+        MistakeCase(
             region, "client_address: x-forwarded-for", "tls: {}",
             "Regions/north.yaml:5:77: key `certificate` is missing",
             "Regions/north.yaml:5:77: key `key` is missing"),

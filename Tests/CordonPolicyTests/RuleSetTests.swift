@@ -357,6 +357,7 @@ import Testing
         #expect(try project.ruleSet.digest == SampleProject.load().ruleSet.digest)
         #expect(project.regions[0].lakeDirectory == directory.file("var/north/lake"))
         #expect(project.regions[0].collector.listen.text == "127.0.0.1:8401")
+        #expect(project.regions[0].sealedColumns.isEmpty)
         #expect(project.atlas.contains(group: "Nordic", place: "SE-AB"))
         #expect(!project.atlas.contains(group: "Nordic", place: "DE"))
     }

@@ -163,7 +163,7 @@ private struct SchemaValidator {
                 with:
                     "client_address: x-forwarded-for, limits: { connections_per_address: 5 }, tls: { certificate: a, key: b, minimum: 1.3 } }"
             ) + """
-                lake: { location: "file:a" }
+                lake: { location: "file:a", sealed: [page_path, params] }
                 catalog: { store: "sqlite:b" }
                 keys: { directory: c }
                 engine: { driver: duckdb }

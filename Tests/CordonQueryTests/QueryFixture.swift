@@ -19,6 +19,10 @@ final class QueryFixture: QueryRegion, Sendable {
     private let suppressed = Mutex<[SuppressedPseudonym]>([])
     private let recorded = Mutex<[QueryAuditEntry]>([])
     private let auditFails = Mutex(false)
+    private let sealed = Mutex<Set<String>>([])
+
+    var sealedColumns: Set<String> { sealed.withLock { $0 } }
+    func seal(_ columns: Set<String>) { sealed.withLock { $0 = columns } }
 
     var scratchDirectory: String { folder.file("scratch") }
     var entries: [QueryAuditEntry] { recorded.withLock { $0 } }

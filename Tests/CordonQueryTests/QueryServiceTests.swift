@@ -47,6 +47,23 @@ import Testing
         }
     }
 
+    @Test func `a sealed column is null for everybody, and in what its values are asked by`() throws
+    {
+        let sql =
+            "SELECT count(page_path), count(params), count(*) FILTER (WHERE page_path LIKE '/p/%') FROM hits"
+        for who in [QueryFixture.analyst, QueryFixture.officer] {
+            let before = try #require(try fixture.ask(sql, as: who).cells?.first)
+            #expect(before.allSatisfy { $0 != "0" })
+            fixture.seal(["page_path", "params"])
+            // Who sees groups is shown null where nobody counts.
+            let after = try #require(try fixture.ask(sql, as: who).cells?.first)
+            #expect(after.allSatisfy { $0 == nil || $0 == "0" })
+            let rest = try fixture.ask("SELECT count(page_host) FROM hits", as: who)
+            #expect(rest.cells != [["0"]])
+            fixture.seal([])
+        }
+    }
+
     @Test func `a column that got a guard keeps its name`() throws {
         let outcome = try fixture.ask(
             "SELECT event, count(DISTINCT country), count(*) AS n FROM hits GROUP BY event",

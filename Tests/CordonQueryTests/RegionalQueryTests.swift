@@ -14,6 +14,7 @@ final class EasternRegion: QueryRegion, Sendable {
 
     let name = "us-east"
     let jurisdiction = "US"
+    let sealedColumns: Set<String> = []
     let scratchDirectory: String
     let file: String
     private let down = Mutex(false)

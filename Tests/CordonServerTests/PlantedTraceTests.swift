@@ -1,4 +1,5 @@
 import CordonJournal
+import CordonKeys
 import CordonModel
 import CordonServer
 import CordonSubjects
@@ -94,6 +95,12 @@ import Testing
                 """)
             return region.region.catalogPath
         case .requests: return try plant(deletedIn: region.region.requestsPath)
+        case .subjectKeys:
+            // A key of the person that was not destroyed stands there under a digest.
+            let owner = try #require(SubjectKeys.Owner(user: pseudonym, visitor: nil))
+            _ = try SubjectKeys(creating: region.keys).keys(
+                for: [owner: .init(day: SubjectRegion.day, retainUntil: SubjectRegion.day + 30)])
+            return SubjectKeys.path(in: region.region.keysDirectory)
         case .erasedLedger: return try plant(raw, file: region.region.erasedLedgerPath)
         case .audit: return try plant(text, file: region.region.auditDirectory + "/left")
         case .certificates:

@@ -33,16 +33,19 @@ private final class MovingHouse: Sendable {
     /// Looks into the regions' files; one, since starting it costs more than what it does here.
     private let engine: Mutex<EngineConnection>
 
-    /// - Parameter changes: policy files that read otherwise here.
-    init(_ changes: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - changes: policy files that read otherwise here.
+    ///   - sealed: columns that the north seals.
+    init(_ changes: [String: String] = [:], sealed: [SealableColumn] = []) throws {
         let directory = try TemporaryDirectory()
         self.directory = directory
         engine = Mutex(try EngineConnection(settings: [("threads", "1")]))
         var regions: [RegionConfiguration] = []
         var logs: [AuditLog] = []
         for (name, country) in [("north", "DE"), ("south", "US")] {
-            let region = RegionConfiguration.forTest(
+            var region = RegionConfiguration.forTest(
                 name, jurisdiction: country, in: directory.file("var/\(name)"))
+            if name == "north" { region.sealedColumns = sealed }
             let keys = try RegionKeys.create(directory: region.keysDirectory, region: name)
             logs.append(
                 try AuditLog(
@@ -411,6 +414,26 @@ private final class MovingHouse: Sendable {
         #expect(report.rows == preview.rows && report.placed == preview.placed)
         #expect(try house.rows(0, "params['n']") == ["1"])
         #expect(try house.relocation().preview(house.rules).isEmpty)
+    }
+
+    @Test func `opens what its old region has sealed, and leaves what no key opens any more`()
+        throws
+    {
+        let house = try MovingHouse(sealed: [.pagePath, .language, .parameters])
+        let records = [MovingHouse.record(1), MovingHouse.record(3)]
+        try house.put(records)
+        #expect(try house.rows(0, "starts_with(page_path, 'sealed:1:')") == ["true", "true"])
+        let keys = try RegionKeys(opening: house.north.keysDirectory, region: "north")
+        let store = try #require(try SubjectKeys.existing(keys))
+        let gone = SubjectFilter(users: [try #require(records[1].user)])
+        #expect(try store.destroy(.init(gone, keys)) == 1)
+        #expect(try house.relocation().preview(house.rules).moves.values.map(\.moved) == [2])
+        _ = try house.relocation().run(house.rules)
+        #expect(try house.rows(0, "page_path").isEmpty)
+        #expect(try house.rows(1, "page_path").sorted() == ["", "/p?b=2"])
+        #expect(try house.rows(1, "language").sorted() == ["", "de"])
+        #expect(try house.rows(1, "CAST(params AS VARCHAR)").sorted() == ["{n=1}", "{}"])
+        #expect(try !house.holds("sealed:1:", in: house.south))
     }
 
     /// What of a hit arrives under some rules of the new home.

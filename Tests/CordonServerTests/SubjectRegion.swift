@@ -29,17 +29,23 @@ final class SubjectRegion: Sendable {
         }
     }
 
-    init(maintenance: LakeMaintenance = LakeMaintenance()) throws {
+    init(
+        maintenance: LakeMaintenance = LakeMaintenance(), sealed: [SealableColumn] = [],
+        step: @escaping @Sendable (LakeStep) throws -> Void = { _ in }
+    ) throws {
         directory = try TemporaryDirectory()
         SentValues.note("customer-4711")
-        region = .forTest(in: directory.file("var/r1"), maintenance: maintenance)
+        var region = RegionConfiguration.forTest(
+            in: directory.file("var/r1"), maintenance: maintenance)
+        region.sealedColumns = sealed
+        self.region = region
         keys = try RegionKeys.create(directory: region.keysDirectory, region: region.name)
         for period in [KeyPeriod.month, .day] {
             _ = try keys.pseudonymKey(.user, period, Self.day, creating: true)
         }
         log = try AuditLog(
             directory: region.auditDirectory, region: region.name, key: keys.signingKey)
-        lake = try RegionLake(region, clock: Clock(), log: log)
+        lake = try RegionLake(region, clock: Clock(), log: log, step: step)
         subjects = RegionSubjects(lake, keys: keys, log: log, clock: Clock())
     }
 

@@ -227,5 +227,12 @@ extension Region {
         #expect(try store.pseudonyms(of: "old") == [entry])
         #expect(try store.suppressed(of: request) == [subject.digest])
         #expect(try store.request("due")?.naming == nil)
+        #expect(request.counts.keys == 0 && request.unreadableSince == nil)
+        // What the sixth version keeps of keys of sealed columns.
+        var changed = request
+        changed.counts.keys = 3
+        changed.unreadableSince = Timestamp(microseconds: 77)
+        try store.update(changed)
+        #expect(try store.request("old") == changed)
     }
 }

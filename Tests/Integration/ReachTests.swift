@@ -197,6 +197,7 @@ import WorldTraffic
         case .requests:
             return stands(
                 in: bytes(["", "-wal", "-journal"].map { state + "/requests.sqlite" + $0 }))
+        case .subjectKeys: return stands(in: bytes(files(state + "/keys")))
         case .erasedLedger: return stands(in: bytes([state + "/erased.ledger"]))
         case .audit: return stands(in: bytes(files(state + "/audit")))
         case .certificates: return stands(in: bytes(files(state + "/certificates")))

@@ -30,8 +30,9 @@ struct RegionReader {
         let service = root["service"].map(service)
         let state = "var/\(name ?? fileName)"
         let lake = directory(
-            root["lake"], key: "location", scheme: "file:", later: ["s3:"], default: state + "/lake"
-        )
+            root["lake"], key: "location", scheme: "file:", later: ["s3:"],
+            default: state + "/lake", besides: ["sealed"])
+        let sealed = root["lake"].map(sealedColumns) ?? []
         let catalog = directory(
             root["catalog"], key: "store", scheme: "sqlite:", later: ["postgresql:"],
             default: state + "/catalog.sqlite")
@@ -39,14 +40,35 @@ struct RegionReader {
         let maintenance = root["maintenance"].map(maintenance) ?? LakeMaintenance()
         let keys = keysDirectory(root["keys"], default: state + "/keys")
         guard let name, let title, let jurisdiction, let collector, let lake, let catalog, let keys,
-            let maintenance
+            let maintenance, let sealed
         else { return nil }
         if case .some(.none) = service { return nil }
         return RegionConfiguration(
             name: name, title: title, jurisdiction: jurisdiction, collector: collector,
             lakeDirectory: layout.absolute(lake), catalogPath: layout.absolute(catalog),
             keysDirectory: layout.absolute(keys), stateDirectory: layout.absolute(state),
-            service: service ?? nil, maintenance: maintenance)
+            service: service ?? nil, maintenance: maintenance, sealedColumns: sealed)
+    }
+
+    /// The columns that `sealed` of the lake names; nil after a mistake, which is noted.
+    private func sealedColumns(_ lake: Item) -> [SealableColumn]? {
+        guard let section = Section(lake, keys: ["location", "sealed"]) else { return nil }
+        guard let item = section["sealed"] else { return [] }
+        guard let names = item.texts() else { return nil }
+        let known = SealableColumn.allCases.map(\.rawValue)
+        var columns: [SealableColumn] = []
+        for (text, item) in names {
+            guard let column = SealableColumn(rawValue: text) else {
+                let reason =
+                    HitBatch.columns.contains(text)
+                    ? "`\(text)` cannot be sealed, since hits are found, counted, routed or ended by it"
+                    : "the table has no column `\(text)`" + Spelling.suggestion(text, among: known)
+                item.error("\(reason); what can be is \(known.joined(separator: ", "))")
+                continue
+            }
+            columns.append(column)
+        }
+        return columns.count == names.count ? columns : nil
     }
 
     /// The keys of `maintenance` with what each sets.
@@ -224,12 +246,13 @@ struct RegionReader {
 
     /// A path behind `scheme`.
     private func directory(
-        _ item: Item?, key: String, scheme: String, later: [String], default fallback: String
+        _ item: Item?, key: String, scheme: String, later: [String], default fallback: String,
+        besides others: [String] = []
     ) -> String? {
         guard let item else { return fallback }
-        guard let value = Section(item, keys: [key])?.required(key), let text = value.text() else {
-            return nil
-        }
+        guard let value = Section(item, keys: [key] + others)?.required(key),
+            let text = value.text()
+        else { return nil }
         for other in later where text.hasPrefix(other) {
             value.error("`\(other)` is not supported by this version, only `\(scheme)` is")
             return nil

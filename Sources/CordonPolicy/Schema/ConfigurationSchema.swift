@@ -56,7 +56,13 @@ package enum ConfigurationSchema {
                         SchemaMapping([
                             SchemaKey(
                                 "location", .text(form: "^file:.+$"), required: true,
-                                "`file:PATH`, relative to the project")
+                                "`file:PATH`, relative to the project"),
+                            SchemaKey(
+                                "sealed",
+                                .list(.word(SealableColumn.allCases.map(\.rawValue)), least: 0),
+                                fallback: "none",
+                                "columns whose values are sealed under a key of the person's, which an erasure destroys first; no query shows them"
+                            ),
                         ])), fallback: "file:var/NAME/lake", "where data files lie"),
                 SchemaKey(
                     "catalog",
