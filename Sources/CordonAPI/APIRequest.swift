@@ -102,23 +102,15 @@ package struct APIResponse: Equatable, Sendable {
     /// The reason phrase of RFC 9110, or of the Iceberg REST catalog for 419.
     package var reason: String {
         switch status {
-        case 200: "OK"
-        case 204: "No Content"
         case 304: "Not Modified"
-        case 400: "Bad Request"
         case 401: "Unauthorized"
         case 403: "Forbidden"
-        case 404: "Not Found"
-        case 405: "Method Not Allowed"
         case 406: "Not Acceptable"
         case 409: "Conflict"
-        case 413: "Content Too Large"
-        case 415: "Unsupported Media Type"
         case 419: "Authentication Timeout"
         case 422: "Unprocessable Content"
         case 500: "Internal Server Error"
-        case 503: "Service Unavailable"
-        default: "Status"
+        default: UInt16(exactly: status).flatMap(HTTPStatus.init(rawValue:))?.reason ?? "Status"
         }
     }
 }

@@ -24,6 +24,10 @@ package enum APILimits {
     package static let answerMillisecondsMax: UInt64 = 120_000
     /// Silence between two requests of a connection, in milliseconds.
     package static let idleMillisecondsMax: UInt64 = 30_000
+    /// How long a refused client is read on, unheard, so that it can read why, in milliseconds.
+    package static let lingerMillisecondsMax: UInt64 = 2000
+    /// How long stopping waits for requests under way, in milliseconds: a query's own bound and some more.
+    package static let stopMillisecondsMax = 75_000
     /// Names of one page of a list, when a page is asked for.
     package static let pageMax = 1000
     /// A table's metadata as they are kept, in bytes.
@@ -37,6 +41,21 @@ package enum APILimits {
     package static let transactionTablesMax = 100
     /// Refusals of people without a token that are told one by one, in a minute; more are counted.
     package static let strangersPerMinute = 60
+}
+
+/// The bounds of one listener's connections, units as in ``APILimits``; tests take smaller ones.
+package struct ServiceLimits: Sendable {
+    package var connections = APILimits.connectionsMax
+    package var headBytes = APILimits.headBytesMax
+    package var bodyBytes = APILimits.bodyBytesMax
+    package var headMilliseconds = APILimits.headMillisecondsMax
+    package var bodyMilliseconds = APILimits.bodyMillisecondsMax
+    package var answerMilliseconds = APILimits.answerMillisecondsMax
+    package var idleMilliseconds = APILimits.idleMillisecondsMax
+    package var lingerMilliseconds = APILimits.lingerMillisecondsMax
+    package var stopMilliseconds = APILimits.stopMillisecondsMax
+
+    package init() {}
 }
 
 /// Why a request is not answered as asked, in the error model of the Iceberg REST catalog.

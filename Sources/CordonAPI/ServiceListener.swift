@@ -15,6 +15,9 @@ package final class ServiceListener: Sendable {
     package let port: UInt16
     private let socket: Socket
     private let tls: TLSContext?
+    private let tickets: TicketKeys?
+    private let limits: ServiceLimits
+    private let clock: any ServiceClock
     private let answer: @Sendable (APIRequest) -> APIResponse
     private let logger: Logger
     private let wake: WakeSignal
@@ -25,19 +28,25 @@ package final class ServiceListener: Sendable {
     private static let backlog: Int32 = 128
     /// JSON is read by functions that call themselves; ``APILimits/nestingMax`` bounds how deep.
     private static let stackBytes = 4 << 20
-    /// How long stopping waits for requests under way: a query's own bound and some more.
-    private static let stopSeconds = 75
+    /// How often the ticket keys are looked at, in milliseconds: a small part of their life.
+    package static let ticketLookMilliseconds: UInt64 = 60_000
 
     /// Opens the socket; nothing is accepted yet.
+    ///
+    /// - Parameter tickets: the ticket keys of `tls`, which are renewed here while it listens.
     package init(
-        address: IPAddress, port: UInt16, tls: TLSContext?, logger: Logger,
-        answer: @escaping @Sendable (APIRequest) -> APIResponse
+        address: IPAddress, port: UInt16, tls: TLSContext?, tickets: TicketKeys? = nil,
+        limits: ServiceLimits = ServiceLimits(), clock: any ServiceClock = SystemServiceClock(),
+        logger: Logger, answer: @escaping @Sendable (APIRequest) -> APIResponse
     ) throws {
         if port != 0 { try Socket.requireFree(address, port: port) }
         socket = try Socket.listening(on: address, port: port, backlog: Self.backlog)
         self.port = try socket.localPort
         wake = try WakeSignal()
         self.tls = tls
+        self.tickets = tickets
+        self.limits = limits
+        self.clock = clock
         self.logger = logger
         self.answer = answer
     }
@@ -45,19 +54,26 @@ package final class ServiceListener: Sendable {
     package func start() {
         run("service") { [self] in
             while !isStopping.load(ordering: .acquiring) {
-                let isReady = Readiness.wait(
-                    socket.descriptor, for: POLLIN, until: nil, orWake: wake.descriptor)
+                let now = clock.now()
+                tickets?.rotateIfDue(at: now)
+                // Old keys go at their time, also while nobody connects.
+                let look = tickets.map { _ in now + Self.ticketLookMilliseconds }
+                let isReady = clock.wait(
+                    socket.descriptor, for: POLLIN, until: look, orWake: wake.descriptor)
                 guard isReady == .ready else { continue }
                 accept()
             }
+            // Whoever comes now, or is in the system's queue, is refused instead of left to wait.
+            _ = shutdown(socket.descriptor, Int32(SHUT_RDWR))
         }
     }
 
     private func accept() {
         do {
             while let accepted = try socket.accept() {
-                let connection = ServiceConnection(accepted.take(), tls, wake.descriptor)
-                guard open.add(1, ordering: .relaxed).newValue <= APILimits.connectionsMax else {
+                let connection = ServiceConnection(
+                    accepted.take(), tls, wake.descriptor, limits, clock)
+                guard open.add(1, ordering: .relaxed).newValue <= limits.connections else {
                     open.subtract(1, ordering: .relaxed)
                     if tls == nil {
                         connection.refuse(
@@ -73,9 +89,8 @@ package final class ServiceListener: Sendable {
         } catch {
             logger.error("a connection was not accepted", ["error": .text("\(error)")])
             // Out of descriptors: whoever holds them gets time to let go, and the loop does not spin.
-            _ = Readiness.wait(
-                wake.descriptor, for: POLLIN, until: SystemClock.monotonicMilliseconds() + 100,
-                orWake: nil)
+            _ = clock.wait(
+                wake.descriptor, for: POLLIN, until: clock.now() + 100, orWake: nil)
         }
     }
 
@@ -91,42 +106,12 @@ package final class ServiceListener: Sendable {
         thread.start()
     }
 
+    /// Refuses new connections, ends silent ones, and waits for requests that have begun, at most ``ServiceLimits/stopMilliseconds``.
     package func stop() {
         isStopping.store(true, ordering: .releasing)
         wake.signal()
-        if threads.wait(timeout: .now() + .seconds(Self.stopSeconds)) == .timedOut {
+        if threads.wait(timeout: .now() + .milliseconds(limits.stopMilliseconds)) == .timedOut {
             logger.error("a request was still under way when the service stopped")
-        }
-    }
-}
-
-/// What waiting for a descriptor came to.
-enum Readiness: Equatable {
-    case ready, timedOut, woken
-
-    /// Waits for `events` (poll(2)) of a descriptor, at most until a time in monotonic milliseconds.
-    ///
-    /// - Parameter wake: a descriptor whose readability ends the wait; what is ready itself goes before it.
-    static func wait(
-        _ descriptor: Int32, for events: Int32, until deadline: UInt64?, orWake wake: Int32?
-    ) -> Readiness {
-        while true {
-            var timeout: Int32 = -1
-            if let deadline {
-                let now = SystemClock.monotonicMilliseconds()
-                guard now < deadline else { return .timedOut }
-                timeout = Int32(clamping: deadline - now)
-            }
-            // A negative descriptor is passed over (poll(2)).
-            var watched = [
-                pollfd(fd: descriptor, events: Int16(events), revents: 0),
-                pollfd(fd: wake ?? -1, events: Int16(POLLIN), revents: 0),
-            ]
-            let count = unsafe poll(&watched, 2, timeout)
-            // An interrupted wait goes on; any other failure shows at the next read or write.
-            if count < 0, errno == EINTR { continue }
-            if count < 0 || watched[0].revents != 0 { return .ready }
-            if watched[1].revents != 0 { return .woken }
         }
     }
 }

@@ -72,15 +72,17 @@ package final class RegionService: Sendable {
                 )
             })
         let api = api
+        let tickets = settings.tls.map { _ in TicketKeys(at: SystemClock.monotonicMilliseconds()) }
         listener = try ServiceListener(
             address: settings.listen.address, port: usesFreePort ? 0 : settings.listen.port,
-            tls: try Self.tls(settings, region, clock), logger: logger
+            tls: try tickets.flatMap { try Self.tls(settings, region, clock, $0) },
+            tickets: tickets, logger: logger
         ) { api.answer($0) }
     }
 
     private static func tls(
         _ settings: RegionConfiguration.Service, _ region: RegionConfiguration,
-        _ clock: any WallClock
+        _ clock: any WallClock, _ tickets: TicketKeys
     ) throws -> TLSContext? {
         guard let tls = settings.tls else { return nil }
         let identity = try TLSIdentity(
@@ -90,8 +92,7 @@ package final class RegionService: Sendable {
             identity,
             authorities: try tls.clientAuthorities.map { try TLSAuthorities(path: $0.path) },
             minimum: tls.minimum == .tls13 ? .tls13 : .tls12, applications: [.http1],
-            scope: region.name + " service",
-            tickets: TicketKeys(at: SystemClock.monotonicMilliseconds()))
+            scope: region.name + " service", tickets: tickets)
     }
 
     /// Begins to accept; returns where.
