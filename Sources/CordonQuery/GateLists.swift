@@ -72,6 +72,13 @@ enum GateLists {
         upper url_decode url_encode uuid_extract_timestamp week weekday weekofyear xor year yearweek
         """)
 
+    /// Those of ``scalars`` that make an interval of a number.
+    static let intervals: Set<String> = words(
+        """
+        to_centuries to_days to_decades to_hours to_microseconds to_millennia to_milliseconds to_minutes to_months
+        to_quarters to_seconds to_weeks to_years
+        """)
+
     /// What stands as a name and is a call that tells of the engine.
     static let callsWithoutParentheses: Set<String> = [
         "current_catalog", "current_role", "current_schema", "current_user", "session_user",

@@ -34,7 +34,7 @@ extension GroupGuard {
         _ made: [JSONTree], of sides: [JSONTree], _ rows: Relation.Rows
     ) throws -> [JSONTree]? {
         if sides.contains(where: { $0["class"].string == "SUBQUERY" }) {
-            return agreedWithSubqueries(made, of: sides, rows)
+            return try agreedWithSubqueries(made, of: sides, rows)
         }
         let types = sides.map { type($0, rows) }
         let places = sides.indices.filter { sides[$0]["class"].string != "CONSTANT" }
@@ -47,7 +47,9 @@ extension GroupGuard {
         let isSame = open.allSatisfy { $0 == common }
         let isNumber = open.allSatisfy { $0.map(Self.numbers.contains) ?? false }
         let areOwnTimes = places.allSatisfy { isOwnTime(sides[$0], rows) }
-        guard isSame || isNumber || areOwnTimes else { return agreedTimes(made, of: sides, rows) }
+        guard isSame || isNumber || areOwnTimes else {
+            return try agreedTimes(made, of: sides, rows)
+        }
         var result = made
         for index in sides.indices where sides[index]["class"].string == "CONSTANT" {
             let constant = types[index] ?? ""
@@ -55,7 +57,7 @@ extension GroupGuard {
             if isNumber, Self.isOrdinaryNumber(sides[index]) { continue }
             // A number turns a text into a number.
             guard constant == "VARCHAR", isSame else { return nil }
-            result[index] = Self.tried(made[index], as: common)
+            result[index] = try fitted(made[index], as: common)
         }
         return result
     }
@@ -63,21 +65,36 @@ extension GroupGuard {
     /// Days and times: all that are not the table's own as the widest of them.
     private func agreedTimes(
         _ made: [JSONTree], of sides: [JSONTree], _ rows: Relation.Rows
-    ) -> [JSONTree]? {
+    ) throws -> [JSONTree]? {
         let types = sides.map { type($0, rows) ?? "" }
         guard types.allSatisfy({ ["DATE", "TIMESTAMP", Self.timestamp].contains($0) }) else {
             return nil
         }
         let common = types.contains(Self.timestamp) ? Self.timestamp : "TIMESTAMP"
-        return sides.indices.map { index in
+        return try sides.indices.map { index in
             types[index] == common || isOwnTime(sides[index], rows)
-                ? made[index] : Self.fitted(made[index], as: common)
+                ? made[index] : try fitted(made[index], as: common)
         }
     }
 
-    /// `TRY_CAST(node AS type)`. From a day to a time with a zone the engine's own fails for far days.
-    private static func fitted(_ node: JSONTree, as type: String) -> JSONTree {
-        tried(type == timestamp ? tried(node, as: "TIMESTAMP") : node, as: type)
+    /// `TRY_CAST(node AS type)`. From a day to a time with a zone the engine's own fails for far days, and for the last
+    /// millisecond of all times it lets the error through.
+    func fitted(_ node: JSONTree, as type: String) throws -> JSONTree {
+        guard type == Self.timestamp else { return Self.tried(node, as: type) }
+        func time(_ node: JSONTree) throws -> JSONTree {
+            try tried(Self.tried(Self.tried(node, as: "TIMESTAMP"), as: type))
+        }
+        guard node["class"].string == "SUBQUERY", node["subquery_type"].string == "SCALAR" else {
+            return try time(node)
+        }
+        // The engine takes no subquery in `TRY`, so the value is turned inside of it.
+        var node = node
+        var inner = node["subquery"]
+        inner["node"] = Self.selection(
+            of: try time(Self.column(HitsColumn.person)), from: node["subquery"],
+            column: HitsColumn.person)
+        node["subquery"] = inner
+        return node
     }
 
     /// A whole number, or one with so few places that the engine's 38 digits hold every other number with as many.
@@ -93,14 +110,14 @@ extension GroupGuard {
     /// Subqueries beside rows name none of them, so they are given values, of a type that is not known here.
     private func agreedWithSubqueries(
         _ made: [JSONTree], of sides: [JSONTree], _ rows: Relation.Rows
-    ) -> [JSONTree]? {
+    ) throws -> [JSONTree]? {
         let others = sides.filter { $0["class"].string != "SUBQUERY" }
         guard let common = others.first.flatMap({ form(of: $0, rows) }),
             others.allSatisfy({ form(of: $0, rows) == common })
         else { return nil }
-        return zip(made, sides).map { made, side in
+        return try zip(made, sides).map { made, side in
             type(side, rows) == common || isOwnTime(side, rows)
-                ? made : Self.fitted(made, as: common)
+                ? made : try fitted(made, as: common)
         }
     }
 
@@ -116,7 +133,7 @@ extension GroupGuard {
     }
 
     /// A time that the table has, or a day or longer span of one: far from the ends of what the engine holds.
-    private func isOwnTime(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
+    func isOwnTime(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
         let kind = kind(node, rows)
         guard kind == .fine || kind == .coarse, let type = type(node, rows) else { return false }
         return ["DATE", "TIMESTAMP", Self.timestamp].contains(type)
@@ -135,7 +152,7 @@ extension GroupGuard {
             )
         }
         // The engine refuses to compare text with anything else here.
-        if type(child, rows) != form { made["child"] = Self.fitted(made["child"], as: form) }
+        if type(child, rows) != form { made["child"] = try fitted(made["child"], as: form) }
         return made
     }
 }

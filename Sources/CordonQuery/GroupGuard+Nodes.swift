@@ -75,6 +75,11 @@ extension GroupGuard {
 
     static func number(_ number: Int) -> JSONTree { constant("BIGINT", .number(String(number))) }
 
+    /// What `GROUP BY` takes for the item of the result with the index.
+    static func position(_ index: Int) -> JSONTree {
+        constant("INTEGER", .number(String(index + 1)))
+    }
+
     private static func constant(_ type: String, _ value: JSONTree) -> JSONTree {
         let value = JSONTree.make([
             ("type", .make([("id", .string(type)), ("type_info", .null)])),
@@ -116,6 +121,29 @@ extension GroupGuard {
                     otherwise ?? expression("CONSTANT", "VALUE_CONSTANT", [("value", null)])
                 ),
             ])
+    }
+
+    /// `SELECT expression FROM (query) AS column(column)`.
+    static func selection(
+        of expression: JSONTree, from query: JSONTree, column: String
+    ) -> JSONTree {
+        let none = JSONTree.array([])
+        let nowhere = JSONTree.number("18446744073709551615")
+        return .make([
+            ("type", .string("SELECT_NODE")), ("modifiers", none),
+            ("cte_map", .make([("map", none)])), ("select_list", .array([expression])),
+            (
+                "from_table",
+                .make([
+                    ("type", .string("SUBQUERY")), ("alias", .string(column)), ("sample", .null),
+                    ("query_location", nowhere), ("subquery", query),
+                    ("column_name_alias", .array([.string(column)])),
+                ])
+            ),
+            ("where_clause", .null), ("group_expressions", none), ("group_sets", none),
+            ("aggregate_handling", .string("STANDARD_HANDLING")), ("having", .null),
+            ("sample", .null), ("qualify", .null),
+        ])
     }
 
     /// `CAST(node AS type)`, or `TRY_CAST`.

@@ -18,6 +18,19 @@ extension GroupGuard {
         "~~*", "~~~",
     ]
 
+    /// Those of ``totalFunctions`` that give a value for times of the table's own.
+    private static let timeFunctions: Set<String> = [
+        "date_part", "date_trunc", "datepart", "datetrunc", "day", "dayname", "dayofmonth",
+        "dayofweek", "dayofyear", "epoch", "hour", "isodow", "minute", "month", "monthname",
+        "quarter", "second", "time_bucket", "timezone", "week", "weekday", "year",
+    ]
+
+    /// Types to which `TRY_CAST` gives null for whatever does not fit.
+    private static let safeCasts: Set<String> = [
+        "BIGINT", "BOOLEAN", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT", "INTEGER", "SMALLINT",
+        "TINYINT", "UBIGINT", "UHUGEINT", "UINTEGER", "USMALLINT", "UTINYINT", "UUID", "VARCHAR",
+    ]
+
     /// What `date_trunc` may cut to; it fails for other words when it comes to a row.
     private static let units: Set<String> = [
         "second", "minute", "hour", "day", "week", "month", "quarter", "year",
@@ -60,13 +73,15 @@ extension GroupGuard {
     private func totalParts(_ node: JSONTree, _ rows: Relation.Rows) throws -> JSONTree {
         let kind = node["class"].string
         // A lambda is tried as part of the call that it stands in.
-        if kind == "LAMBDA" { return node }
+        if kind == "LAMBDA" { return Self.withoutCoalesce(node) }
         if kind == "SUBQUERY" { return try totalSubquery(node, rows) }
         var made = try mapped(node) { try total($0, rows) }
         switch kind {
         case "CAST":
             made["try_cast"] = .bool(true)
-            return made
+            // The engine lets some errors of times and nested values through `TRY_CAST`.
+            let isSafe = Self.safeCasts.contains(node["cast_type"]["id"].string ?? "")
+            return isSafe || isOwnTime(node, rows) ? made : try tried(made)
         case "CONJUNCTION":
             made["children"] = conditions(made, of: node, rows)
             return made
@@ -99,43 +114,28 @@ extension GroupGuard {
             case "COMPARE_IN", "COMPARE_NOT_IN", "OPERATOR_COALESCE", "ARRAY_CONSTRUCTOR":
                 let children = made["children"].array
                 guard let agreed = try agreed(children, of: node["children"].array, rows) else {
-                    return try tried(made)
+                    let isCoalesce = node["type"].string == "OPERATOR_COALESCE"
+                    let isOfGroups = Self.holdsAggregate(node)
+                    return try tried(isCoalesce && !isOfGroups ? Self.firstValue(made) : made)
                 }
                 made["children"] = .array(agreed)
                 return made
+            case "ARRAY_EXTRACT", "ARRAY_SLICE":
+                return isOwnElement(node, rows) ? made : try tried(made)
             case "OPERATOR_NOT":
                 made["children"] = conditions(made, of: node, rows)
                 return made
             default: return made
             }
         case "FUNCTION":
-            try mustNotFail(node)
-            return Self.isAggregate(node) || isTotalCall(node) ? made : try tried(made)
+            made = try untriable(made, of: node, rows)
+            return Self.isAggregate(node) || isTotalCall(node, rows) ? made : try tried(made)
         default: return made
         }
     }
 
-    /// Functions whose errors `TRY` lets through: all arguments but the named one must be constants.
-    private static let untriable: [String: Int] = [
-        "like_escape": 0, "not_like_escape": 0, "ilike_escape": 0, "not_ilike_escape": 0,
-        "timezone": 1, "time_bucket": 1,
-    ]
-
-    /// Refuses calls over rows whose error would tell of a row and cannot be kept from the result.
-    private func mustNotFail(_ node: JSONTree) throws {
-        let name = node["function_name"].string?.lowercased() ?? ""
-        guard name != "list_reduce" && name != "reduce" && name != "array_reduce" else {
-            throw Refused("`\(name)` over rows of `hits` is not allowed")
-        }
-        guard let free = Self.untriable[name] else { return }
-        for (index, argument) in node["children"].array.enumerated()
-        where index != free && !Self.isConstant(argument) {
-            throw Refused("`\(name)` over rows of `hits` takes constants beside the value")
-        }
-    }
-
     /// Whether an expression names no column.
-    private static func isConstant(_ value: JSONTree) -> Bool {
+    static func isConstant(_ value: JSONTree) -> Bool {
         switch value {
         case .object(let members):
             value["class"].string != "COLUMN_REF" && value["class"].string != "SUBQUERY"
@@ -145,15 +145,28 @@ extension GroupGuard {
         }
     }
 
-    private func isTotalCall(_ node: JSONTree) -> Bool {
+    private func isTotalCall(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
         let name = node["function_name"].string?.lowercased() ?? ""
         guard Self.totalFunctions.contains(name) else { return false }
-        if name == "date_trunc" || name == "datetrunc" {
-            let unit = node["children"].array.first?["value"]["value"].string?.lowercased()
-            return Self.units.contains(unit ?? "")
-        }
+        let arguments = node["children"].array
         if ["concat", "concat_ws", "||", "unnest"].contains(name) { return true }
-        return node["children"].array.count { !Self.isConstant($0) } <= 1
+        let open = arguments.filter { !Self.isConstant($0) }
+        guard open.count <= 1 else { return false }
+        // Times far from the table's own may have no part, span or zone.
+        if Self.timeFunctions.contains(name) { return open.allSatisfy { isOwnTime($0, rows) } }
+        return arguments.indices.allSatisfy { index in
+            !Self.isConstant(arguments[index])
+                || Self.isArgument(arguments[index], at: index, of: name)
+        }
+    }
+
+    /// Whether a constant has the type of the argument, so that the engine need not turn it into one.
+    private static func isArgument(_ node: JSONTree, at index: Int, of name: String) -> Bool {
+        guard node["class"].string == "CONSTANT" else { return false }
+        let takesNumber =
+            index > 0 && ["left", "right", "substr", "substring"].contains(name)
+            || index == 2 && name == "regexp_extract"
+        return node["value"]["type"]["id"].string == (takesNumber ? "INTEGER" : "VARCHAR")
     }
 
     /// The engine's type of an expression, where it is known.
@@ -176,6 +189,16 @@ extension GroupGuard {
             {
                 return type == "TIMESTAMP WITH TIME ZONE" ? type : "TIMESTAMP"
             }
+            if name == "timezone", let last = node["children"].array.last,
+                let type = type(last, rows)
+            {
+                return type == "TIMESTAMP WITH TIME ZONE" ? "TIMESTAMP" : "TIMESTAMP WITH TIME ZONE"
+            }
+            if ["now", "get_current_timestamp", "transaction_timestamp"].contains(name) {
+                return "TIMESTAMP WITH TIME ZONE"
+            }
+            if name == "+" || name == "-" { return shifted(node["children"].array, rows) }
+            if GateLists.intervals.contains(name) { return "INTERVAL" }
             let numbers = ["hour", "minute", "second", "year", "month", "week", "isodow", "length"]
             return numbers.contains(name) || name == "date_part" ? "BIGINT" : nil
         case "CASE":
@@ -183,6 +206,29 @@ extension GroupGuard {
             let types = Set(results.map { type($0, rows) })
             return types.count == 1 ? types.first! : nil
         default: return nil
+        }
+    }
+
+    /// The type of a time and an interval, added.
+    private func shifted(_ sides: [JSONTree], _ rows: Relation.Rows) -> String? {
+        let types = sides.map { type($0, rows) }
+        guard types.count == 2, types.contains("INTERVAL"),
+            let time = types.first(where: { $0 != "INTERVAL" })?.flatMap({ $0 }), Self.isTime(time)
+        else { return nil }
+        return time == "DATE" ? "TIMESTAMP" : time
+    }
+
+    /// `purposes[1]` or `params['value']`: an element of the table's own list or map, by what it is found by.
+    private func isOwnElement(_ node: JSONTree, _ rows: Relation.Rows) -> Bool {
+        let children = node["children"].array
+        guard node["type"].string == "ARRAY_EXTRACT", children.count == 2,
+            children[1]["class"].string == "CONSTANT"
+        else { return false }
+        let key = children[1]["value"]["type"]["id"].string
+        switch type(children[0], rows) {
+        case "VARCHAR[]": return key == "INTEGER"
+        case "MAP(VARCHAR, VARCHAR)": return key == "VARCHAR"
+        default: return false
         }
     }
 

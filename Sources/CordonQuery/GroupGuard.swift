@@ -317,6 +317,16 @@ struct GroupGuard {
                 "ROLLUP, CUBE and GROUPING SETS are not allowed: totals beside groups show the groups that are left out"
             )
         }
+        if node["aggregate_handling"].string == "FORCE_AGGREGATES" {
+            // The engine does not survive `TRY` in what `GROUP BY ALL` finds by itself.
+            let keys = node["select_list"].array.enumerated().filter {
+                !Self.holdsAggregate($0.element)
+            }
+            node["group_expressions"] = .array(keys.map { Self.position($0.offset) })
+            let indexes = keys.indices.map { JSONTree.number("\($0)") }
+            node["group_sets"] = .array(keys.isEmpty ? [] : [.array(indexes)])
+            node["aggregate_handling"] = .string("STANDARD_HANDLING")
+        }
         node["select_list"] = .array(
             try node["select_list"].array.map { item in
                 named(try held(item, rows), as: item)
@@ -331,7 +341,9 @@ struct GroupGuard {
         let people = holds(where: nil)
         // It is computed of the groups that vanish too, so no count of theirs may stand in it.
         let having = try held(node["having"], rows, guardsEveryCall: true)
-        node["having"] = having.isNull ? people : conjunction([having, people])
+        // Where the call of a small group is null, what is computed of it must not fail either: it is not computed.
+        node["having"] =
+            having.isNull ? people : Self.when(people, then: having, alias: .string(""))
         return node
     }
 

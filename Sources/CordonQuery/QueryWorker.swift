@@ -170,6 +170,8 @@ package enum QueryWorker {
                 ("allow_community_extensions", "false"), ("allow_persistent_secrets", "false"),
             ])
             try connection.execute("SET TimeZone = 'UTC'")
+            // What stands twice in a statement would be computed once, outside of the `TRY` that each of them stands in.
+            try connection.execute("SET disabled_optimizers = 'common_subexpressions'")
             // The engine's own locks are no boundary; they only make a mistake elsewhere harder to use.
             let files = plan.files.map(EngineText.literal).joined(separator: ", ")
             try connection.execute("SET allowed_paths = [\(files)]")

@@ -315,6 +315,19 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         .init(
             "SELECT count(*) FROM hits WHERE list_reduce(purposes, lambda a, b: a) = 'x'",
             "min_group"),
+        .init(
+            "SELECT count(*) FROM hits WHERE date_trunc(CASE WHEN site = 'tiny.example' THEN 'nonsense' ELSE 'day' END, ts) IS NOT NULL",
+            "min_group"),
+        .init(
+            "SELECT count(*) FROM hits WHERE date_part(CASE WHEN site = 'tiny.example' THEN 'nonsense' ELSE 'day' END, ts) > 0",
+            "min_group"),
+        .init(
+            "SELECT count(*) FROM hits WHERE time_bucket(INTERVAL '-1 day', ts) > '2026-01-01'",
+            "min_group"),
+        .init(
+            "SELECT count(*) FROM hits WHERE timezone('Nowhere', ts) > '2026-01-01'", "min_group"),
+        .init("SELECT count(*) FROM hits WHERE site LIKE 'x' ESCAPE 'xx'", "min_group"),
+        .init("SELECT count(*) FROM hits WHERE site LIKE '%!' ESCAPE '!'", "min_group"),
         // values of single rows by way of order, extremes and macros
         .init("SELECT max(country), min(site) FROM hits", "min_group"),
         .init("SELECT mode(site) FROM hits", "min_group"),
@@ -391,8 +404,6 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         "strptime(CASE WHEN site = 'tiny.example' THEN 'x' ELSE '2026' END, '%Y') IS NOT NULL",
         "strftime(ts, CASE WHEN site = 'tiny.example' THEN '%ä' ELSE '%Y' END) IS NOT NULL",
         "regexp_matches(country, CASE WHEN site = 'tiny.example' THEN '(' ELSE 'E' END) IS NOT NULL",
-        "date_trunc(CASE WHEN site = 'tiny.example' THEN 'nonsense' ELSE 'day' END, ts) IS NOT NULL",
-        "date_part(CASE WHEN site = 'tiny.example' THEN 'nonsense' ELSE 'day' END, ts) > 0",
         "from_hex(CASE WHEN site = 'tiny.example' THEN 'zz' ELSE '00' END) IS NOT NULL",
         "from_base64(CASE WHEN site = 'tiny.example' THEN '!' ELSE 'eA==' END) IS NOT NULL",
         "json_extract(CASE WHEN site = 'tiny.example' THEN '{' ELSE '{}' END, '$.x') IS NULL",
@@ -410,6 +421,20 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         "(CASE WHEN site = 'tiny.example' THEN '5000000-01-01' ELSE '2026-01-01' END)::DATE < (SELECT max(ts::DATE)::TIMESTAMPTZ FROM hits)",
         "CASE WHEN site = 'tiny.example' THEN '5000000-01-01'::DATE ELSE ts END IS NOT NULL",
         "coalesce(CASE WHEN site = 'tiny.example' THEN '5000000-01-01' END::DATE, ts) IS NOT NULL",
+        "coalesce(CASE WHEN site = 'tiny.example' THEN make_date(5000000, 1, 1) END, ts) IS NOT NULL OR country IS NOT NULL",
+        "ifnull(CASE WHEN site = 'tiny.example' THEN make_date(5000000, 1, 1) END, ts) IS NULL OR country IS NOT NULL",
+        "TRY(coalesce(CASE WHEN site = 'tiny.example' THEN make_date(5000000, 1, 1) END, ts)) IS NULL OR country IS NOT NULL",
+        "list_transform([1], lambda x: coalesce(CASE WHEN site = 'tiny.example' THEN make_date(5000000, 1, 1) END, ts))[1] IS NULL OR country IS NOT NULL",
+        "coalesce(CASE WHEN site = 'tiny.example' THEN 100::DECIMAL(38, 0) END, 1::DECIMAL(38, 37)) IS NULL OR country IS NOT NULL",
+        "coalesce(CASE WHEN site = 'tiny.example' THEN [make_date(5000000, 1, 1)] END, [ts]) IS NULL OR country IS NOT NULL",
+        "coalesce(CASE WHEN site = 'tiny.example' THEN to_years(9000000) END, INTERVAL '1 day') IS NOT NULL",
+        "(CASE WHEN site = 'tiny.example' THEN '294247-01-10 04:00:54.775806' ELSE '2026-01-01' END)::TIMESTAMPTZ IS NULL OR country IS NOT NULL",
+        "(CASE WHEN site = 'tiny.example' THEN '294247-01-10 04:00:54.775806' ELSE '2026-01-01' END)::TIMESTAMP > ts OR country IS NOT NULL",
+        "((CASE WHEN site = 'tiny.example' THEN 'infinity' ELSE '2026-01-01' END)::TIMESTAMP)::TIME IS NULL OR country IS NOT NULL",
+        "timezone('Europe/Berlin', (CASE WHEN site = 'tiny.example' THEN '294247-01-10 04:00:54.775806' ELSE '2026-01-01' END)::TIMESTAMP) IS NULL OR country IS NOT NULL",
+        "date_trunc('day', make_date(CASE WHEN site = 'tiny.example' THEN 5000000 ELSE 2026 END, 1, 1)) IS NOT NULL",
+        "purposes[1:2:1 - (site = 'tiny.example')::INTEGER] IS NOT NULL",
+        "list_value(CASE WHEN site = 'tiny.example' THEN make_date(5000000, 1, 1) END, ts)[2] = ts",
     ]
 
     /// Conditions that fail as soon as they come to a row: behind others they would tell that there is one.
@@ -419,6 +444,25 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         "ts < DATE '5000000-01-01'", "length(page_path) < '/p/99'",
         "key_epoch IN (1, 'x')", "key_epoch BETWEEN 1 AND 'x'", "'nonsense'", "(SELECT 'nonsense')",
         "(SELECT 'nonsense') = 1", "ts > (SELECT 'nonsense')", "nullif(country, 5) IS NULL",
+        "time_bucket(INTERVAL '-1 day', ts) IS NOT NULL",
+        "time_bucket('1 month 1 day', ts) IS NULL",
+        "time_bucket(INTERVAL 0 DAYS, ts) IS NULL", "time_bucket('1 day', ts, 'Nowhere') IS NULL",
+        "timezone('Nowhere', ts) IS NOT NULL", "ts AT TIME ZONE 'Nowhere' IS NULL",
+        "timezone(ts::DATE) IS NULL", "timezone_hour(ts::DATE) = 0",
+        "make_timestamptz(key_epoch, 1, 1, 1, 1, 1.0, 'Nowhere') IS NULL",
+        "page_path LIKE '/p/7' ESCAPE 'xx'", "page_path NOT ILIKE '%!' ESCAPE '!'",
+        "page_path LIKE '/p/!!!' ESCAPE '!'", "page_path ILIKE '%A' ESCAPE 'a'",
+        "purposes['x'] IS NULL", "purposes['x':2] IS NULL", "purposes[page_path:page_path] IS NULL",
+        "purposes[1:2:0] IS NULL", "purposes[1:1e30] IS NULL", "page_path['x'] IS NULL",
+        "left(page_path, 'x') = 'a'", "substr(page_path, 'x') = 'a'", "right(page_path, 'x') = 'a'",
+        "date_trunc('timezone', ts) IS NULL", "date_diff('timezone', ts, ts) = 0",
+        "date_part('timezone', ts::DATE) = 0", "date_sub('era', ts::DATE, ts::DATE) = 0",
+        "week(to_days(key_epoch)) = 1", "yearweek(ts - ts) = 1",
+        "date_diff('day', ts::TIME, ts::TIME) = 0",
+        "array_length(purposes, 2) = 1", "equi_width_bins(0, key_epoch, 2, true) IS NULL",
+        "regexp_extract(page_path, 'x', NULL::VARCHAR[]) IS NULL",
+        "ts > (SELECT TIMESTAMP '294247-01-10 04:00:54.775806')",
+        "ts IN (SELECT TIMESTAMP '294247-01-10 04:00:54.775806')",
         "CASE WHEN bot THEN ts ELSE 'nonsense' END IS NULL", "length(page_path) + (SELECT 1) > 0",
     ]
 

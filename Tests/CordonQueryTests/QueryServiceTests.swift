@@ -41,9 +41,13 @@ import Testing
         let engine = try plain("SELECT * FROM \(fixture.plainSource) WHERE policy = 'gdpr'")
         #expect(Set(OrdinaryQueries.rows + OrdinaryQueries.groups).count >= 200)
         for sql in OrdinaryQueries.groups {
-            let outcome = try fixture.ask(sql, as: QueryFixture.analyst)
-            #expect(outcome.refusal == nil, "\(sql)")
-            #expect(try outcome.cells == engine.query(sql).rows(), "\(sql)")
+            do {
+                let outcome = try fixture.ask(sql, as: QueryFixture.analyst)
+                #expect(outcome.refusal == nil, "\(sql)")
+                #expect(try outcome.cells == engine.query(sql).rows(), "\(sql)")
+            } catch {
+                Issue.record("\(sql): \(error)")
+            }
         }
     }
 
@@ -166,6 +170,8 @@ import Testing
     @Test(arguments: [
         "SELECT count(*) AS n, site FROM hits GROUP BY site HAVING count(*) * 4611686018427387904 > 0",
         "SELECT site, count(*) AS n FROM hits GROUP BY site HAVING CAST(site AS INTEGER) IS NULL",
+        "SELECT site, count(*) AS n FROM hits GROUP BY site HAVING ln(coalesce(count(*), 0)) > 0",
+        "SELECT greatest(make_date(CASE WHEN site = 'tiny.example' THEN 5000000 ELSE 2026 END, 1, 1), ts) IS NULL AS a, least(make_date(CASE WHEN site = 'tiny.example' THEN 5000000 ELSE 2026 END, 1, 1), ts) IS NULL AS b, count(*) AS n FROM hits GROUP BY 1, 2",
         "SELECT site, CAST(count(*) AS TINYINT) AS n FROM hits GROUP BY site",
         "SELECT sum(CAST(params['value'] AS HUGEINT) * 3402823669209384634633746074317682114) AS n FROM hits",
         "SELECT stddev(CAST(params['value'] AS DOUBLE) * 1e300) AS n, count(*) FROM hits",
