@@ -39,6 +39,8 @@ package enum APILimits {
     /// Updates or requirements of one commit, and tables of one transaction.
     package static let updatesMax = 10_000
     package static let transactionTablesMax = 100
+    /// A larger body is read of those alone who have shown a good token.
+    package static let strangerBodyBytesMax = 1 << 16
     /// Refusals of people without a token that are told one by one, in a minute; more are counted.
     package static let strangersPerMinute = 60
 }
@@ -48,6 +50,7 @@ package struct ServiceLimits: Sendable {
     package var connections = APILimits.connectionsMax
     package var headBytes = APILimits.headBytesMax
     package var bodyBytes = APILimits.bodyBytesMax
+    package var strangerBodyBytes = APILimits.strangerBodyBytesMax
     package var headMilliseconds = APILimits.headMillisecondsMax
     package var bodyMilliseconds = APILimits.bodyMillisecondsMax
     package var answerMilliseconds = APILimits.answerMillisecondsMax

@@ -65,6 +65,20 @@ package final class RegionAPI: Sendable {
         return response
     }
 
+    /// What is answered to a request of which only the head is known, when nobody may send it; nil when its body may come.
+    package func refusal(_ request: APIRequest) -> APIResponse? {
+        do {
+            let (route, _) = try Route.find(request.method, request.segments)
+            if route == .health { throw APIError.bad("this takes no body") }
+            _ = try bearer(request, route)
+            return nil
+        } catch let error as APIError {
+            return Self.response(error)
+        } catch {
+            return failed(error)
+        }
+    }
+
     static func response(_ error: APIError) -> APIResponse {
         struct Body: Encodable {
             struct Model: Encodable {

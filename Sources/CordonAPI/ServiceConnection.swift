@@ -30,8 +30,11 @@ final class ServiceConnection: Sendable {
     }
 
     /// Serves requests until the client goes, breaks a rule, or the service stops.
+    ///
+    /// - Parameter refusal: asked with a large request's head alone, without its body: what it answers ends the connection.
     func serve(
-        _ answer: (APIRequest) -> APIResponse, isStopping: () -> Bool
+        _ answer: (APIRequest) -> APIResponse, refusal: (APIRequest) -> APIResponse?,
+        isStopping: () -> Bool
     ) {
         var stream = Stream(socket.descriptor, context, clock)
         let handshakeEnd = clock.now() + limits.headMilliseconds
@@ -45,6 +48,11 @@ final class ServiceConnection: Sendable {
                 return
             case .head(let head, let end):
                 input.removeFirst(end)
+                if head.bodyByteCount > limits.strangerBodyBytes,
+                    let request = try? APIRequest(head, body: []), let refused = refusal(request)
+                {
+                    return refuse(&stream, refused)
+                }
                 let body: [UInt8]
                 switch readBody(&stream, &input, head) {
                 case .body(let bytes): body = bytes
@@ -74,8 +82,13 @@ final class ServiceConnection: Sendable {
 
     /// Answers a request that is not read to its end, and ends the connection.
     private func refuse(_ stream: inout Stream, _ status: HTTPStatus) {
-        let response = RegionAPI.response(
-            APIError(Int(status.rawValue), "BadRequestException", status.reason))
+        refuse(
+            &stream,
+            RegionAPI.response(
+                APIError(Int(status.rawValue), "BadRequestException", status.reason)))
+    }
+
+    private func refuse(_ stream: inout Stream, _ response: APIResponse) {
         let bytes = Self.encoded(response, keepsAlive: false, isHead: false)
         guard stream.write(bytes, until: answerEnd) else { return }
         stream.finish()

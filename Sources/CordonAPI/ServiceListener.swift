@@ -19,6 +19,7 @@ package final class ServiceListener: Sendable {
     private let limits: ServiceLimits
     private let clock: any ServiceClock
     private let answer: @Sendable (APIRequest) -> APIResponse
+    private let refusal: @Sendable (APIRequest) -> APIResponse?
     private let logger: Logger
     private let wake: WakeSignal
     private let isStopping = Atomic<Bool>(false)
@@ -33,11 +34,14 @@ package final class ServiceListener: Sendable {
 
     /// Opens the socket; nothing is accepted yet.
     ///
-    /// - Parameter tickets: the ticket keys of `tls`, which are renewed here while it listens.
+    /// - Parameters:
+    ///   - tickets: the ticket keys of `tls`, which are renewed here while it listens.
+    ///   - refusal: asked before a large body is read, with the request but for its body; nil lets it be read.
     package init(
         address: IPAddress, port: UInt16, tls: TLSContext?, tickets: TicketKeys? = nil,
         limits: ServiceLimits = ServiceLimits(), clock: any ServiceClock = SystemServiceClock(),
-        logger: Logger, answer: @escaping @Sendable (APIRequest) -> APIResponse
+        logger: Logger, refusal: @escaping @Sendable (APIRequest) -> APIResponse? = { _ in nil },
+        answer: @escaping @Sendable (APIRequest) -> APIResponse
     ) throws {
         if port != 0 { try Socket.requireFree(address, port: port) }
         socket = try Socket.listening(on: address, port: port, backlog: Self.backlog)
@@ -49,6 +53,7 @@ package final class ServiceListener: Sendable {
         self.clock = clock
         self.logger = logger
         self.answer = answer
+        self.refusal = refusal
     }
 
     package func start() {
@@ -82,7 +87,9 @@ package final class ServiceListener: Sendable {
                     continue
                 }
                 run("service-client") { [self] in
-                    connection.serve(answer) { [self] in isStopping.load(ordering: .acquiring) }
+                    connection.serve(answer, refusal: refusal) { [self] in
+                        isStopping.load(ordering: .acquiring)
+                    }
                     open.subtract(1, ordering: .relaxed)
                 }
             }

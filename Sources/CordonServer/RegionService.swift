@@ -76,8 +76,8 @@ package final class RegionService: Sendable {
         listener = try ServiceListener(
             address: settings.listen.address, port: usesFreePort ? 0 : settings.listen.port,
             tls: try tickets.flatMap { try Self.tls(settings, region, clock, $0) },
-            tickets: tickets, logger: logger
-        ) { api.answer($0) }
+            tickets: tickets, logger: logger, refusal: { api.refusal($0) },
+            answer: { api.answer($0) })
     }
 
     private static func tls(

@@ -69,13 +69,20 @@ final class APIFixture: Sendable {
         _ method: String, _ path: String, _ body: String? = nil, as bearer: String? = nil,
         query: [String: String] = [:], fields: [String: String] = [:]
     ) -> APIResponse {
+        api.answer(request(method, path, body, as: bearer, query: query, fields: fields))
+    }
+
+    /// The request that ``ask(_:_:_:as:query:fields:)`` sends.
+    func request(
+        _ method: String, _ path: String, _ body: String? = nil, as bearer: String? = nil,
+        query: [String: String] = [:], fields: [String: String] = [:]
+    ) -> APIRequest {
         var all = fields
         all["authorization"] = "Bearer " + (bearer ?? token)
         all["content-type"] = "application/json"
-        return api.answer(
-            APIRequest(
-                method: method, segments: path.split(separator: "/").map(String.init), query: query,
-                fields: all, body: Array((body ?? "").utf8)))
+        return APIRequest(
+            method: method, segments: path.split(separator: "/").map(String.init), query: query,
+            fields: all, body: Array((body ?? "").utf8))
     }
 
     static let schema =

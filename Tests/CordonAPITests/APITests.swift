@@ -61,6 +61,17 @@ import Testing
         #expect(try fixture.reasons() == ["other-region", "revoked-token", "expired-token"])
     }
 
+    @Test(arguments: strangers) func `a stranger's request is refused by its head alone, and told`(
+        _ stranger: Stranger
+    ) throws {
+        let request = fixture.request("POST", "v1/query", as: stranger.bearer)
+        #expect(fixture.api.refusal(request)?.status == 401)
+        #expect(try fixture.reasons() == [stranger.reason])
+        #expect(fixture.api.refusal(fixture.request("POST", "v1/query")) == nil)
+        #expect(fixture.api.refusal(fixture.request("GET", "healthz"))?.status == 400)
+        #expect(fixture.api.refusal(fixture.request("POST", "v1/nothing"))?.status == 404)
+    }
+
     @Test func `another region's prefix is refused and told`() throws {
         #expect(fixture.ask("GET", "v1/us-east/namespaces").status == 403)
         #expect(try fixture.reasons() == ["other-region"])

@@ -80,7 +80,7 @@ final class ServiceTestClock: ServiceClock {
 
 /// A service's listener on a port of the system's choice, under a clock of its own.
 ///
-/// It answers with method, path and length of the body; `/held` when ``letGo()`` says so, and `/large` with ``largeBytes``.
+/// It answers with method, path and length of the body, but takes no large body at `/private`; `/held` when ``letGo()`` says so, and `/large` with ``largeBytes``.
 final class ListenerFixture: Sendable {
     static let largeBytes = 48 << 20
 
@@ -102,20 +102,24 @@ final class ListenerFixture: Sendable {
         let gate = gate
         listener = try ServiceListener(
             address: IPAddress(ipv4: 0x7F00_0001), port: 0, tls: tls, tickets: tickets,
-            limits: limits, clock: clock, logger: Logger(level: .info, format: .json, sink: log)
-        ) { request in
-            let path = request.segments.joined(separator: "/")
-            switch path {
-            case "large":
-                return APIResponse(200, body: [UInt8](repeating: 0x78, count: Self.largeBytes))
-            case "held":
-                held.signal()
-                gate.wait()
-            default: break
-            }
-            return APIResponse(
-                200, body: Array("\(request.method) \(path) \(request.body.count)\n".utf8))
-        }
+            limits: limits, clock: clock, logger: Logger(level: .info, format: .json, sink: log),
+            refusal: { request in
+                guard request.segments == ["private"] else { return nil }
+                return APIResponse(401, body: Array("who are you".utf8))
+            },
+            answer: { request in
+                let path = request.segments.joined(separator: "/")
+                switch path {
+                case "large":
+                    return APIResponse(200, body: [UInt8](repeating: 0x78, count: Self.largeBytes))
+                case "held":
+                    held.signal()
+                    gate.wait()
+                default: break
+                }
+                return APIResponse(
+                    200, body: Array("\(request.method) \(path) \(request.body.count)\n".utf8))
+            })
         listener.start()
     }
 

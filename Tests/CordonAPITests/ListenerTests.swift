@@ -72,6 +72,23 @@ import Testing
         fixture.listener.stop()
     }
 
+    @Test func `reads no large body of who is refused by the head`() throws {
+        let fixture = try ListenerFixture { $0.strangerBodyBytes = 10 }
+        let (client, _) = try fixture.client()
+        client.send(ServiceClient.post("/private", "0123456789"))
+        #expect(client.text(until: "POST private 10\n").hasPrefix("HTTP/1.1 200 OK\r\n"))
+        client.send(ServiceClient.post("/open", "0123456789a"))
+        #expect(client.text(until: "POST open 11\n").hasPrefix("HTTP/1.1 200 OK\r\n"))
+        // Nothing of the body was sent, and nothing more is waited for.
+        client.send(
+            "POST /private HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n"
+        )
+        let answer = client.rest()
+        #expect(answer.hasPrefix("HTTP/1.1 401 Unauthorized\r\n"))
+        #expect(answer.contains("who are you"))
+        fixture.listener.stop()
+    }
+
     @Test func `whose client does not read its answer is cut off`() throws {
         let fixture = try ListenerFixture()
         let (client, _) = try fixture.client()
