@@ -205,16 +205,17 @@ extension LakeWriter {
 
     /// Checks a data file that was just written, and makes it durable.
     ///
-    /// - Parameter origin: what the file is the rest of, when that is known.
+    /// - Parameter rest: how it was made from another, when it was.
     func finishDataFile(
-        _ path: String, day: Day, retainUntil: Day, rows: Int64, restOf origin: RestOrigin? = nil
+        _ path: String, day: Day, retainUntil: Day, rows: Int64, rest: WrittenRest? = nil
     ) throws -> DataFile {
-        let made = try engine().inspect(path, day: day, retainUntil: retainUntil, rows: rows)
+        let made = try engine().inspect(
+            path, day: day, retainUntil: retainUntil, rows: rows, written: rest?.written)
         let file = try File(opening: path, .readWrite)
         try file.setPermissions(0o600)
         try file.sync()
         try Directory.sync(File.parent(of: path))
-        try writePersonIndex(path, fileBytes: made.fileBytes, restOf: origin)
+        try writePersonIndex(path, fileBytes: made.fileBytes, restOf: rest?.origin)
         try table.step(.dataFileSynced)
         return made
     }

@@ -277,13 +277,17 @@ extension LakeEngine {
 extension LakeEngine {
     /// Looks into a file that was just written: that every column has its field id and its rows belong to the
     /// partition, and what the manifest says of it.
-    func inspect(_ path: String, day: Day, retainUntil: Day, rows expected: Int64) throws
-        -> DataFile
-    {
+    ///
+    /// - Parameter written: row numbers outside of which row groups were copied from a file that was inspected: of those the
+    ///   footer tells the bounds, and nothing is decoded. Nil reads all rows.
+    func inspect(
+        _ path: String, day: Day, retainUntil: Day, rows expected: Int64,
+        written: [Range<Int64>]? = nil
+    ) throws -> DataFile {
         let file = EngineText.path(path)
         try checkFieldIDs(file)
         var made = try footer(file, path)
-        try addBounds(file, day: day, retainUntil: retainUntil, to: &made)
+        try addBounds(file, day: day, retainUntil: retainUntil, written: written, to: &made)
         guard made.recordCount == expected else {
             throw LakeError(
                 .unfitDataFile,
@@ -343,24 +347,13 @@ extension LakeEngine {
         return made
     }
 
-    /// Reads the columns that have bounds, which also shows that the file can be read.
     private func addBounds(
-        _ file: String, day: Day, retainUntil: Day, to made: inout DataFile
+        _ file: String, day: Day, retainUntil: Day, written: [Range<Int64>]?,
+        to made: inout DataFile
     ) throws {
         let columns = HitsSchema.columns.filter(\.hasBounds)
-        let ends = columns.flatMap { column in
-            ["min", "max"].map { end in
-                switch column.engineType {
-                case "TIMESTAMP WITH TIME ZONE": "epoch_us(\(end)(\"\(column.name)\"))"
-                case "DATE": "CAST(\(end)(\"\(column.name)\") - DATE '1970-01-01' AS INTEGER)"
-                default: "\(end)(\"\(column.name)\")"
-                }
-            }
-        }
-        let rows = try connection.query(
-            "SELECT count(*), \(ends.joined(separator: ", ")) FROM read_parquet(\(file))"
-        ).rows()
-        guard let row = rows.first, let count = row[0].flatMap({ Int64($0) }) else {
+        let row = try ends(of: columns, in: file, written: written)
+        guard let count = row.first.flatMap({ $0.flatMap { Int64($0) } }) else {
             throw LakeError(.unfitDataFile, "a data file cannot be read back")
         }
         made.recordCount = count
@@ -385,6 +378,75 @@ extension LakeEngine {
             }
         }
         made.partition = [day.number, retainUntil.number]
+    }
+
+    /// The number of rows, and each column's least and greatest value: times in microseconds, dates in days since 1970.
+    private func ends(
+        of columns: [HitsSchema.Column], in file: String, written: [Range<Int64>]?
+    ) throws -> [String?] {
+        func number(_ column: HitsSchema.Column, _ value: String) -> String {
+            switch column.engineType {
+            case "TIMESTAMP WITH TIME ZONE": "epoch_us(\(value))"
+            case "DATE": "CAST(\(value) - DATE '1970-01-01' AS INTEGER)"
+            default: value
+            }
+        }
+        let names = columns.map { EngineText.literal($0.name) }.joined(separator: ", ")
+        let copied = try written.map { try rowGroups(of: file, outside: $0) } ?? []
+        let groups = "row_group_id IN (\(copied.map(String.init).joined(separator: ", ")))"
+        // A writer may have cut a long value short; then the rows tell.
+        let isTold =
+            try !copied.isEmpty
+            && connection.query(
+                """
+                SELECT 1 FROM parquet_metadata(\(file))
+                WHERE path_in_schema IN (\(names)) AND \(groups)
+                  AND coalesce(stats_null_count, 0) < num_values
+                  AND NOT coalesce(min_is_exact AND max_is_exact, false)
+                LIMIT 1
+                """
+            ).rows().isEmpty
+        let values = columns.flatMap { column in
+            ["min", "max"].map { end -> String in
+                let name = "\"\(column.name)\""
+                guard isTold else { return number(column, "\(end)(\(name))") }
+                let told = """
+                    SELECT CAST(stats_\(end)_value AS \(column.engineType)) AS value
+                    FROM parquet_metadata(\(file))
+                    WHERE path_in_schema = \(EngineText.literal(column.name)) AND \(groups)
+                    """
+                let read = """
+                    SELECT \(end)(\(name)) FROM read_parquet(\(file), file_row_number = true)
+                    WHERE \(Self.condition(written))
+                    """
+                return
+                    "(SELECT \(number(column, "\(end)(value)")) FROM (\(told) UNION ALL \(read)))"
+            }
+        }
+        return try connection.query(
+            "SELECT count(*), \(values.joined(separator: ", ")) FROM read_parquet(\(file))"
+        ).rows().first ?? []
+    }
+
+    /// The row groups of a file without a row of these numbers.
+    private func rowGroups(of file: String, outside ranges: [Range<Int64>]) throws -> [Int64] {
+        let rows = try connection.query(
+            """
+            SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata(\(file))
+            ORDER BY row_group_id
+            """
+        ).rows()
+        var first: Int64 = 0
+        var found: [Int64] = []
+        for row in rows {
+            guard let group = row[0].flatMap({ Int64($0) }),
+                let count = row[1].flatMap({ Int64($0) })
+            else { throw LakeError(.unfitDataFile, "a data file's row groups cannot be read") }
+            let numbers = first..<first + count
+            if !ranges.contains(where: { $0.overlaps(numbers) }) { found.append(group) }
+            first = numbers.upperBound
+        }
+        return found
     }
 
     private static func bounds(

@@ -39,11 +39,7 @@ extension LakeWriter {
     ) throws -> CorrectionReport {
         var report = CorrectionReport()
         guard !people.isEmpty else { return report }
-        let holds = try holds(on: people)
-        guard holds.isEmpty else {
-            throw LakeError(.held, "rows are held by \(holds.joined(separator: ", "))")
-        }
-        report.deadLettersRemoved = try removeDeadLetters(people)
+        report.deadLettersRemoved = try removeDeadLettersUnlessHeld(people)
         let changed = try count(correction, of: people)
         let touched = try dataFiles().filter { changed[$0.path] != nil }.sorted {
             $0.path < $1.path

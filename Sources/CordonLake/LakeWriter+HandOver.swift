@@ -121,14 +121,14 @@ extension LakeWriter {
         var added: [DataFile] = []
         for (old, path) in zip(replaced, paths) {
             try Directory.create(File.parent(of: path))
-            let origin = try engine().withoutRows(old.rows) {
+            let rest = try engine().withoutRows(old.rows) {
                 try writeRest(of: old.file.path, where: $0, to: path)
             }
             try table.step(.dataFileWritten)
             added.append(
                 try finishDataFile(
                     path, day: old.file.day, retainUntil: old.file.retainUntil,
-                    rows: old.file.records - Int64(old.rows.count), restOf: origin))
+                    rows: old.file.records - Int64(old.rows.count), rest: rest))
         }
         return added
     }

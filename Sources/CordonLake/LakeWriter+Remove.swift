@@ -64,11 +64,7 @@ extension LakeWriter {
     ) throws -> RemovalReport {
         var report = RemovalReport()
         guard !filter.isEmpty else { return report }
-        let holds = try holds(on: filter)
-        guard holds.isEmpty else {
-            throw LakeError(.held, "rows are held by \(holds.joined(separator: ", "))")
-        }
-        report.deadLettersRemoved = try removeDeadLetters(filter)
+        report.deadLettersRemoved = try removeDeadLettersUnlessHeld(filter)
         let matches = try count(filter)
         let touched = try dataFiles().filter { matches[$0.path] != nil }.sorted {
             $0.path < $1.path
@@ -153,10 +149,10 @@ extension LakeWriter {
         }
         return try zip(replaced, paths).map { old, path in
             try Directory.create(File.parent(of: path))
-            let origin = try writeRest(of: old.path, where: condition, to: path)
+            let rest = try writeRest(of: old.path, where: condition, to: path)
             try table.step(.dataFileWritten)
             let file = try finishDataFile(
-                path, day: old.day, retainUntil: old.retainUntil, rows: rows(old), restOf: origin)
+                path, day: old.day, retainUntil: old.retainUntil, rows: rows(old), rest: rest)
             return (path, file)
         }
     }
@@ -214,9 +210,18 @@ extension LakeWriter {
         }
     }
 
+    /// Asks the gate before anything of these people changes, and removes their dead letters.
+    func removeDeadLettersUnlessHeld(_ filter: SubjectFilter) throws -> Int {
+        let holds = try holds(on: filter)
+        guard holds.isEmpty else {
+            throw LakeError(.held, "rows are held by \(holds.joined(separator: ", "))")
+        }
+        return try removeDeadLetters(filter)
+    }
+
     /// Dead letters cannot be decoded, so they are searched byte by byte for each pseudonym as a batch holds it;
     /// one that holds any goes as a whole.
-    func removeDeadLetters(_ filter: SubjectFilter) throws -> Int {
+    private func removeDeadLetters(_ filter: SubjectFilter) throws -> Int {
         let wanted = Set(filter.pseudonyms.map(\.value))
         var found: [Int64] = []
         try forEachDeadLetter { id, bytes in

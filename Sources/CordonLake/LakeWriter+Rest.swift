@@ -12,11 +12,10 @@ extension LakeWriter {
     /// engine writes the whole file.
     ///
     /// - Parameter condition: SQL that is true or false and never null; it may name `file_row_number`.
-    /// - Returns: who was in the rows that went; nil when they are many.
     @discardableResult
     func writeRest(
         of path: String, where condition: String, to newPath: String
-    ) throws -> RestOrigin? {
+    ) throws -> WrittenRest {
         let engine = try engine()
         let before: LakeEngine.RestDigest
         let after: LakeEngine.RestDigest
@@ -35,7 +34,7 @@ extension LakeWriter {
                 .unfitDataFile,
                 "the rows that stay are not those of the file before; nothing was changed")
         }
-        return plan?.origin
+        return WrittenRest(origin: plan?.origin, written: plan?.written)
     }
 
     /// How a file is made of row groups of another and of files that the engine wrote.
@@ -137,6 +136,14 @@ extension LakeWriter {
     private func discard(_ parts: [String]) {
         for part in parts { _ = try? File.remove(part) }
     }
+}
+
+/// What is known of a data file that was made from another.
+struct WrittenRest {
+    /// What it is the rest of, and who went; nil when they are many.
+    let origin: RestOrigin?
+    /// The row numbers that went through the engine; nil for all.
+    let written: [Range<Int64>]?
 }
 
 /// A file whose rows another has, but for those of these people.
@@ -244,7 +251,7 @@ extension LakeEngine {
     }
 
     /// Row groups outside of the ranges are not read: the engine knows the numbers of their rows.
-    private static func condition(_ ranges: [Range<Int64>]?) -> String {
+    static func condition(_ ranges: [Range<Int64>]?) -> String {
         guard let ranges else { return "true" }
         let parts = ranges.map {
             "file_row_number BETWEEN \($0.lowerBound) AND \($0.upperBound - 1)"

@@ -1,6 +1,7 @@
 import CordonModel
 import Engine
 import Foundation
+import Iceberg
 import LinuxIO
 import TestSupport
 import Testing
@@ -205,6 +206,48 @@ import Testing
         #expect(try groupRowCounts(new).count < counts.count)
         #expect(try groups(new).suffix(2) == before.suffix(2))
         try fixture.expectNoStrayFile()
+    }
+
+    @Test func `nothing of a copied row group is decoded, and its bounds are those of its rows`()
+        throws
+    {
+        var generator = Generator()
+        let (records, path) = try fill(&generator)
+        let visitor = try #require(records.compactMap(\.visitor).randomElement(using: &generator))
+        let new = fixture.directory.file("rest.parquet")
+        try fixture.table().write { writer in
+            let rest = try writer.writeRest(
+                of: path, where: "visitor IS DISTINCT FROM '\(visitor.text)'", to: new)
+            let written = try #require(rest.written)
+            func inspect(_ written: [Range<Int64>]?) throws -> DataFile {
+                try writer.engine().inspect(
+                    new, day: Day(number: 20_700), retainUntil: Day(number: 21_000),
+                    rows: Int64(records.count { $0.visitor != visitor }), written: written)
+            }
+            let told = try inspect(written)
+            #expect(told.lowerBounds.count == 5 && told.upperBounds.count == 5)
+            #expect(try told == inspect(nil), "seed \(generator.seed)")
+
+            // Whoever reads the sites of a copied row group now fails.
+            let chunks = try engine.query(
+                """
+                SELECT least(nullif(dictionary_page_offset, 0), data_page_offset), total_compressed_size,
+                       row_group_num_rows
+                FROM parquet_metadata('\(new)') WHERE path_in_schema = 'site' ORDER BY row_group_id
+                """
+            ).rows().map { $0.map { Int($0!)! } }
+            var first: Int64 = 0
+            var bytes = try File.read(new)
+            for chunk in chunks {
+                let numbers = first..<first + Int64(chunk[2])
+                first = numbers.upperBound
+                if written.contains(where: { $0.overlaps(numbers) }) { continue }
+                for place in chunk[0]..<chunk[0] + chunk[1] { bytes[place] = 0xFF }
+            }
+            try File.write(new, bytes, sync: false)
+            #expect(try inspect(written) == told)
+            #expect(throws: (any Error).self) { try inspect(nil) }
+        }
     }
 
     @Test func `where every row group loses rows, the engine writes the whole file`() throws {
