@@ -116,6 +116,11 @@ extension LakeEngine {
     }
 }
 
+extension LakeWriter {
+    /// Rows with less than they had.
+    static let correctedRest = Rest(.dataFiles, Set(HitsSchema.columns.map(\.name)))
+}
+
 // The correction as SQL. Names of policies and purposes are texts of the policy files, quoted like any other.
 extension ConsentCorrection {
     private static func list(_ names: some Sequence<String>) -> String {

@@ -133,5 +133,6 @@ package final class LakeWriter {
 
 extension HitsTable: RestingWriter {
     package static let rests: [Rest] =
-        LakeEngine.rests + PersonIndex.rests + LakeWriter.restRests + [LakeWriter.manifestsRest]
+        LakeEngine.rests + PersonIndex.rests + LakeWriter.restRests
+        + [LakeWriter.correctedRest, LakeWriter.manifestsRest]
 }

@@ -1,4 +1,4 @@
-/// The parse tree nodes that guards are made of.
+/// The parse tree nodes that guards are made of, and what is asked of nodes.
 extension GroupGuard {
     static func expression(
         _ kind: String, _ type: String, alias: JSONTree = .string(""),
@@ -158,5 +158,23 @@ extension GroupGuard {
                 ("cast_type", .make([("id", .string(type)), ("type_info", .null)])),
                 ("try_cast", .bool(tries)),
             ])
+    }
+
+    static func isAggregate(_ node: JSONTree) -> Bool {
+        GateLists.aggregates.contains(node["function_name"].string?.lowercased() ?? "")
+    }
+
+    /// Whether an aggregate call stands in the expression outside of subqueries.
+    static func holdsAggregate(_ value: JSONTree) -> Bool {
+        switch value {
+        case .object(let members):
+            switch value["class"].string {
+            case "SUBQUERY": return false
+            case "FUNCTION" where isAggregate(value): return true
+            default: return members.contains { holdsAggregate($0.value) }
+            }
+        case .array(let values): return values.contains { holdsAggregate($0) }
+        default: return false
+        }
     }
 }

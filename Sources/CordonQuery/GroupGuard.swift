@@ -581,22 +581,4 @@ struct GroupGuard {
         default: return value
         }
     }
-
-    static func isAggregate(_ node: JSONTree) -> Bool {
-        GateLists.aggregates.contains(node["function_name"].string?.lowercased() ?? "")
-    }
-
-    /// Whether an aggregate call stands in the expression outside of subqueries.
-    static func holdsAggregate(_ value: JSONTree) -> Bool {
-        switch value {
-        case .object(let members):
-            switch value["class"].string {
-            case "SUBQUERY": return false
-            case "FUNCTION" where isAggregate(value): return true
-            default: return members.contains { holdsAggregate($0.value) }
-            }
-        case .array(let values): return values.contains { holdsAggregate($0) }
-        default: return false
-        }
-    }
 }
