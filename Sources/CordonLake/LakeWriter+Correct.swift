@@ -74,27 +74,18 @@ extension LakeWriter {
         rows: (DataFileRef) -> Int64
     ) throws -> [DataFile] {
         let engine = try engine()
-        let paths = replaced.map { newDataPath(day: $0.day) }
-        if !paths.isEmpty {
-            try catalog.noteWriting(paths.map(TableFiles.uri), table: name)
-            try table.step(.dataFilesNoted)
-        }
-        return try zip(replaced, paths).map { old, path in
-            try Directory.create(File.parent(of: path))
-            let expected = try engine.write(corrected: old.path, correction, people, to: path)
-            try table.step(.dataFileWritten)
-            let made = try finishDataFile(
-                path, day: old.day, retainUntil: old.retainUntil, rows: rows(old))
-            guard try engine.digest(of: [path]) == expected,
-                try engine.count(where: correction.condition(of: people), in: [path]).isEmpty
+        return try writeFiles(for: replaced, rows: rows) { old, new in
+            let expected = try engine.write(corrected: old, correction, people, to: new)
+            guard try engine.digest(of: [new]) == expected,
+                try engine.count(where: correction.condition(of: people), in: [new]).isEmpty
             else {
                 throw LakeError(
                     .unfitDataFile,
                     "a file that was to hold corrected rows has other values than it should; nothing was changed"
                 )
             }
-            return made
-        }
+            return nil
+        }.map(\.file)
     }
 }
 

@@ -142,6 +142,20 @@ extension LakeWriter {
     private func writeAnew(
         _ replaced: [DataFileRef], where condition: String, rows: (DataFileRef) -> Int64
     ) throws -> [(path: String, file: DataFile)] {
+        try writeFiles(for: replaced, rows: rows) { old, new in
+            try writeRest(of: old, where: condition, to: new)
+        }
+    }
+
+    /// Writes a new file of the same partition for each of these, all of them noted before any is there.
+    ///
+    /// - Parameters:
+    ///   - rows: how many rows the new file has.
+    ///   - write: writes it, given the paths of both; what it gives says how the new one is the rest of the old one, if it is.
+    func writeFiles(
+        for replaced: [DataFileRef], rows: (DataFileRef) -> Int64,
+        _ write: (_ old: String, _ new: String) throws -> WrittenRest?
+    ) throws -> [(path: String, file: DataFile)] {
         let paths = replaced.map { newDataPath(day: $0.day) }
         if !paths.isEmpty {
             try catalog.noteWriting(paths.map(TableFiles.uri), table: name)
@@ -149,7 +163,7 @@ extension LakeWriter {
         }
         return try zip(replaced, paths).map { old, path in
             try Directory.create(File.parent(of: path))
-            let rest = try writeRest(of: old.path, where: condition, to: path)
+            let rest = try write(old.path, path)
             try table.step(.dataFileWritten)
             let file = try finishDataFile(
                 path, day: old.day, retainUntil: old.retainUntil, rows: rows(old), rest: rest)
