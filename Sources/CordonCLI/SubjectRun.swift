@@ -268,7 +268,7 @@ struct SubjectRun: ~Copyable {
             for region in regions {
                 let service = region.service()
                 let preview = try service.preview(
-                    correction, of: try service.subject(id), since: first)
+                    correction, of: try service.subject(id), since: first, request: request)
                 answers.append(SubjectAnswer(region.region.name, preview))
             }
             try show(answers)

@@ -1,3 +1,4 @@
+internal import CordonKeys
 package import CordonModel
 internal import Foundation
 
@@ -12,9 +13,9 @@ extension SubjectService {
         package init() {}
     }
 
-    /// What a rectification would change now. Changes nothing, and tells nobody of single rows.
+    /// What a rectification would change now. Changes nothing; the audit log knows before anybody sees it.
     package func preview(
-        _ correction: ConsentCorrection, of subject: Subject, since first: Day?
+        _ correction: ConsentCorrection, of subject: Subject, since first: Day?, request id: String
     ) throws -> RectificationPreview {
         var preview = RectificationPreview()
         let now = clock.now()
@@ -28,6 +29,13 @@ extension SubjectService {
             preview.rows += match.rows
             preview.files += 1
         }
+        try audit(
+            SubjectEvent(
+                kind: .find, request: id, subject: subject.digest.hex, asOf: nil,
+                counts: [
+                    "rows": Int(preview.rows), "files": preview.files,
+                    "journal-hits": Int(preview.journalHits),
+                ], purposes: correction.withdrawn))
         return preview
     }
 

@@ -57,7 +57,9 @@ import Testing
     @Test func `the person's hits become counts, waiting ones too, and older snapshots go`() throws
     {
         let service = region.subjects.service()
-        let preview = try service.preview(Self.correction, of: region.subject(), since: nil)
+        let preview = try service.preview(
+            Self.correction, of: region.subject(), since: nil, request: "p")
+        #expect(try region.auditKinds().last == "subject-find")
         #expect(preview.rows == 6 && preview.journalHits == 2 && preview.files > 0)
         let request = try rectify()
         #expect(request.state == "rectified")
