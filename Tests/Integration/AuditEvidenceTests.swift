@@ -242,12 +242,19 @@ import Testing
 
         let seen = archive + "/logs/\(region)/witnessed/us-east"
         let bytes = try File.read(seen)
-        var changed = bytes
-        changed[changed.count - 10] ^= 1
-        try File.write(seen, changed)
-        let bad = try verify(archive)
-        #expect(bad.exitCode == 1)
-        #expect(bad.output.contains("the cosignature of us-east/witness is wrong"), "\(bad.output)")
+        let place = bytes.count - 10
+        let digit = UInt8(ascii: bytes[place] == UInt8(ascii: "A") ? "B" : "A")
+        for (character, problem) in [
+            (digit, "the cosignature of us-east/witness is wrong"),
+            (UInt8(ascii: "*"), "the signature of us-east/witness is no base64"),
+        ] {
+            var changed = bytes
+            changed[place] = character
+            try File.write(seen, changed)
+            let bad = try verify(archive)
+            #expect(bad.exitCode == 1)
+            #expect(bad.output.contains(problem), "\(bad.output)")
+        }
     }
 
     @Test func `keys of the archive are not believed when others are given`() throws {

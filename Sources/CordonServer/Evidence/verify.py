@@ -134,18 +134,28 @@ class Key:
         return self
 
 
-def signers(note, key):
-    """The text of a note, and those of `key` and its chain that signed it."""
+def signatures(note):
+    """The text of a note, and the name and the bytes of each of its signatures."""
     text, split, lines = note.rpartition("\n\n")
-    text += "\n"
     found = []
     for line in lines.splitlines() if split else []:
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "\u2014":
             raise Wrong("a line of signatures cannot be read")
-        data = b64(parts[2])
+        try:
+            found.append((parts[1], b64(parts[2])))
+        except ValueError:
+            raise Wrong("the signature of " + parts[1] + " is no base64")
+    return text + "\n", found
+
+
+def signers(note, key):
+    """The text of a note, and those of `key` and its chain that signed it."""
+    text, made = signatures(note)
+    found = []
+    for name, data in made:
         for one in [key] + key.chain:
-            if parts[1] == one.name and data[:4] == one.identifier:
+            if name == one.name and data[:4] == one.identifier:
                 if not is_signature(one.key, text.encode(), data[4:]):
                     raise Wrong("a signature of " + key.name + " is wrong")
                 found.append(one)
@@ -161,13 +171,10 @@ def signed_text(note, key):
 
 def cosigned_at(note, key):
     """When the witness that holds `key` cosigned a checkpoint, in seconds since 1970."""
-    text, split, lines = note.rpartition("\n\n")
-    text += "\n"
+    text, made = signatures(note)
     latest = None
-    for line in lines.splitlines() if split else []:
-        parts = line.split(" ")
-        data = b64(parts[2]) if len(parts) == 3 else b""
-        if parts[1:2] == [key.name] and data[:4] == key.identifier:
+    for name, data in made:
+        if name == key.name and data[:4] == key.identifier:
             seconds = int.from_bytes(data[4:12], "big")
             message = "cosignature/v1\ntime %d\n%s" % (seconds, text)
             if not is_signature(key.key, message.encode(), data[12:]):
