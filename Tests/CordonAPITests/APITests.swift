@@ -159,6 +159,45 @@ import Testing
         }
     }
 
+    @Test func `views are an empty list, for Sail asks for them before it asks for tables`()
+        throws
+    {
+        _ = try fixture.makeTable()
+        for namespace in ["sandbox", "pixels"] {
+            let answer = fixture.ask("GET", "v1/eu-central/namespaces/\(namespace)/views")
+            #expect(answer.status == 200, "\(namespace)")
+            let body = try JSONDecoder().decode(
+                [String: [String]].self, from: Data(answer.body))
+            #expect(body == ["identifiers": []], "\(namespace)")
+        }
+        #expect(fixture.ask("GET", "v1/eu-central/namespaces/none/views").status == 404)
+    }
+
+    @Test func `a change of properties says what it did not find, which PyIceberg insists on`()
+        throws
+    {
+        _ = try fixture.makeTable()
+        let answer = fixture.ask(
+            "POST", "v1/eu-central/namespaces/sandbox/properties",
+            #"{"removals":["none"],"updates":{"a":"b"}}"#)
+        #expect(answer.status == 200)
+        let body = try JSONDecoder().decode([String: [String]].self, from: Data(answer.body))
+        #expect(body == ["updated": ["a"], "removed": [], "missing": ["none"]])
+    }
+
+    @Test func `a namespace of several levels is read by its separator, and does not exist`() throws
+    {
+        _ = try fixture.makeTable()
+        for name in ["sandbox\u{1F}t", "\u{1F}sandbox"] {
+            let path = "v1/eu-central/namespaces/\(name)"
+            #expect(
+                (400...404).contains(fixture.ask("GET", path).status), "\(name.debugDescription)")
+        }
+        let child = fixture.ask(
+            "GET", "v1/eu-central/namespaces", query: ["parent": "sandbox"])
+        #expect(child.status == 200 && !child.text.contains("sandbox"))
+    }
+
     @Test func `namespaces that a token does not name do not exist for it`() throws {
         _ = try fixture.makeTable()
         let blind = try fixture.authority.issue(

@@ -14,6 +14,13 @@ enum OtherReaders {
     static let python = ShippedProject.root + "/.deps/venv/bin/python"
     static let extensions = ShippedProject.root + "/.deps/duckdb-extensions"
     static var areInstalled: Bool { FileManager.default.isExecutableFile(atPath: python) }
+    /// Sail and the driver that asks it over Arrow Flight SQL.
+    static var haveSail: Bool {
+        let packages = ShippedProject.root + "/.deps/venv/lib/python3.11/site-packages/"
+        return ["pysail", "adbc_driver_flightsql"].allSatisfy {
+            FileManager.default.fileExists(atPath: packages + $0)
+        }
+    }
 
     /// Prints, for each reader and filter, the rows in one form: an object of sorted lines.
     static let script = """

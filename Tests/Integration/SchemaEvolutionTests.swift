@@ -147,7 +147,7 @@ struct `A table that gets a column` {
 }
 
 /// Makes a table what an earlier version would have left: some columns stand neither in its schema nor in its files.
-private enum OlderTable {
+enum OlderTable {
     static func make(
         of table: HitsTable, catalog: Catalog, without gone: Set<String>
     ) throws {

@@ -14,18 +14,7 @@ struct `The region's service and the clients of others` {
     init() throws {
         directory = try TemporaryDirectory()
         program = try CordonProgram(projectIn: directory)
-        // A role to whom every policy shows whole rows, as only an operator can write it.
-        let policies = program.project + "/Policies"
-        for name in try FileManager.default.contentsOfDirectory(atPath: policies)
-        where name.hasSuffix(".yaml") {
-            let path = policies + "/" + name
-            let text = try String(contentsOfFile: path, encoding: .utf8)
-            guard text.contains("\naccess:\n") else { continue }
-            let rule =
-                "  - { role: engineer, purposes: [data-subject-request], from: [world], see: rows }\n"
-            try text.replacing("\naccess:\n", with: "\naccess:\n" + rule)
-                .write(toFile: path, atomically: true, encoding: .utf8)
-        }
+        try program.admitEngineers()
         let journal = try Journal(
             path: program.project + "/var/\(Self.region)/journal.sqlite")
         let batch = HitBatch(
@@ -53,13 +42,6 @@ struct `The region's service and the clients of others` {
         record.policy = "gdpr"
         record.retainUntil = today + 300
         return record
-    }
-
-    private func token(_ words: String...) throws -> String {
-        let issued = try program.run(
-            ["token", "issue", "--region", Self.region, "--subject", "tester"] + words)
-        try #require(issued.exitCode == 0, "\(issued.errorOutput)")
-        return issued.output.trimmingCharacters(in: .newlines)
     }
 
     private static let script = #"""
@@ -202,11 +184,12 @@ struct `The region's service and the clients of others` {
     @Test func `PyIceberg, DuckDB and plain HTTP read, write and are refused as they should be`()
         async throws
     {
-        let engineer = try token(
-            "--role", "engineer", "--purpose", "data-subject-request", "--from", "DE", "--write",
+        let engineer = try program.token(
+            Self.region, "--role", "engineer", "--purpose", "data-subject-request", "--from", "DE",
+            "--write",
             "sandbox")
-        let analyst = try token(
-            "--role", "analyst", "--purpose", "audience-measurement", "--from", "DE")
+        let analyst = try program.token(
+            Self.region, "--role", "analyst", "--purpose", "audience-measurement", "--from", "DE")
         let running = try await program.start("serve", "--region", Self.region)
         let port = try #require(running.servicePorts[Self.region])
         let result = try Tool.run(
