@@ -160,6 +160,13 @@ extension Command {
             facts.append(("", "\(signal.signal) is \(signal.state): \(signal.detail)"))
         }
         facts.append(("kept until", explanation.retainUntil ?? "nothing is kept"))
+        if let preset = explanation.retentionPreset {
+            facts.append(
+                (
+                    "",
+                    "within preset `\(preset.name)`: \(preset.source), checked \(preset.checked)"
+                ))
+        }
         facts.append(("sample rate", "\(explanation.sampleRate)"))
         facts.append(("rule set", explanation.ruleSet))
         for (name, value) in facts {

@@ -3,7 +3,7 @@ package import CordonModel
 internal import Crypto
 internal import YAML
 
-/// Dated groups of places, from `Policies/atlas.yaml`.
+/// Dated groups of places, and dated presets of retention, from `Policies/atlas.yaml`.
 package struct Atlas: Equatable, Sendable {
     package struct Group: Equatable, Sendable {
         package var name: String
@@ -19,6 +19,7 @@ package struct Atlas: Equatable, Sendable {
     }
 
     package private(set) var groups: [String: Group]
+    package private(set) var retentionPresets: [String: RetentionPreset] = [:]
     /// Whether the whole file could be read; if not, names that it may hold are not called unknown.
     private(set) var isWhole = true
 
@@ -99,9 +100,19 @@ struct AtlasReader {
     }
 
     func read(_ item: Item) -> Atlas {
-        guard let root = Section(item, keys: ["groups"]),
+        guard let root = Section(item, keys: ["groups", "retention_presets"]),
             let entries = root.required("groups")?.entries()
         else { return .unread }
+        var presets: [String: RetentionPreset] = [:]
+        for entry in root["retention_presets"]?.entries() ?? [] {
+            if !Item.isName(entry.key) {
+                problems.error(
+                    entry.keyPosition,
+                    "expected a preset's name of 1 to 40 lowercase letters, digits and hyphens, found `\(entry.key)`"
+                )
+            }
+            presets[entry.key] = preset(entry.key, entry.value)
+        }
         var drafts: [String: Draft] = [:]
         for entry in entries {
             drafts[entry.key] = draft(entry.key, entry.keyPosition, entry.value)
@@ -129,7 +140,22 @@ struct AtlasReader {
                     }
                 }
                 return group
-            })
+            }, retentionPresets: presets)
+    }
+
+    private func preset(_ name: String, _ item: Item) -> RetentionPreset? {
+        guard
+            let section = Section(item, keys: ["title", "source", "checked", "hits", "fields"])
+        else { return nil }
+        let title = section.required("title")?.text()
+        let source = section.required("source")?.text()
+        let checked = section.required("checked").flatMap(day)
+        let hits = section.required("hits")?.days()
+        let ages = section["fields"].map { $0.ages(within: hits) } ?? [:]
+        guard let title, let source, let checked, let hits else { return nil }
+        return RetentionPreset(
+            name: name, title: title, source: source, checked: checked, hitsDays: hits,
+            fieldDays: ages.mapValues { $0.days })
     }
 
     private func draft(_ name: String, _ position: FilePosition, _ item: Item) -> Draft {

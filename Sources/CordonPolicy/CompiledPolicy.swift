@@ -215,10 +215,16 @@ package struct CompiledPolicy: Equatable, Sendable {
         package var hitsDays: Int
         /// Fields that go before the hit does.
         package var fieldDays: [FieldName: Int]
+        /// The preset that the policy names; its ages are among those above, or they are shorter.
+        package var preset: RetentionPreset?
         package var position: FilePosition
-        package init(hitsDays: Int, fieldDays: [FieldName: Int], position: FilePosition) {
+        package init(
+            hitsDays: Int, fieldDays: [FieldName: Int], preset: RetentionPreset? = nil,
+            position: FilePosition
+        ) {
             self.hitsDays = hitsDays
             self.fieldDays = fieldDays
+            self.preset = preset
             self.position = position
         }
     }

@@ -13,6 +13,8 @@ package struct Explanation: Encodable, Equatable, Sendable {
     package var fields: [String: Field]
     /// First day on which the record is no longer readable; nil when nothing is kept.
     package var retainUntil: String?
+    /// The preset that the policy's retention names; nil where it names none or nothing is kept.
+    package var retentionPreset: Preset?
     package var sampleRate: Double
     package var ruleSet: String
     package var reason: Reason
@@ -30,6 +32,13 @@ package struct Explanation: Encodable, Equatable, Sendable {
         package var detail: String
     }
 
+    package struct Preset: Encodable, Equatable, Sendable {
+        package var name: String
+        package var source: String
+        /// The day on which it was last held against the source.
+        package var checked: String
+    }
+
     package struct Field: Encodable, Equatable, Sendable {
         package var action: String
         package var reason: String
@@ -44,6 +53,7 @@ package struct Explanation: Encodable, Equatable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case outcome, region, policy, consent, fields
         case retainUntil = "retain_until"
+        case retentionPreset = "retention_preset"
         case sampleRate = "sample_rate"
         case ruleSet = "rule_set"
         case reason
@@ -58,6 +68,7 @@ package struct Explanation: Encodable, Equatable, Sendable {
         try container.encode(consent, forKey: .consent)
         try container.encode(fields, forKey: .fields)
         try container.encode(retainUntil, forKey: .retainUntil)
+        try container.encode(retentionPreset, forKey: .retentionPreset)
         try container.encode(sampleRate, forKey: .sampleRate)
         try container.encode(ruleSet, forKey: .ruleSet)
         try container.encode(reason, forKey: .reason)
@@ -102,6 +113,10 @@ extension RuleSet {
             fields: Dictionary(
                 uniqueKeysWithValues: FieldName.allCases.map { ($0.rawValue, writer.field($0)) }),
             retainUntil: isKept ? (day + Int(decision.retainDays)).text : nil,
+            retentionPreset: isKept
+                ? policy.retention.preset.map {
+                    .init(name: $0.name, source: $0.source, checked: $0.checked.text)
+                } : nil,
             sampleRate: Double(decision.samplingPerMillion) / 1_000_000, ruleSet: digest,
             reason: writer.reason(claim: claim(of: policy, at: place), site: site))
     }

@@ -9,7 +9,7 @@ import Testing
 let repository = ProjectLayout(root: ShippedProject.root)
 
 @Suite struct `Shipped policies` {
-    let today = Day("2026-11-25")!
+    let today = Day("2026-11-29")!
 
     @Test func `they load without a mistake or a warning`() throws {
         let project = try ProjectConfiguration.load(repository, now: today, linting: true)

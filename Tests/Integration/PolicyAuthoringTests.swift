@@ -33,7 +33,7 @@ import Testing
     @Test func `files are laid out, and what cannot be is named and left`() throws {
         #expect(try cordon.run("policy", "fmt", "--check").exitCode == 0)
         let before = try cordon.run("check").output
-        try edit("Policies/gdpr.yaml", "retention: { hits: 395d,", "retention:   {hits: 395d,")
+        try edit("Policies/gdpr.yaml", "retention: { preset:", "retention:   {preset:")
         try edit("Policies/appi.yaml", "policy: appi", "policy: &anchor appi")
         let check = try cordon.run("policy", "fmt", "--check")
         #expect(check.exitCode == 1)

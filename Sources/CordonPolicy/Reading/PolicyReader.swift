@@ -292,33 +292,48 @@ extension PolicyReader {
     private func readRetention(
         _ item: Item, _ fields: CompiledPolicy.FieldRules?
     ) -> CompiledPolicy.Retention? {
-        guard let section = Section(item, keys: ["hits", "fields"]) else { return nil }
-        let hits = section.required("hits")?.days()
-        var ages: [FieldName: Int] = [:]
-        if let entries = section["fields"]?.entries() {
-            for entry in entries {
-                guard let field = FieldName(rawValue: entry.key) else {
-                    problems.error(
-                        entry.keyPosition,
-                        "unknown field `\(entry.key)`"
-                            + Spelling.suggestion(
-                                entry.key, among: FieldName.allCases.map(\.rawValue)))
-                    continue
-                }
-                guard let days = entry.value.days() else { continue }
-                ages[field] = days
-                if let hits, days > hits {
-                    entry.value.error(
-                        "`\(entry.key)` would outlive its hit, which is kept for \(hits)d")
-                }
-                if let fields, !fields.kept.contains(field) {
-                    problems.warn(
-                        .ageOfUnkeptField, entry.keyPosition,
-                        "`\(entry.key)` is not kept, so it has no age")
-                }
+        guard let section = Section(item, keys: ["preset", "hits", "fields"]) else { return nil }
+        let named = section["preset"]
+        let preset = named.flatMap(readPreset)
+        let hits = named == nil ? section.required("hits")?.days() : section["hits"]?.days()
+        let days = hits ?? preset?.hitsDays
+        let ages = section["fields"].map { $0.ages(within: days) } ?? [:]
+        if let fields {
+            for (field, age) in ages where !fields.kept.contains(field) {
+                problems.warn(
+                    .ageOfUnkeptField, age.position,
+                    "`\(field.rawValue)` is not kept, so it has no age")
             }
         }
-        return hits.map { .init(hitsDays: $0, fieldDays: ages, position: item.position) }
+        if let preset {
+            if let hits, let item = section["hits"] {
+                preset.mustHold(hits, preset.hitsDays, "a hit", item)
+            }
+            for (field, age) in ages {
+                preset.mustHold(
+                    age.days, preset.fieldDays[field] ?? preset.hitsDays, "`\(field.rawValue)`",
+                    age.item)
+            }
+        }
+        if named != nil, preset == nil || (section["hits"] != nil && hits == nil) { return nil }
+        return days.map {
+            .init(
+                hitsDays: $0,
+                fieldDays: (preset?.fieldDays(within: $0, of: fields) ?? [:])
+                    .merging(ages.mapValues { $0.days }) { $1 },
+                preset: preset, position: item.position)
+        }
+    }
+
+    private func readPreset(_ item: Item) -> RetentionPreset? {
+        guard let name = item.name() else { return nil }
+        if let preset = atlas.retentionPresets[name] { return preset }
+        if atlas.isWhole {
+            item.error(
+                "the atlas has no `retention_presets.\(name)`"
+                    + Spelling.suggestion(name, among: atlas.retentionPresets.keys))
+        }
+        return nil
     }
 
     private func readSampling(_ item: Item) -> CompiledPolicy.Sampling? {

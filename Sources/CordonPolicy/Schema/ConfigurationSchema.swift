@@ -365,10 +365,19 @@ package enum ConfigurationSchema {
         form: "^(" + FieldName.allCases.map(\.rawValue).joined(separator: "|") + ")$",
         .days)
 
-    private static let retention = SchemaMapping([
-        SchemaKey("hits", .days, required: true, "how long a hit is kept, from its own day"),
-        SchemaKey("fields", ages, fallback: "as the hit", "fields that go before their hit does"),
-    ])
+    private static let retention = SchemaMapping(
+        [
+            SchemaKey(
+                "preset", .text(form: name),
+                "a name in the atlas's `retention_presets`, whose ages hold; own ones may be shorter"
+            ),
+            SchemaKey(
+                "hits", .days, fallback: "as the preset",
+                "how long a hit is kept, from its own day; required without a preset"),
+            SchemaKey(
+                "fields", ages, fallback: "as the preset, else as the hit",
+                "fields that go before their hit does"),
+        ], anyOf: ["preset", "hits"])
 
     private static let minGroup = SchemaShape.integer(2...1_000_000)
 
@@ -444,7 +453,29 @@ package enum ConfigurationSchema {
                                                     "source", .text(form: nil), required: true,
                                                     "the legal text or decision"),
                                             ])), least: 0), "dated comings and goings"),
-                            ]))), required: true, "groups of places by name")
+                            ]))), required: true, "groups of places by name"),
+                SchemaKey(
+                    "retention_presets",
+                    .dictionary(
+                        name: "PRESET", form: name,
+                        .mapping(
+                            SchemaMapping([
+                                SchemaKey(
+                                    "title", .text(form: nil), required: true, "words for people"),
+                                SchemaKey(
+                                    "source", .text(form: nil), required: true,
+                                    "the legal text or decision"),
+                                SchemaKey(
+                                    "checked", .day, required: true,
+                                    "when the ages were last held against it"),
+                                SchemaKey(
+                                    "hits", .days, required: true,
+                                    "longest time that a hit may be kept, from its own day"),
+                                SchemaKey(
+                                    "fields", ages, fallback: "as the hit",
+                                    "longest times of fields that go before their hit does"),
+                            ]))), fallback: "none",
+                    "ages that policies take up by name (`retention.preset`)"),
             ])))
 
     static let invariants = SchemaFile(

@@ -141,6 +141,10 @@ extension SchemaMapping {
             members.append(
                 ("oneOf", .list(oneOf.map { .object([("required", .list([.text($0)]))]) })))
         }
+        if !anyOf.isEmpty {
+            members.append(
+                ("anyOf", .list(anyOf.map { .object([("required", .list([.text($0)]))]) })))
+        }
         if let unless {
             let holds = JSONText.object([
                 ("properties", .object([(unless.key, .object([("const", .text(unless.word))]))])),

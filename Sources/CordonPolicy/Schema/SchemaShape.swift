@@ -30,6 +30,8 @@ package struct SchemaMapping: Sendable {
     package var unless: Exception?
     /// Exactly one of these must stand.
     package var oneOf: [String] = []
+    /// One of these must stand, or several.
+    package var anyOf: [String] = []
 
     package struct Exception: Sendable {
         package var key: String
@@ -38,10 +40,13 @@ package struct SchemaMapping: Sendable {
         package var barred: [String]
     }
 
-    package init(_ keys: [SchemaKey], unless: Exception? = nil, oneOf: [String] = []) {
+    package init(
+        _ keys: [SchemaKey], unless: Exception? = nil, oneOf: [String] = [], anyOf: [String] = []
+    ) {
         self.keys = keys
         self.unless = unless
         self.oneOf = oneOf
+        self.anyOf = anyOf
     }
 }
 
