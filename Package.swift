@@ -76,6 +76,7 @@ let package = Package(
         target("Avro", ["Bytes"]),
         target("Iceberg", ["Bytes", "Avro"]),
         target("Parquet", ["Bytes", "LinuxIO"]),
+        target("ArrowIPC", ["Engine"]),
 
         // core
         target("CordonModel", ["Bytes"]),
@@ -115,8 +116,8 @@ let package = Package(
         target(
             "CordonQuery",
             [
-                "CLinux", "Bytes", "LinuxIO", "Crypto", "Engine", "CordonModel", "CordonPolicy",
-                "CordonAudit",
+                "CLinux", "Bytes", "LinuxIO", "Crypto", "Engine", "ArrowIPC", "CordonModel",
+                "CordonPolicy", "CordonAudit",
             ]),
         target(
             "CordonSubjects",
@@ -131,7 +132,7 @@ let package = Package(
             "CordonAPI",
             [
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Compression", "HTTP", "Iceberg",
-                "Parquet", "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens",
+                "Parquet", "ArrowIPC", "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens",
                 "CordonLake",
                 "CordonCatalog", "CordonQuery",
             ]),
@@ -153,7 +154,7 @@ let package = Package(
             [
                 "CLinux", "HPKE", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine",
                 "GeoTables",
-                "UserAgents", "HTTP", "Consent", "AccessLogs", "Iceberg", "CordonModel",
+                "UserAgents", "HTTP", "Consent", "AccessLogs", "Iceberg", "ArrowIPC", "CordonModel",
                 "CordonKeys",
                 "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
@@ -200,6 +201,7 @@ let package = Package(
         tests("Avro"),
         tests("Iceberg"),
         tests("Parquet", ["Engine"]),
+        tests("ArrowIPC", ["CADBC"]),
         tests("CordonKeys"),
         tests("CordonTokens"),
         tests("CordonPolicy"),

@@ -1,3 +1,4 @@
+internal import ArrowIPC
 internal import CordonAudit
 internal import CordonModel
 internal import CordonQuery
@@ -12,6 +13,7 @@ extension RegionAPI {
     /// Forms of an answer by media type, the first being the default.
     private static let forms: [(mediaType: String, format: QueryFormat)] = [
         ("application/json", .json), ("application/x-ndjson", .json), ("text/csv", .csv),
+        ("application/vnd.apache.arrow.stream", .arrow),
     ]
 
     /// Longest statement, in bytes.
@@ -86,8 +88,11 @@ extension RegionAPI {
     }
 
     private static func response(_ answer: QueryAnswer, _ mediaType: String) -> APIResponse {
-        guard case .text(let bytes) = answer.body else {
-            preconditionFailure("both forms are text")
+        let bytes: [UInt8]
+        switch answer.body {
+        case .text(let text): bytes = text
+        case .arrow(let stream): bytes = stream.bytes
+        case .cells, .file: preconditionFailure("not among the forms")
         }
         var fields = [("Cordon-Rows", "\(answer.rowCount)")]
         if !answer.access.leftOut.isEmpty {

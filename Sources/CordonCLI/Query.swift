@@ -1,3 +1,4 @@
+import ArrowIPC
 import CordonModel
 import CordonPolicy
 import CordonQuery
@@ -23,16 +24,19 @@ extension Command {
                 help: "ISO 3166 code of the country, or country-subdivision, you ask from"),
             Option(
                 name: "format", value: "FORM",
-                help: "table (default), csv, json (one object a line), parquet"
+                help:
+                    "table (default), csv, json (one object a line), parquet, arrow (an Arrow IPC stream)"
             ),
-            Option(name: "out", value: "FILE", help: "where the result goes; needed for parquet"),
+            Option(
+                name: "out", value: "FILE",
+                help: "where the result goes; needed for parquet, and for arrow on a terminal"),
         ],
         example:
             "cordon query --region eu-central --role analyst --purpose audience-measurement --from DE"
             + " 'SELECT country, count(*) AS hits FROM hits GROUP BY country'",
         arguments: 1...1
     ) { arguments, console in
-        let (request, destination) = try queryRequest(arguments)
+        let (request, destination) = try queryRequest(arguments, console)
         let project = try CordonCLI.configuration(arguments)
         var names: [String] = []
         for name in arguments.all("region") where !names.contains(name) { names.append(name) }
@@ -116,7 +120,7 @@ extension Command {
     ) { _, _ in QueryWorker.run() == 0 ? .done : .worldFailed }
 
     private static func queryRequest(
-        _ arguments: Arguments
+        _ arguments: Arguments, _ console: Console
     ) throws(UsageError) -> (QueryRequest, destination: String?) {
         let named = arguments.value("format") ?? (arguments.wantsJSON ? "json" : "table")
         guard let format = QueryFormat(rawValue: named) else {
@@ -128,6 +132,10 @@ extension Command {
         let destination = arguments.value("out")
         guard format != .parquet || destination != nil else {
             throw UsageError(text: "the form `parquet` needs a file: `--out FILE`")
+        }
+        guard format != .arrow || destination != nil || !console.isTerminal else {
+            throw UsageError(
+                text: "the form `arrow` is nothing for a terminal: `--out FILE`, or a pipe")
         }
         let principal = try queryPrincipal(arguments)
         return (
@@ -190,13 +198,19 @@ extension Command {
             } else {
                 console.table(columns, rows.map { $0.map { $0 ?? "" } })
             }
-        case .text(let bytes):
-            if let destination {
-                try put(bytes, at: destination)
-            } else {
-                console.write(Data(bytes))
-            }
+        case .text(let bytes): try show(bytes, destination, console)
+        case .arrow(let stream): try show(stream.bytes, destination, console)
         case .file: break
+        }
+    }
+
+    private static func show(
+        _ bytes: [UInt8], _ destination: String?, _ console: Console
+    ) throws {
+        if let destination {
+            try put(bytes, at: destination)
+        } else {
+            console.write(Data(bytes))
         }
     }
 

@@ -8,6 +8,8 @@ struct QueryChild {
 
     struct Outcome {
         var columns: [String] = []
+        /// The first message of an Arrow stream; empty in the other forms.
+        var schema: [UInt8] = []
         var rows: [UInt8] = []
         var summary: WorkerSummary
     }
@@ -65,6 +67,7 @@ struct QueryChild {
                 start = end
                 switch frame {
                 case .columns(let names): outcome.columns = names
+                case .schema(let bytes): outcome.schema = bytes
                 case .rows(let bytes):
                     outcome.rows += bytes
                     guard outcome.rows.count <= limits.resultBytes else { throw Broken.died }
@@ -93,6 +96,7 @@ struct QueryChild {
         switch kind {
         case .columns:
             return (.columns(try decoder.decode([String].self, from: Data(payload))), end)
+        case .schema: return (.schema(Array(payload)), end)
         case .rows: return (.rows(Array(payload)), end)
         case .done: return (.done(try decoder.decode(WorkerSummary.self, from: Data(payload))), end)
         case .failed:

@@ -11,6 +11,8 @@ struct QueryPlan: Codable, Sendable {
     /// The same with quick guards, to be tried before; see ``GroupGuard/isQuick``.
     var quickStatement: String?
     var format: QueryFormat
+    /// Stands before each row of an Arrow answer, in a column `region`.
+    var leadingRegion: String?
     /// The only folder that may be written.
     var scratchDirectory: String
     var limits: QueryLimits
@@ -28,14 +30,16 @@ struct QueryPlan: Codable, Sendable {
 
 /// How rows are handed over.
 package enum QueryFormat: String, CaseIterable, Sendable, Codable {
-    case table, csv, json, parquet
+    case table, csv, json, parquet, arrow
 }
 
 /// What the child says to its parent: frames of a kind, a length (32 bits, least significant byte first) and a payload.
 enum WorkerFrame: Equatable {
     /// Names of the columns, before any row.
     case columns([String])
-    /// A run of rows in the asked form; for `table`, JSON arrays of texts and nulls, one a line.
+    /// The first message of an Arrow stream, before any row.
+    case schema([UInt8])
+    /// A run of rows in the asked form; for `table`, JSON arrays of texts and nulls, one a line; for `arrow`, messages.
     case rows([UInt8])
     case done(WorkerSummary)
     case failed(WorkerFailure)
@@ -45,6 +49,7 @@ enum WorkerFrame: Equatable {
 
     enum Kind: UInt8 {
         case columns = 0x42
+        case schema = 0x53
         case rows = 0x52
         case done = 0x44
         case failed = 0x45

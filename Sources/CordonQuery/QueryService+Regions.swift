@@ -1,3 +1,4 @@
+internal import ArrowIPC
 internal import CordonModel
 internal import Engine
 internal import Foundation
@@ -140,6 +141,8 @@ extension QueryService {
                 switch request.format {
                 case .table: .cells(try cells(outcome.rows))
                 case .csv, .json: .text(outcome.rows)
+                case .arrow:
+                    .arrow(ArrowStreamParts(schema: outcome.schema, batches: outcome.rows))
                 case .parquet:
                     .file(
                         path: try moved(
@@ -174,9 +177,11 @@ extension QueryService {
         var answer = RegionalAnswer(regions: [], isCombined: false)
         var rows: [[String?]] = []
         var lines: [UInt8] = []
+        var stream: ArrowStreamParts?
         for region in regions {
             var part = request
-            part.format = request.format == .json ? .json : .table
+            part.format = [.json, .arrow].contains(request.format) ? request.format : .table
+            part.namesRegion = true
             let (result, found) = try asked(part, region)
             answer.regions.append((region.name, result))
             guard let found else { continue }
@@ -189,6 +194,7 @@ extension QueryService {
                 for line in bytes.split(separator: 0x0A) {
                     lines += head + line.dropFirst() + [0x0A]
                 }
+            case .arrow(let found): stream = try Self.joined(stream, found)
             case .file: preconditionFailure("no file was asked for")
             }
         }
@@ -199,8 +205,25 @@ extension QueryService {
             case .csv:
                 .text(
                     Array(([answer.columns] + rows).map { RowWriter.csv($0) }.joined().utf8))
+            case .arrow: stream.map { .arrow($0) }
             default: .text(lines)
             }
         return answer
+    }
+
+    /// The rows of one region's stream behind those of the others, which a stream of one schema can hold.
+    static func joined(
+        _ stream: ArrowStreamParts?, _ next: ArrowStreamParts
+    ) throws -> ArrowStreamParts {
+        guard var stream else { return next }
+        guard stream.schema == next.schema else {
+            throw QueryError(
+                code: .query,
+                text:
+                    "the regions' answers have columns of different types, which fit no one Arrow stream; cast them, or ask each region by itself"
+            )
+        }
+        stream.batches += next.batches
+        return stream
     }
 }

@@ -1,3 +1,4 @@
+package import ArrowIPC
 internal import Bytes
 package import CordonModel
 package import CordonPolicy
@@ -12,6 +13,8 @@ package struct QueryRequest: Sendable {
     package var principal: Principal
     package var format: QueryFormat
     package var limits: QueryLimits
+    /// Whether each row of an Arrow answer stands behind its region's name.
+    var namesRegion = false
 
     package init(
         sql: String, principal: Principal, format: QueryFormat = .table,
@@ -96,6 +99,8 @@ package struct QueryAnswer: Sendable {
         case cells([[String?]])
         /// Bytes to print as they are: CSV or a JSON object a line.
         case text([UInt8])
+        /// An Arrow stream.
+        case arrow(ArrowStreamParts)
         /// A Parquet file that now belongs to the caller.
         case file(path: String)
     }
@@ -337,7 +342,8 @@ package struct QueryService {
         let plan = QueryPlan(
             view: view.sql, files: files, suppression: tables.map(\.table),
             statement: statement.exact,
-            quickStatement: statement.quick, format: request.format, scratchDirectory: scratch.path,
+            quickStatement: statement.quick, format: request.format,
+            leadingRegion: request.namesRegion ? region.name : nil, scratchDirectory: scratch.path,
             limits: request.limits,
             allowsUnsandboxed: allowsUnsandboxed)
         let outcome = try child.run(plan)
@@ -348,6 +354,8 @@ package struct QueryService {
             body = .file(path: try moved(made, to: destination ?? ""))
         case .table: body = .cells(try cells(outcome.rows))
         case .csv, .json: body = .text(outcome.rows)
+        case .arrow:
+            body = .arrow(ArrowStreamParts(schema: outcome.schema, batches: outcome.rows))
         }
         return RawAnswer(
             columns: outcome.columns, rowCount: outcome.summary.rowCount, body: body,

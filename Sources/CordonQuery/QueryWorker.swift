@@ -1,3 +1,4 @@
+internal import ArrowIPC
 internal import CLinux
 package import CordonModel
 internal import Engine
@@ -38,6 +39,7 @@ package enum QueryWorker {
             switch error {
             case let error as WorkerFailure: error
             case let error as EngineError: WorkerFailure(error, scratchDirectory)
+            case ArrowIPCError.tooLarge: WorkerFailure(code: .tooManyBytes)
             default: WorkerFailure(code: .setup)
             }
         guard let payload = try? JSONEncoder().encode(failure),
@@ -137,14 +139,22 @@ package enum QueryWorker {
         }
         let result = try connection.query(statement)
         let names = result.fields.map(\.name)
-        let head = try JSONEncoder().encode(names)
-        if sendsAtOnce { try output.send(.columns, head) }
+        let arrow = plan.format == .arrow ? ArrowStreamEncoder(result.fields, plan) : nil
+        func sendHead() throws {
+            try output.send(.columns, JSONEncoder().encode(names))
+            if let arrow { try output.send(.schema, Data(arrow.schema)) }
+        }
+        if sendsAtOnce { try sendHead() }
         var rowCount = 0
         var writer = RowWriter(format: plan.format, names: names)
         while let batch = try result.next() {
             rowCount += batch.rowCount
             guard rowCount <= plan.limits.rows else { throw WorkerFailure(code: .tooManyRows) }
-            writer.append(batch)
+            if let arrow {
+                writer.bytes += try arrow.message(batch, bytesMax: plan.limits.resultBytes)
+            } else {
+                writer.append(batch)
+            }
             guard writer.bytes.count <= plan.limits.resultBytes else {
                 throw WorkerFailure(code: .tooManyBytes)
             }
@@ -152,7 +162,7 @@ package enum QueryWorker {
                 try output.send(rows: &writer.bytes)
             }
         }
-        if !sendsAtOnce { try output.send(.columns, head) }
+        if !sendsAtOnce { try sendHead() }
         try output.send(rows: &writer.bytes)
         return rowCount
     }
@@ -194,6 +204,14 @@ package enum QueryWorker {
             let isFile = error.kind == "IO Error"
             throw WorkerFailure(code: isFile ? .file : .setup)
         }
+    }
+}
+
+extension ArrowStreamEncoder {
+    fileprivate init(_ fields: [ColumnType.Field], _ plan: QueryPlan) {
+        self.init(
+            fields: fields,
+            leading: plan.leadingRegion.map { Constant(name: "region", value: $0) })
     }
 }
 

@@ -5,14 +5,15 @@ internal import CADBC
 /// The typed accessors trap when the column is of another type, and give zero or an empty text for a null.
 @safe package struct Column {
     package let type: ColumnType
-    package let count: Int
+    package private(set) var count: Int
     private let owner: ArrowArrayOwner
     /// SAFETY: lives in what `owner` owns. The engine filled it after the Arrow rules, which every access below relies
     /// on: buffers as the type demands, offsets ascending, lengths within them.
     private let array: UnsafePointer<ArrowArray>
     /// Index of row 0 in the buffers.
-    private let start: Int
+    private var start: Int
     private let validity: UnsafePointer<UInt8>?
+    private let hasOnlyNulls: Bool
 
     @unsafe init(
         owner: ArrowArrayOwner, array: UnsafePointer<ArrowArray>, type: ColumnType, shift: Int = 0
@@ -20,6 +21,7 @@ internal import CADBC
         self.owner = owner
         unsafe self.array = unsafe array
         self.type = type
+        hasOnlyNulls = type == .null
         start = Int(unsafe array.pointee.offset) + shift
         count = Int(unsafe array.pointee.length) - shift
         let hasValidity = unsafe array.pointee.null_count != 0 && array.pointee.n_buffers > 0
@@ -31,7 +33,7 @@ internal import CADBC
 
     package func isNull(at row: Int) -> Bool {
         precondition(row >= 0 && row < count, "row outside of the batch")
-        if type == .null { return true }
+        if hasOnlyNulls { return true }
         guard let validity = unsafe validity else { return false }
         let index = start + row
         return unsafe validity[index >> 3] & (1 << UInt8(index & 7)) == 0
@@ -120,23 +122,29 @@ internal import CADBC
 
     /// The elements of a list, or the entries of a map (then each is a structure of key and value).
     package func elements(at row: Int) -> ElementRun {
+        ElementRun(column: elementColumn, rows: elementRows(at: row))
+    }
+
+    /// Where the elements of the row's list, or the entries of its map, stand in ``elementColumn``.
+    package func elementRows(at row: Int) -> Range<Int> {
+        if isNull(at: row) { return 0..<0 }
         let index = start + row
-        var first = 0
-        var end = 0
-        if !isNull(at: row) {
-            switch type {
-            case .list(_, large: true):
-                first = Int(unsafe load(Int64.self, buffer: 1, index: index))
-                end = Int(unsafe load(Int64.self, buffer: 1, index: index + 1))
-            case .list, .map:
-                first = Int(unsafe load(Int32.self, buffer: 1, index: index))
-                end = Int(unsafe load(Int32.self, buffer: 1, index: index + 1))
-            case .fixedList(_, let count):
-                first = index * count
-                end = first + count
-            default: preconditionFailure("not a list column")
-            }
+        switch type {
+        case .list(_, large: true):
+            return Int(
+                unsafe load(Int64.self, buffer: 1, index: index))..<Int(
+                    unsafe load(Int64.self, buffer: 1, index: index + 1))
+        case .list, .map:
+            return Int(
+                unsafe load(Int32.self, buffer: 1, index: index))..<Int(
+                    unsafe load(Int32.self, buffer: 1, index: index + 1))
+        case .fixedList(_, let count): return index * count..<(index + 1) * count
+        default: preconditionFailure("not a list column")
         }
+    }
+
+    /// The elements of all rows' lists, or the entries of all maps.
+    package var elementColumn: Column {
         let element: ColumnType
         switch type {
         case .list(let type, _), .fixedList(let type, _): element = type
@@ -146,8 +154,7 @@ internal import CADBC
             ])
         default: preconditionFailure("not a list column")
         }
-        let column = unsafe Column(owner: owner, array: child(0), type: element)
-        return ElementRun(column: column, rows: first..<end)
+        return unsafe Column(owner: owner, array: child(0), type: element)
     }
 
     /// Rows of a child column.
@@ -202,13 +209,82 @@ internal import CADBC
         case .structure(let fields):
             return .structure(
                 fields.indices.map { (fields[$0].name, member($0).value(at: row)) })
-        case .dictionary(let bits, let signed, let values):
-            let indexes = unsafe Column(
-                owner: owner, array: array, type: signed ? .int(bits) : .uint(bits))
-            let dictionary = unsafe Column(
-                owner: owner, array: UnsafePointer(array.pointee.dictionary), type: values)
-            return dictionary.value(at: Int(indexes.int64(at: row)))
+        case .dictionary:
+            let (row, values) = (dictionaryRow(at: row), dictionaryValues)
+            return values.value(at: row)
         }
+    }
+
+    /// The values that the rows of a dictionary column point at.
+    package var dictionaryValues: Column {
+        guard case .dictionary(_, _, let values) = type else {
+            preconditionFailure("not a dictionary column")
+        }
+        return unsafe Column(
+            owner: owner, array: UnsafePointer(array.pointee.dictionary), type: values)
+    }
+
+    /// Which of ``dictionaryValues`` the row points at; the row is not null.
+    package func dictionaryRow(at row: Int) -> Int {
+        guard case .dictionary(let bits, let signed, _) = type else {
+            preconditionFailure("not a dictionary column")
+        }
+        let index = start + row
+        switch (bits, signed) {
+        case (8, true): return Int(unsafe load(Int8.self, buffer: 1, index: index))
+        case (8, false): return Int(unsafe load(UInt8.self, buffer: 1, index: index))
+        case (16, true): return Int(unsafe load(Int16.self, buffer: 1, index: index))
+        case (16, false): return Int(unsafe load(UInt16.self, buffer: 1, index: index))
+        case (32, true): return Int(unsafe load(Int32.self, buffer: 1, index: index))
+        case (32, false): return Int(unsafe load(UInt32.self, buffer: 1, index: index))
+        default: return Int(unsafe load(Int64.self, buffer: 1, index: index))
+        }
+    }
+
+    // MARK: Handing on
+
+    /// Some of the rows, as a column of their own.
+    package func slice(_ rows: Range<Int>) -> Column {
+        precondition(rows.lowerBound >= 0 && rows.upperBound <= count, "rows outside of the batch")
+        var slice = self
+        slice.start += rows.lowerBound
+        slice.count = rows.count
+        return slice
+    }
+
+    /// Appends the values of a run of rows as Arrow lays them out, ``ColumnType/slotBytes`` each. What stands where a row is
+    /// null is whatever the engine left there.
+    package func appendSlots(of rows: Range<Int>, to bytes: inout [UInt8]) {
+        let width = slotBytes
+        precondition(rows.lowerBound >= 0 && rows.upperBound <= count, "rows outside of the batch")
+        guard !rows.isEmpty, let base = unsafe array.pointee.buffers[1] else { return }
+        unsafe bytes.append(
+            contentsOf: UnsafeRawBufferPointer(
+                start: base + (start + rows.lowerBound) * width, count: rows.count * width))
+    }
+
+    /// Appends the values of `rows`, and zeros for those below 0.
+    package func appendSlots(of rows: [Int], to bytes: inout [UInt8]) {
+        let width = slotBytes
+        for row in rows {
+            if row < 0 {
+                bytes.append(contentsOf: repeatElement(0, count: width))
+            } else {
+                appendSlots(of: row..<row + 1, to: &bytes)
+            }
+        }
+    }
+
+    private var slotBytes: Int {
+        guard let width = type.slotBytes else {
+            preconditionFailure("not a column of values of one width")
+        }
+        return width
+    }
+
+    /// Appends the bytes of a text or binary row; nothing for a null.
+    package func appendBytes(at row: Int, to bytes: inout [UInt8]) {
+        unsafe bytes.append(contentsOf: run(at: row))
     }
 
     @unsafe private func child(_ index: Int) -> UnsafePointer<ArrowArray> {

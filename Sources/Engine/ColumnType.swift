@@ -33,6 +33,23 @@ package indirect enum ColumnType: Equatable, Sendable {
     package struct Field: Equatable, Sendable {
         package let name: String
         package let type: ColumnType
+
+        package init(name: String, type: ColumnType) {
+            self.name = name
+            self.type = type
+        }
+    }
+
+    /// Bytes of one value, where all have the same number of them; nil for booleans, texts and what has parts.
+    package var slotBytes: Int? {
+        switch self {
+        case .int(let bits), .uint(let bits), .time(let bits, _), .decimal(let bits, _, _): bits / 8
+        case .float, .date: 4
+        case .double, .timestamp: 8
+        case .interval: 16
+        case .fixedBinary(let width): width
+        case .null, .bool, .utf8, .binary, .list, .fixedList, .structure, .map, .dictionary: nil
+        }
     }
 
     /// Nesting deeper than this is refused, so reading a schema needs bounded stack.

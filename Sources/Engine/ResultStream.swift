@@ -49,6 +49,16 @@ package struct ColumnBatch {
                 shift: Int(root.pointee.offset))
         }
     }
+
+    private init(rowCount: Int, columns: [Column]) {
+        self.rowCount = rowCount
+        self.columns = columns
+    }
+
+    /// Some of the rows.
+    package func slice(_ rows: Range<Int>) -> ColumnBatch {
+        ColumnBatch(rowCount: rows.count, columns: columns.map { $0.slice(rows) })
+    }
 }
 
 /// Owns an `ArrowArrayStream` and releases it.

@@ -1,3 +1,4 @@
+import ArrowIPC
 import CordonModel
 import CordonPolicy
 import Engine
@@ -108,6 +109,29 @@ import Testing
         }
         #expect(fixture.entries.count == HostileQuery.all.count)
         #expect(fixture.entries.allSatisfy { $0.outcome == .refused && $0.rowCount == 0 })
+    }
+
+    @Test func `an Arrow answer is held to rows and bytes like the others`() throws {
+        let sql = "SELECT hit_id, site, ts FROM hits"
+        func answer(_ limits: QueryLimits) throws -> QueryAnswer? {
+            try fixture.ask(sql, as: QueryFixture.officer, format: .arrow, limits: limits).answer
+        }
+        let whole = try #require(try answer(QueryLimits()))
+        guard case .arrow(let stream) = whole.body else {
+            Issue.record("no stream: \(whole)")
+            return
+        }
+        #expect(whole.columns == ["hit_id", "site", "ts"] && whole.rowCount == 660)
+        var limits = QueryLimits()
+        limits.resultBytes = stream.batches.count
+        limits.rows = whole.rowCount
+        #expect(try answer(limits)?.rowCount == whole.rowCount)
+        limits.rows -= 1
+        #expect(throws: QueryError.self) { try answer(limits) }
+        limits.rows += 1
+        limits.resultBytes -= 1
+        #expect(throws: QueryError.self) { try answer(limits) }
+        #expect(fixture.entries.suffix(2).allSatisfy { $0.outcome == .failed })
     }
 
     @Test func `bombs end at their bounds and leave nothing behind`() throws {

@@ -1,3 +1,4 @@
+import ArrowIPC
 import CordonModel
 import CordonPolicy
 import Engine
@@ -187,8 +188,48 @@ final class EasternRegion: QueryRegion, Sendable {
             String(decoding: json, as: UTF8.self)
                 == "{\"region\":\"eu-central\",\"countries\":2}\n{\"region\":\"us-east\",\"countries\":2}\n"
         )
+        let stream = try stream(ask(sql, format: .arrow))
+        let file = fixture.folder.file("beside")
+        try Data(stream.bytes).write(to: URL(fileURLWithPath: file + ".arrows"))
+        try Data(json).write(to: URL(fileURLWithPath: file + ".ndjson"))
+        if ArrowReader.isInstalled {
+            #expect(try ArrowReader.problems(of: [(file + ".arrows", file + ".ndjson")]) == "")
+        }
         #expect(throws: QueryError.self) {
             try ask(sql, format: .parquet, destination: fixture.folder.file("x.parquet"))
+        }
+    }
+
+    private func stream(_ answer: QueryService.RegionalAnswer) throws -> ArrowStreamParts {
+        guard case .arrow(let stream)? = answer.body else {
+            throw QueryError(code: .world, text: "no stream")
+        }
+        return stream
+    }
+
+    @Test(.enabled(if: ArrowReader.isInstalled, "run scripts/setup --tests"))
+    func `a combined answer leaves as an Arrow stream, with what JSON says`() throws {
+        let sql =
+            "SELECT event, count(*) AS n, avg(sample_rate) AS rate, sum(CAST(params['value'] AS DECIMAL(9,2))) AS value FROM hits GROUP BY event"
+        let file = fixture.folder.file("sum")
+        let answer = try ask(sql, format: .arrow)
+        #expect(answer.isCombined && answer.columns == ["event", "n", "rate", "value"])
+        try Data(stream(answer).bytes).write(to: URL(fileURLWithPath: file + ".arrows"))
+        guard case .text(let json)? = try ask(sql, format: .json).body else {
+            Issue.record("no JSON")
+            return
+        }
+        try Data(json).write(to: URL(fileURLWithPath: file + ".ndjson"))
+        #expect(try ArrowReader.problems(of: [(file + ".arrows", file + ".ndjson")]) == "")
+    }
+
+    @Test func `streams of different schemas are not put together`() throws {
+        let one = ArrowStreamParts(schema: [1], batches: [2])
+        #expect(
+            try QueryService.joined(one, ArrowStreamParts(schema: [1], batches: [3]))
+                == ArrowStreamParts(schema: [1], batches: [2, 3]))
+        #expect(throws: QueryError.self) {
+            try QueryService.joined(one, ArrowStreamParts(schema: [4], batches: []))
         }
     }
 

@@ -181,6 +181,84 @@ struct `The region's service and the clients of others` {
         print("well")
         """#
 
+    /// Asks for what every type of an answer can hold, as JSON and as Arrow: of the service, and as the command gave it.
+    private static let arrowScript =
+        ArrowReader.definitions + "\n"
+            + #"""
+            import duckdb, os, tempfile, urllib.request
+            base, token, sql, command_json, command_arrow = sys.argv[1:6]
+
+            def ask(accept):
+                request = urllib.request.Request(base + "/v1/query", data=json.dumps({"sql": sql}).encode(), method="POST")
+                for name, value in [("Authorization", "Bearer " + token), ("Content-Type", "application/json"), ("Accept", accept)]:
+                    request.add_header(name, value)
+                with urllib.request.urlopen(request) as answer:
+                    return answer.headers, answer.read()
+
+            folder = tempfile.mkdtemp()
+            stream, lines = folder + "/a.arrows", folder + "/a.ndjson"
+            headers, body = ask("application/vnd.apache.arrow.stream")
+            assert headers["Content-Type"] == "application/vnd.apache.arrow.stream", headers
+            assert headers["Cordon-Rows"] == "300", headers
+            open(stream, "wb").write(body)
+            open(lines, "wb").write(ask("application/x-ndjson")[1])
+            table = compare(stream, lines)
+            compare(command_arrow, command_json)
+            assert compare(command_arrow, lines).equals(table)
+            assert table.num_rows == 300
+            # Another engine reads it as it reads its own.
+            assert duckdb.connect().execute("SELECT count(*), count(DISTINCT hit_id) FROM \"table\"").fetchall() == [(300, 300)]
+            for name in [stream, lines]:
+                os.remove(name)
+            os.rmdir(folder)
+            print("well")
+            """#
+
+    @Test func `pyarrow reads every type that an answer can have, of the service and the command`()
+        async throws
+    {
+        let types = [
+            "BIGINT", "DECIMAL(9,3)", "DOUBLE", "FLOAT", "HUGEINT", "INTEGER", "SMALLINT",
+            "TINYINT", "UBIGINT", "UHUGEINT", "UINTEGER", "USMALLINT", "UTINYINT",
+        ].map { "CAST(CASE WHEN country = 'DE' THEN day(ts) END AS \($0)) AS \"\($0)\"" }
+        let times = [
+            "DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_MS", "TIMESTAMP_NS",
+            "TIMESTAMP_S",
+        ].map {
+            "CAST(CASE WHEN country = 'DE' THEN CAST(ts AS TIMESTAMP) END AS \($0)) AS \"\($0)\""
+        }
+        let others = [
+            "CAST(site AS BLOB) AS b", "country = 'DE' AS yes", "to_days(day(ts)) AS span",
+            "CAST(hit_id AS VARCHAR) AS id", "[country, NULL, site] AS list",
+            "[[month(ts)], []] AS lists", "{'a': ts, 'b': [country]} AS pair",
+            "map(['k'], [{'n': year(ts)}]) AS deep", "NULL AS nothing", "CAST('{}' AS JSON) AS js",
+            "CAST([1, 2] AS TINYINT[2]) AS two",
+        ]
+        let sql =
+            "SELECT *, \((types + times + others).joined(separator: ", ")) FROM hits ORDER BY hit_id"
+        let engineer = try token(
+            "--role", "engineer", "--purpose", "data-subject-request", "--from", "DE")
+        let who = [
+            "query", "--region", Self.region, "--role", "engineer", "--purpose",
+            "data-subject-request", "--from", "DE",
+        ]
+        for (format, name) in [("json", "a.ndjson"), ("arrow", "a.arrows")] {
+            let asked = try program.run(
+                who + ["--format", format, "--out", directory.file(name), sql])
+            try #require(asked.exitCode == 0, "\(asked.errorOutput)")
+        }
+        let running = try await program.start("serve", "--region", Self.region)
+        let port = try #require(running.servicePorts[Self.region])
+        let result = try Tool.run(
+            OtherReaders.python,
+            [
+                "-c", Self.arrowScript, "http://127.0.0.1:\(port)", engineer, sql,
+                directory.file("a.ndjson"), directory.file("a.arrows"),
+            ])
+        #expect(result.exitCode == 0 && result.output == "well\n", "\(result.output)")
+        #expect(running.end(SIGTERM) == 0, "\(running.log)")
+    }
+
     @Test func `PyIceberg, DuckDB and plain HTTP read, write and are refused as they should be`()
         async throws
     {
