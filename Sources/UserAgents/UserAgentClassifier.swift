@@ -13,8 +13,13 @@ package final class UserAgentClassifier {
     package static let userAgentBytesMax = 1024
     /// A family cut out of the user agent is kept up to this length only.
     package static let familyBytesMax = 40
-    /// A family cut out of the user agent with a longer run of digits is taken for a serial number.
+    /// A family cut out of the user agent with more digits, wherever they stand in it, is taken for a serial number.
     package static let familyDigitsMax = 8
+    /// A word of letters and digits of this length, in a family cut out of the user agent, is taken for a serial number;
+    /// names of models are shorter.
+    package static let familyMixedWordMax = 10
+    /// A run of hexadecimal digits of this length, decimal ones among them, is taken for part of an identifier.
+    package static let familyHexadecimalMax = 7
 
     package init(_ rules: UserAgentRules) {
         self.rules = rules
@@ -97,24 +102,68 @@ package final class UserAgentClassifier {
     /// Appends what a group took; false when it does not look like a name that many share.
     private func append(group number: Int, of bytes: [UInt8], to text: inout [UInt8]) -> Bool {
         guard let range = workspace.group(number) else { return true }
-        guard range.count <= Self.familyBytesMax else { return false }
-        var digits = 0
-        for byte in bytes[range] {
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"):
-                digits += 1
-                if digits > Self.familyDigitsMax { return false }
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"):
-                digits = 0
-            case UInt8(ascii: " "), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-                UInt8(ascii: "+"),
-                UInt8(ascii: "/"), UInt8(ascii: "!"), UInt8(ascii: "&"), UInt8(ascii: "'"),
-                UInt8(ascii: ":"):
-                digits = 0
-            default: return false
-            }
-        }
+        guard Self.looksShared(bytes[range]) else { return false }
         text += bytes[range]
         return true
+    }
+
+    /// Whether `name` can be that of a browser, a system or a model, rather than one device's or one person's.
+    ///
+    /// Some rules take whatever stands at a place. So a long text, many digits, a long word of letters and digits (as serial
+    /// numbers are), a run of hexadecimal digits (as in a UUID), a point between letters (as in `first.last`), and every sign
+    /// that is no part of such names is refused.
+    static func looksShared(_ name: ArraySlice<UInt8>) -> Bool {
+        guard name.count <= familyBytesMax else { return false }
+        var digits = 0
+        var word = Run()
+        var hexadecimal = Run()
+        var previous: UInt8 = 0x20
+        for (byte, next) in zip(name, name.dropFirst() + [0x20]) {
+            let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            if isDigit || isLetter(byte) {
+                if isDigit { digits += 1 }
+                word.take(isDigit: isDigit)
+                if byte | 0x20 <= UInt8(ascii: "f") {
+                    hexadecimal.take(isDigit: isDigit)
+                } else {
+                    hexadecimal = Run()
+                }
+            } else {
+                switch byte {
+                case UInt8(ascii: "."): if isLetter(previous), isLetter(next) { return false }
+                case UInt8(ascii: " "), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "+"),
+                    UInt8(ascii: "/"), UInt8(ascii: "!"), UInt8(ascii: "&"), UInt8(ascii: "'"),
+                    UInt8(ascii: ":"):
+                    break
+                default: return false
+                }
+                word = Run()
+                hexadecimal = Run()
+            }
+            if digits > familyDigitsMax || word.isMixed && word.count > familyMixedWordMax
+                || hexadecimal.hasDigit && hexadecimal.count > familyHexadecimalMax
+            {
+                return false
+            }
+            previous = byte
+        }
+        return true
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+
+    /// Characters that follow one another.
+    private struct Run {
+        var count = 0
+        var hasDigit = false
+        var hasLetter = false
+        var isMixed: Bool { hasDigit && hasLetter }
+
+        mutating func take(isDigit: Bool) {
+            count += 1
+            if isDigit { hasDigit = true } else { hasLetter = true }
+        }
     }
 }

@@ -113,11 +113,43 @@ struct `User agents` {
     @Test(arguments: [
         "Mozilla/5.0 (Linux; Android 9; jane.doe@example.com Build/PPR1) AppleWebKit/537.36 Chrome/99.0 Mobile",
         "Mozilla/5.0 (Linux; Android 9; 356938035643809 Build/PPR1) AppleWebKit/537.36 Chrome/99.0 Mobile",
+        "Dalvik/2.1.0 (Linux; U; Android 10; 7f3a9c2e-44b1-4e0a-9d3c-abcdef123456 Build/QP1A)",
+        "Dalvik/2.1.0 (Linux; U; Android 10; R58M123ABCD Build/QP1A)",
+        "Dalvik/2.1.0 (Linux; U; Android 10; 00A1B2C3D4 Build/QP1A)",
+        "Dalvik/2.1.0 (Linux; U; Android 10; first.last Build/QP1A)",
     ])
     func `what does not look like a family's name is not cut out of them`(_ text: String) {
         let family = classify(Array(text.utf8))
         #expect(family.device == "Other")
         #expect(family.os == "Android")
+    }
+}
+
+@Suite struct `Names that many share` {
+    @Test(arguments: [
+        "Pixel 7 Pro", "SM-S918B", "M2101K6G", "2201117TG", "LG-L160L", "iPhone14,5",
+        "Mobile Safari UI/WKWebView",
+        "Edge 2", "XQ-DC54", "23127PN0CC",
+    ])
+    func `are kept`(_ name: String) {
+        // A comma stands in no name that is cut out.
+        #expect(UserAgentClassifier.looksShared(Array(name.utf8)[...]) == !name.contains(","))
+    }
+
+    @Test func `are never an identifier made by chance`() {
+        var generator = Generator()
+        func word(_ alphabet: String, _ count: Int) -> String {
+            String((0..<count).map { _ in alphabet.randomElement(using: &generator)! })
+        }
+        for _ in 0..<2_000 {
+            let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+            let serial = word(letters, 1) + word("0123456789", 1) + word(letters + "0123456789", 9)
+            let uuid = [8, 4, 4, 4, 12].map { word("0123456789abcdef", $0) }.joined(separator: "-")
+            let name = word("abcdefghijklmnopqrstuvwxyz", 5) + "." + word("xyz", 4)
+            for text in [serial, uuid, name, word("0123456789", 9)] {
+                #expect(!UserAgentClassifier.looksShared(Array(text.utf8)[...]), "\(text)")
+            }
+        }
     }
 }
 
