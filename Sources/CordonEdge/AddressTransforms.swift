@@ -16,12 +16,16 @@ struct IsIPv6: SensitiveTransform {
 }
 
 /// The address with all but its leading bits cleared; nil when none are kept.
+///
+/// An IPv4 address inside an IPv6 one is cut as IPv4 and kept as such: the leading 48 bits of a 6to4 address hold it whole.
 struct Truncate: SensitiveTransform {
     let ipv4Bits: Int
     let ipv6Bits: Int
     func apply(_ value: IPAddress) -> IPPrefix? {
-        let bits = value.isIPv6 ? ipv6Bits : ipv4Bits
-        return bits == 0 ? nil : IPPrefix(value, length: bits)
+        let inner = value.isIPv6 ? EmbeddedIPv4.inner(of: value.value) : nil
+        let address = inner.map { IPAddress(ipv4: $0) } ?? value
+        let bits = address.isIPv6 ? ipv6Bits : ipv4Bits
+        return bits == 0 ? nil : IPPrefix(address, length: bits)
     }
 }
 

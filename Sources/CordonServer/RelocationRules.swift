@@ -198,6 +198,10 @@ package struct RelocationRules: Sendable {
         _ record: inout HitRecord, _ decision: Decision, _ policy: CompiledPolicy
     ) {
         record.ipPrefix = record.ipPrefix.flatMap { IPPrefix($0) }.flatMap { prefix in
+            // The edge keeps an IPv4 address as such; a prefix that hides one has more of it than is allowed.
+            if prefix.address.isIPv6, EmbeddedIPv4.inner(of: prefix.address.value) != nil {
+                return nil
+            }
             let bits = Int(prefix.address.isIPv6 ? decision.ipv6Bits : decision.ipv4Bits)
             return bits == 0
                 ? nil : IPPrefix(prefix.address, length: min(bits, prefix.length))?.text

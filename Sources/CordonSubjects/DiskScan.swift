@@ -206,7 +206,7 @@ package struct DiskScan {
     private static func isWhole(_ form: ValueForms.Form, in bytes: [UInt8], at offset: Int) -> Bool
     {
         if form.boundary == .none { return true }
-        let isHexadecimal = form.boundary == .hexadecimalGroups
+        let isHexadecimal = form.boundary != .number
         func isDigit(_ index: Int) -> Bool {
             guard index < bytes.count, let digit = Bytes.hexDigit(bytes[index]) else {
                 return false
@@ -217,6 +217,7 @@ package struct DiskScan {
         if offset > 0, isDigit(offset - 1) { return false }
         guard end < bytes.count else { return true }
         if isDigit(end) { return false }
+        if form.boundary == .leadingGroups { return true }
         // A colon may as well end a sentence: only with a group behind it the address goes on.
         if isHexadecimal, bytes[end] == UInt8(ascii: ":"), isDigit(end + 1) { return false }
         guard bytes[end] == UInt8(ascii: "/") else { return true }

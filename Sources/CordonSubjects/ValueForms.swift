@@ -21,6 +21,8 @@ package struct ValueForms: Sendable {
         /// an address a block, which is what may be kept.
         case number
         case hexadecimalGroups
+        /// The first groups of an IPv6 address, which hold the value whatever groups or length follow.
+        case leadingGroups
     }
 
     package let forms: [Form]
@@ -81,6 +83,7 @@ package struct ValueForms: Sendable {
             let high = String(value >> 16, radix: 16)
             let low = String(value & 0xFFFF, radix: 16)
             spellings.append(("::ffff:\(high):\(low)", "mapped"))
+            spellings.append(("64:ff9b::\(high):\(low)", "nat64"))
         }
         spellings.append((String(address.value), "decimal"))
         return spellings
@@ -96,6 +99,10 @@ package struct ValueForms: Sendable {
             bytes.append(bigEndian: value)
             var mapped: [UInt8] = []
             mapped.append(bigEndian: UInt128(0xFFFF) << 32 | UInt128(value))
+            let groups = [value >> 16, value & 0xFFFF].map { String($0, radix: 16) }
+            let tunnel = Array("2002:\(groups[0]):\(groups[1])".utf8)
+            collected.add(tunnel, "address-6to4", .leadingGroups)
+            collected.add(Collector.uppercase(tunnel), "address-6to4", .leadingGroups)
             collected.add(mapped, "ipv6-bytes", .none)
             collected.add(mapped.reversed(), "ipv6-bytes-reversed", .none)
         }

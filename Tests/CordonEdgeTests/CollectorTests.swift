@@ -83,6 +83,18 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         #expect(counters.received == 3)
     }
 
+    @Test(arguments: ["2002:2e04:a4d:1::5", "64:ff9b::2e04:a4d", "::ffff:46.4.10.77"])
+    func `an IPv4 address inside another is cut as such`(_ address: String) throws {
+        SentValues.note("46.4.10.77")
+        let fixture = try EdgeFixture()
+        let client = try fixture.client()
+        #expect(client.get("/pixel.gif?consent=granted", [forwarded(address)])?.status == 200)
+        fixture.collector.drain()
+        let record = try #require(try fixture.records("eu-central").first)
+        #expect(record.ipPrefix == "46.4.10.0/24")
+        #expect(record.country == "DE")
+    }
+
     @Test func `what is kept is transformed as the policy says`() throws {
         let fixture = try EdgeFixture()
         let client = try fixture.client()

@@ -58,6 +58,9 @@ import Testing
         Hiding("jane", "utf-16be", [0, 0x6A, 0, 0x61, 0, 0x6E, 0, 0x65]),
         Hiding("203.0.113.77", "plain", "203.0.113.77, 198.51.100.1"),
         Hiding("203.0.113.77", "address-mapped", "::ffff:cb00:714d"),
+        Hiding("203.0.113.77", "address-nat64", "64:ff9b::cb00:714d"),
+        Hiding("203.0.113.77", "address-6to4", "2002:cb00:714d::/48"),
+        Hiding("203.0.113.77", "address-6to4", "2002:CB00:714D:1::5"),
         Hiding("203.0.113.77", "address-padded", "203.000.113.077"),
         Hiding("203.0.113.77", "address-decimal", "n=3405803853"),
         Hiding("203.0.113.77", "address-reverse-lookup", "77.113.0.203.in-addr.arpa"),
@@ -94,7 +97,7 @@ import Testing
 
     @Test(arguments: [
         "1203.0.113.77", "203.0.113.770", "203.0.113.77/24", "34058038531", "203.0.113.7",
-        "177.311.0.302",
+        "177.311.0.302", "2002:cb00:714::/48", "12002:cb00:714d::",
     ])
     func `an address is not found in a longer number or in a block`(_ text: String) throws {
         try write("file.txt", text)
