@@ -236,8 +236,8 @@ struct `The region's service and the clients of others` {
         ]
         let sql =
             "SELECT *, \((types + times + others).joined(separator: ", ")) FROM hits ORDER BY hit_id"
-        let engineer = try token(
-            "--role", "engineer", "--purpose", "data-subject-request", "--from", "DE")
+        let engineer = try program.token(
+            Self.region, "--role", "engineer", "--purpose", "data-subject-request", "--from", "DE")
         let who = [
             "query", "--region", Self.region, "--role", "engineer", "--purpose",
             "data-subject-request", "--from", "DE",
