@@ -25,6 +25,7 @@ final class JournalGauge: Sendable {
 
     private struct Tool {
         var journal: Journal?
+        var counter = DepthCounter()
         var dueAt: UInt64 = 0
     }
 
@@ -55,11 +56,13 @@ final class JournalGauge: Sendable {
                     tool.journal = journal
                 }
                 let reading = Reading(
-                    depth: try journal.depth(), oldestMinute: try journal.oldestMinute())
+                    depth: try tool.counter.look(at: journal),
+                    oldestMinute: try journal.oldestMinute())
                 last.withLock { $0 = reading }
             } catch {
                 // Whoever commits says what is wrong with it; a number that is not known is left out.
                 tool.journal = nil
+                tool.counter = DepthCounter()
                 last.withLock { $0 = nil }
             }
             let now = SystemClock.monotonicMilliseconds()

@@ -290,6 +290,15 @@ extension Journal {
 }
 
 extension Journal {
+    /// The first batch that waits; `.none` when none does.
+    func firstNumber() throws(JournalError) -> BatchNumber {
+        do {
+            return BatchNumber(try connection.integer("SELECT min(number) FROM batches") ?? 0)
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
     /// When the oldest batch that waits was committed, in minutes since 1970; nil when none waits.
     package func oldestMinute() throws(JournalError) -> Int64? {
         do {
@@ -416,9 +425,9 @@ package struct StoredBatch: Equatable, Sendable {
 
 /// What waits in a journal.
 package struct JournalDepth: Equatable, Sendable {
-    package let batches: Int
-    package let hits: Int
-    package let bytes: Int
+    package private(set) var batches: Int
+    package private(set) var hits: Int
+    package private(set) var bytes: Int
     /// The highest number ever given; `.none` when none was.
     package let last: BatchNumber
     package init(batches: Int, hits: Int, bytes: Int, last: BatchNumber) {
@@ -426,6 +435,13 @@ package struct JournalDepth: Equatable, Sendable {
         self.hits = hits
         self.bytes = bytes
         self.last = last
+    }
+
+    /// Counts in what stands before it.
+    mutating func add(_ earlier: JournalDepth) {
+        batches += earlier.batches
+        hits += earlier.hits
+        bytes += earlier.bytes
     }
 }
 

@@ -37,6 +37,38 @@ import Testing
                     batches: 20, hits: 210, bytes: 21_000, last: BatchNumber(20)))
     }
 
+    @Test func `what waits is counted look by look as at once`() throws {
+        let writer = try openJournal()
+        let reader = try openJournal()
+        var random = Generator()
+        var counter = DepthCounter()
+        for look in 0..<3 * DepthCounter.looksMax {
+            switch Int.random(in: 0..<8, using: &random) {
+            case 0: break
+            case 1:
+                // A delivery of some, of all, or of none.
+                let last = Int64.random(in: 0...Int64(look), using: &random)
+                try writer.delete(through: BatchNumber(last), truncating: false)
+            default:
+                let bytes = random.bytes(count: Int.random(in: 1...40, using: &random))
+                _ = try writer.append(bytes, hits: bytes.count, expecting: 0)
+            }
+            let counted = try counter.look(at: reader)
+            #expect(try counted == reader.depth(), "look \(look), seed \(random.seed)")
+        }
+    }
+
+    @Test func `what changed in the middle is counted after some looks`() throws {
+        let journal = try openJournal()
+        for hits in 1...3 { _ = try journal.append([1, 2], hits: hits, expecting: 0) }
+        var counter = DepthCounter()
+        #expect(try counter.look(at: journal).hits == 6)
+        let other = try Connection(path: path)
+        try other.execute("DELETE FROM batches WHERE number = 2")
+        for _ in 0..<DepthCounter.looksMax { _ = try counter.look(at: journal) }
+        #expect(try counter.look(at: journal).hits == 4)
+    }
+
     @Test func `a number is never given twice, not even after everything was deleted`() throws {
         let journal = try openJournal()
         _ = try journal.append([1], hits: 1, expecting: 0)
