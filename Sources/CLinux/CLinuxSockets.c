@@ -1,5 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinuxSockets.h"
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int clinux_accept4(int descriptor, struct sockaddr *name, socklen_t *size, int flags) {
     return accept4(descriptor, name, size, flags);
@@ -7,4 +9,12 @@ int clinux_accept4(int descriptor, struct sockaddr *name, socklen_t *size, int f
 
 int clinux_thread_set_name(const char *name) {
     return pthread_setname_np(pthread_self(), name);
+}
+
+ssize_t clinux_receive(int descriptor, void *buffer, size_t count, int flags) {
+    return syscall(SYS_recvfrom, descriptor, buffer, count, flags, NULL, NULL);
+}
+
+ssize_t clinux_send(int descriptor, const void *buffer, size_t count, int flags) {
+    return syscall(SYS_sendto, descriptor, buffer, count, flags, NULL, 0);
 }

@@ -169,7 +169,8 @@ extension Socket {
 
     private func receive(into buffer: UnsafeMutableRawBufferPointer, flags: Int32) -> Transfer {
         while true {
-            let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, flags)
+            let count = unsafe clinux_receive(
+                descriptor, buffer.baseAddress, buffer.count, flags)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .closed }
             switch errno {
@@ -183,7 +184,7 @@ extension Socket {
     /// Writes as much of `buffer` as the system takes.
     package func write(_ buffer: UnsafeRawBufferPointer) -> Transfer {
         while true {
-            let count = unsafe send(
+            let count = unsafe clinux_send(
                 descriptor, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))
             if count >= 0 { return .bytes(count) }
             switch errno {
