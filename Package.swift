@@ -61,7 +61,7 @@ let package = Package(
         target("TLS", ["CSSL", "Bytes", "LinuxIO", "Crypto"]),
         target("SQLite", ["CSQLite", "Bytes"]),
         target("Engine", ["CADBC", "CLinux", "Bytes", "LinuxIO"]),
-        target("GeoTables", ["CMaxMindDB", "Bytes", "LinuxIO", "Crypto"]),
+        target("GeoTables", ["CLinux", "CMaxMindDB", "Bytes", "LinuxIO", "Crypto"]),
         target("YAML", ["CYAML"]),
         target("UserAgents", ["CPCRE2", "Bytes", "LinuxIO"]),
         target("Compression", ["CZlib", "CZstd"]),
@@ -253,7 +253,7 @@ for tested in package.targets where tested.name != "FuzzTargets" {
 // no more than one within. The collector's classes are each used by one thread, which the tests check (they are built without
 // this), so a release leaves out the look at who else has them: a twentieth of the time of a hit.
 for name in [
-    "LinuxIO", "HTTP", "Consent", "Crypto", "GeoTables", "CordonModel", "CordonKeys",
+    "Bytes", "LinuxIO", "HTTP", "Consent", "Crypto", "GeoTables", "CordonModel", "CordonKeys",
     "CordonPolicy",
     "CordonEdge",
 ] {

@@ -1,4 +1,5 @@
 import Bytes
+import CLinux
 import LinuxIO
 
 /// The arrays of a mapped table, verified.
@@ -146,6 +147,72 @@ extension GeoArrays {
         return unsafe Int(v4Places[v4Position(of: value)])
     }
 
+    /// Asks for the memory that a step of a later ``place(of:)`` reads.
+    @inline(__always)
+    func fetch(_ step: LookupStep, for address: IPAddress) {
+        if address.isIPv6 {
+            if let inner = EmbeddedIPv4.inner(of: address.value) { return fetchV4(step, inner) }
+            fetchV6(step, UInt64(truncatingIfNeeded: address.value >> 64))
+        } else {
+            fetchV4(step, UInt32(truncatingIfNeeded: address.value))
+        }
+    }
+
+    @inline(__always)
+    private func fetchV4(_ step: LookupStep, _ value: UInt32) {
+        let group = Int(value >> 16)
+        switch step {
+        case .index: unsafe clinux_prefetch(v4Index + group)
+        case .deeperIndex:
+            let position = unsafe Int(v4Index[group])
+            unsafe fetchProbes(v4Starts, v4Places, position, Int(v4Index[group &+ 1]))
+        case .ranges: break
+        }
+    }
+
+    @inline(__always)
+    private func fetchV6(_ step: LookupStep, _ high: UInt64) {
+        let group = Int(high >> 48)
+        if case .index = step {
+            unsafe clinux_prefetch(v6Dense + group)
+            unsafe clinux_prefetch(v6Index + group)
+            return
+        }
+        let dense = unsafe Int(v6Dense[group])
+        if dense == 0 {
+            if case .ranges = step { return }
+            let first = unsafe Int(v6Index[group])
+            return unsafe fetchProbes(v6Highs, v6Places, first, Int(v6Index[group &+ 1]))
+        }
+        let entry = Self.entry(dense, high)
+        guard case .ranges = step else { return unsafe clinux_prefetch(v6Second + entry) }
+        unsafe fetchProbes(
+            v6Highs, v6Places, Int(v6Second[entry]), Int(v6Second[entry &+ 1]))
+    }
+
+    /// Asks for what ``lastStart(_:_:_:_:)`` looks at first, and for the places around.
+    @inline(__always)
+    private func fetchProbes<Start>(
+        _ starts: UnsafePointer<Start>, _ places: UnsafePointer<UInt16>, _ first: Int, _ last: Int
+    ) {
+        // INVARIANT: `first` and `last` are positions of ranges, so all between them are.
+        let half = (last &- first) >> 1
+        unsafe clinux_prefetch(starts + (first &+ half))
+        unsafe clinux_prefetch(places + (first &+ half))
+        if half > Self.fewRanges {
+            unsafe clinux_prefetch(starts + (first &+ half >> 1))
+            unsafe clinux_prefetch(starts + (first &+ half &+ half >> 1))
+        }
+    }
+
+    /// Where a second-level index has the entry of an upper half.
+    @inline(__always)
+    private static func entry(_ dense: Int, _ high: UInt64) -> Int {
+        let shift = UInt64(48 - GeoTableFormat.secondLevelBits)
+        let mask = UInt64(1 << GeoTableFormat.secondLevelBits) - 1
+        return (dense &- 1) &* GeoTableFormat.secondLevelCount &+ Int(high >> shift & mask)
+    }
+
     /// Position of the range that contains `value`: the last that starts at or before it.
     @inline(__always)
     func v4Position(of value: UInt32) -> Int {
@@ -196,10 +263,7 @@ extension GeoArrays {
             first = unsafe Int(v6Index[group])
             count = unsafe Int(v6Index[group &+ 1]) &- first &+ 1
         } else {
-            let shift = UInt64(48 - GeoTableFormat.secondLevelBits)
-            let mask = UInt64(1 << GeoTableFormat.secondLevelBits) - 1
-            let entry =
-                (dense &- 1) &* GeoTableFormat.secondLevelCount &+ Int(high >> shift & mask)
+            let entry = Self.entry(dense, high)
             first = unsafe Int(v6Second[entry])
             count = unsafe Int(v6Second[entry &+ 1]) &- first &+ 1
         }

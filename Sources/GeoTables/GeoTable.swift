@@ -1,6 +1,16 @@
 package import Bytes
 import LinuxIO
 
+/// What a lookup reads one after the other, for ``GeoTable/fetch(_:for:)``; each step needs what the one before has brought.
+package enum LookupStep: Sendable {
+    /// Which ranges a first part of the address has.
+    case index
+    /// Which of them a second part has, where there are many; the ranges, where there are few.
+    case deeperIndex
+    /// The ranges.
+    case ranges
+}
+
 /// A compiled table, mapped from its file: which place each address of both families has.
 ///
 /// Opening checks the digest and then every index, so a lookup needs no check. Lookups allocate nothing,
@@ -38,6 +48,13 @@ package final class GeoTable: Sendable {
     /// IPv4-mapped, NAT64 and 6to4 addresses have the place of the IPv4 address inside.
     @inline(__always)
     package func placeIndex(of address: IPAddress) -> Int { arrays.place(of: address) }
+
+    /// Asks the processor for the memory that one step of a later ``placeIndex(of:)`` reads, and waits for nothing. Under load
+    /// the table lies far from it, and a lookup waits for each step in turn; with other work between the steps it need not.
+    @inline(__always)
+    package func fetch(_ step: LookupStep, for address: IPAddress) {
+        arrays.fetch(step, for: address)
+    }
 
     /// The place of `address`.
     package func place(of address: IPAddress) -> GeoPlace { places[placeIndex(of: address)] }

@@ -4,5 +4,6 @@
 #include <linux/landlock.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include "CLinuxMemory.h"
 #include "CLinuxSandbox.h"
 #include "CLinuxSockets.h"
