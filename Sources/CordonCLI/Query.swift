@@ -41,8 +41,11 @@ extension Command {
         var names: [String] = []
         for name in arguments.all("region") where !names.contains(name) { names.append(name) }
         let clock = SystemWallClock()
+        let child = QueryChild()
+        // It starts while the statement is looked at.
+        child.prepare()
         let service = try QueryService(
-            policies: project.ruleSet.policies, clock: clock,
+            policies: project.ruleSet.policies, clock: clock, child: child,
             allowsUnsandboxed: QueryService.environmentAllowsUnsandboxed)
         if names.count > 1 {
             let regions = try names.map { name throws(UsageError) in

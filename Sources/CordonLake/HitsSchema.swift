@@ -23,12 +23,14 @@ package enum HitsSchema {
         }
     }
 
+    static let siteID = 3
+
     static let columns: [Column] = [
         Column(id: 1, name: "hit_id", type: .primitive("uuid"), engineType: "UUID"),
         Column(
             id: 2, name: "ts", type: .primitive("timestamptz"),
             engineType: "TIMESTAMP WITH TIME ZONE", hasBounds: true),
-        text(3, "site", hasBounds: true),
+        text(siteID, "site", hasBounds: true),
         text(4, "event", hasBounds: true),
         text(5, "page_host"),
         text(6, "page_path"),

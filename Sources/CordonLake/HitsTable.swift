@@ -117,6 +117,8 @@ package struct DataFileRef: Hashable, Sendable {
     package let retainUntil: Day
     /// Columns that there were not yet when it was written: null in all of its rows.
     package var lacking: Set<String> = []
+    /// Between which every `site` lies; nil where the manifest does not say so.
+    package var sites: TextBounds?
 }
 
 /// The data files of one state of the table.
@@ -223,5 +225,8 @@ extension DataFileRef {
         self.day = Day(number: day)
         retainUntil = Day(number: due)
         lacking = HitsSchema.lacking(file.valueCounts.keys)
+        sites = file.lowerBounds[HitsSchema.siteID].map {
+            TextBounds(lower: $0, upper: file.upperBounds[HitsSchema.siteID])
+        }
     }
 }

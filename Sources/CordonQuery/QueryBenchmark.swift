@@ -3,81 +3,188 @@ internal import CordonPolicy
 internal import Engine
 internal import Foundation
 internal import LinuxIO
+internal import Synchronization
 
 /// What the check costs on this machine: the same question to a plain engine, and through ``QueryService`` as somebody who
-/// sees rows and as somebody who sees groups. Medians, in milliseconds, with start and end of the processes.
+/// sees rows and as somebody who sees groups; and what files cost that a question does not touch. Medians, in
+/// milliseconds, with start and end of the engine and of the processes.
 package struct QueryBenchmark: Sendable {
     package let rows: Int
+    package let files: Int
+    package let bytes: Int64
     package let plainMilliseconds: Double
+    /// Who sees rows asks, and a process waits for the question, as in a service.
     package let rowsMilliseconds: Double
     package let groupsMilliseconds: Double
+    /// The same with a process that is started for the question, as by `cordon query`.
+    package let rowsFirstMilliseconds: Double
+    package let groupsFirstMilliseconds: Double
+    /// Questions to many small files.
+    package let pruned: [Pruned]
+
+    /// One question to the small files of some days, ten a day.
+    package struct Pruned: Sendable {
+        package let what: String
+        package let filesStored: Int
+        package let filesOpened: Int
+        package let milliseconds: Double
+    }
+
+    /// What the check may make of the plain engine's time.
+    package var checkedMillisecondsMax: Double { plainMilliseconds * 1.05 + 50 }
 
     private static let question =
         "SELECT country, event, count(*) AS n FROM hits GROUP BY country, event ORDER BY n DESC"
+    private static let rowsPerFileMax = 2_500_000
+    private static let filesPerDay = 10
+    private static let firstDay = Day(year: 2026, month: 8, day: 1)
+    private static let keptDays = 395
 
-    /// Makes a file of `rows` hits in `directory` and asks `rounds` times.
+    /// Makes files of `rows` hits, and small ones of `days`, in `directory`, and asks `rounds` times.
     ///
     /// - Parameter command: program and arguments that run ``QueryWorker``.
     package static func run(
-        rows: Int, rounds: Int = 5, in directory: String,
+        rows: Int, days: Int = 100, rounds: Int = 5, in directory: String,
         command: [String] = ["/proc/self/exe", "query-worker"]
     ) throws -> QueryBenchmark {
-        let file = directory + "/benchmark.parquet"
-        try EngineConnection().execute(
-            """
-            COPY (SELECT \(columns) FROM range(\(rows)) t(i)) TO \(EngineText.literal(file)) \
-            (FORMAT parquet, COMPRESSION zstd)
-            """)
-        let region = BenchmarkRegion(file: file, scratchDirectory: directory + "/query-scratch")
-        let service = try QueryService(
-            policies: [policy], clock: BenchmarkClock(), command: command)
-        func asked(_ role: String) throws {
-            let principal = Principal(role: role, purpose: "benchmark", place: "DE")
-            let outcome = try service.run(
-                QueryRequest(sql: question, principal: principal), in: region)
-            guard case .answered(let answer) = outcome, answer.rowCount == 12 else {
-                throw QueryError(code: .world, text: "the benchmark's question got no answer")
+        let region = BenchmarkRegion(scratchDirectory: directory + "/query-scratch")
+        func asked(
+            _ sql: String, _ role: String, by child: QueryChild, answers: Int
+        ) throws -> Double {
+            let service = try QueryService(
+                policies: [policy], clock: BenchmarkClock(), child: child)
+            let request = QueryRequest(
+                sql: sql, principal: Principal(role: role, purpose: "benchmark", place: "DE"))
+            return try median(rounds) {
+                child.waitUntilReady()
+                return try milliseconds {
+                    guard case .answered(let answer) = try service.run(request, in: region),
+                        answer.rowCount == answers
+                    else {
+                        throw QueryError(
+                            code: .world, text: "the benchmark's question got no answer")
+                    }
+                }
             }
         }
+        let large = try makeLarge(rows, in: directory)
+        region.store(large)
+        let child = QueryChild(command: command, keepsWaiting: true)
+        child.prepare()
+        let first = QueryChild(command: command)
+        let list = large.map { EngineText.literal($0.path) }.joined(separator: ", ")
+        let plain = question.replacingOccurrences(
+            of: "FROM hits", with: "FROM read_parquet([\(list)])")
         return QueryBenchmark(
-            rows: rows,
+            rows: rows, files: large.count,
+            bytes: try large.reduce(0) { try $0 + Int64(File.metadata($1.path)?.size ?? 0) },
             plainMilliseconds: try median(rounds) {
-                let engine = try EngineConnection(settings: [("threads", "2")])
-                let plain = question.replacingOccurrences(
-                    of: "FROM hits", with: "FROM \(EngineText.literal(file))")
-                _ = try engine.query(plain).rows()
+                try milliseconds {
+                    let engine = try EngineConnection(settings: [("threads", "2")])
+                    _ = try engine.query(plain).rows()
+                }
             },
-            rowsMilliseconds: try median(rounds) { try asked("officer") },
-            groupsMilliseconds: try median(rounds) { try asked("analyst") })
+            rowsMilliseconds: try asked(question, "officer", by: child, answers: 12),
+            groupsMilliseconds: try asked(question, "analyst", by: child, answers: 12),
+            rowsFirstMilliseconds: try asked(question, "officer", by: first, answers: 12),
+            groupsFirstMilliseconds: try asked(question, "analyst", by: first, answers: 12),
+            pruned: try pruned(days, in: directory, region) {
+                try asked($0, "officer", by: child, answers: 1)
+            })
     }
 
-    private static func median(_ rounds: Int, _ body: () throws -> Void) rethrows -> Double {
-        var times: [Double] = []
-        for _ in 0..<rounds {
-            let start = SystemClock.monotonicNanoseconds()
-            try body()
-            times.append(Double(SystemClock.monotonicNanoseconds() - start) / 1e6)
+    private static func pruned(
+        _ days: Int, in directory: String, _ region: BenchmarkRegion,
+        _ asked: (String) throws -> Double
+    ) throws -> [Pruned] {
+        let files = try makeSmall(days, in: directory)
+        let last = firstDay + (days - 1)
+        let fewer = Array(files.suffix(max(1, days / 10) * filesPerDay))
+        let day = "ts >= TIMESTAMPTZ '\(last.text) 00:00:00+00'"
+        let questions = [
+            ("one day", day, files), ("one day", day, fewer),
+            ("one end of retention", "retain_until = DATE '\((last + keptDays).text)'", files),
+            ("one site", "site = 'shop-3.example'", files), ("all", "true", files),
+        ]
+        return try questions.map { what, condition, stored in
+            region.store(stored)
+            let time = try asked("SELECT count(*) AS n FROM hits WHERE \(condition)")
+            return Pruned(
+                what: what, filesStored: stored.count, filesOpened: region.filesOpened,
+                milliseconds: time)
         }
-        return times.sorted()[rounds / 2]
+    }
+
+    // MARK: Files
+
+    /// Files of one day each, sorted by person as those of the lake are.
+    private static func makeLarge(_ rows: Int, in directory: String) throws -> [QueryFile] {
+        let engine = try EngineConnection()
+        return try stride(from: 0, to: rows, by: rowsPerFileMax).enumerated().map { index, start in
+            let end = min(start + rowsPerFileMax, rows)
+            let path = directory + "/large-\(index).parquet"
+            return try make(
+                path, hits: start..<end, day: firstDay + index,
+                site: "'shop-' || (i % 16) || '.example'", engine)
+        }
+    }
+
+    /// Ten files a day of 200 hits each, each of one site.
+    private static func makeSmall(_ days: Int, in directory: String) throws -> [QueryFile] {
+        let engine = try EngineConnection()
+        return try (0..<days * filesPerDay).map { number in
+            let site = "shop-\(number % filesPerDay).example"
+            var file = try make(
+                directory + "/small-\(number).parquet", hits: number * 200..<(number + 1) * 200,
+                day: firstDay + number / filesPerDay, site: "'\(site)'", engine)
+            file.sites = TextBounds(lower: Array(site.utf8), upper: Array(site.utf8))
+            return file
+        }
+    }
+
+    private static func make(
+        _ path: String, hits: Range<Int>, day: Day, site: String, _ engine: EngineConnection
+    ) throws -> QueryFile {
+        let due = day + keptDays
+        try engine.execute(
+            """
+            COPY (SELECT \(columns(day: day, due: due, site: site)) \
+            FROM range(\(hits.lowerBound), \(hits.upperBound)) t(i)) \
+            TO \(EngineText.literal(path)) (FORMAT parquet, COMPRESSION zstd)
+            """)
+        return QueryFile(path: path, retainUntil: due, day: day, rows: hits.count)
     }
 
     /// Every column of the table; a person for every five hits.
-    private static let columns = HitsColumn.all.map { column in
-        let value =
-            switch column.name {
-            case "hit_id": "md5(i::VARCHAR)"
-            case "ts": "TIMESTAMPTZ '2026-11-22 00:00:00+00' + to_seconds(i % 86400)"
-            case "site": "'shop-' || (i % 16) || '.example'"
-            case "event": "['view', 'click', 'purchase'][1 + i % 3]"
-            case "visitor": "md5((i // 5)::VARCHAR)"
-            case "country": "['DE', 'FR', 'NL', 'ES'][1 + (i // 7) % 4]"
-            case "policy": "'benchmark'"
-            case "retain_until": "DATE '2027-12-22'"
-            case "page_path": "'/p/' || (i % 1000)"
-            default: "NULL"
-            }
-        return "(\(value))::\(column.type) AS \(quoted(column.name))"
-    }.joined(separator: ", ")
+    private static func columns(day: Day, due: Day, site: String) -> String {
+        HitsColumn.all.map { column in
+            let value =
+                switch column.name {
+                case "hit_id": "md5(i::VARCHAR)"
+                case "ts": "TIMESTAMPTZ '\(day.text) 00:00:00+00' + to_seconds(i % 86400)"
+                case "site": site
+                case "event": "['view', 'click', 'purchase'][1 + i % 3]"
+                case "visitor":
+                    "printf('%08x', i // 5) || substr(md5((i // 5)::VARCHAR), 9)"
+                case "country": "['DE', 'FR', 'NL', 'ES'][1 + (i // 7) % 4]"
+                case "policy": "'benchmark'"
+                case "retain_until": "DATE '\(due.text)'"
+                case "page_path": "'/p/' || (i % 1000)"
+                default: "NULL"
+                }
+            return "(\(value))::\(column.type) AS \(quoted(column.name))"
+        }.joined(separator: ", ")
+    }
+
+    private static func milliseconds(_ body: () throws -> Void) rethrows -> Double {
+        let start = SystemClock.monotonicNanoseconds()
+        try body()
+        return Double(SystemClock.monotonicNanoseconds() - start) / 1e6
+    }
+
+    private static func median(_ rounds: Int, _ measured: () throws -> Double) rethrows -> Double {
+        try (0..<rounds).map { _ in try measured() }.sorted()[rounds / 2]
+    }
 
     private static let policy: CompiledPolicy = {
         let position = FilePosition(file: "benchmark", line: 1, column: 1)
@@ -106,14 +213,21 @@ private struct BenchmarkClock: WallClock {
     func now() -> Timestamp { Day(year: 2026, month: 11, day: 23).start }
 }
 
-private struct BenchmarkRegion: QueryRegion {
-    let file: String
+/// Files that the benchmark says, and how many of them the last question could open.
+private final class BenchmarkRegion: QueryRegion {
     let scratchDirectory: String
+    private let stored = Mutex<[QueryFile]>([])
+    private let opened = Mutex(0)
+
+    init(scratchDirectory: String) { self.scratchDirectory = scratchDirectory }
+
     var name: String { "benchmark" }
     var jurisdiction: String { "DE" }
     var sealedColumns: Set<String> { [] }
-    func files() -> [QueryFile] { [QueryFile(path: file, retainUntil: nil)] }
+    var filesOpened: Int { opened.withLock { $0 } }
+    func store(_ files: [QueryFile]) { stored.withLock { $0 = files } }
+    func files() -> [QueryFile] { stored.withLock { $0 } }
     func suppressedPseudonyms() -> [SuppressedPseudonym] { [] }
     /// The benchmark has no audit log; what one costs is measured with the log.
-    func record(_ entry: QueryAuditEntry) {}
+    func record(_ entry: QueryAuditEntry) { opened.withLock { $0 = entry.fileCount } }
 }

@@ -1,10 +1,94 @@
 internal import Foundation
 internal import LinuxIO
+internal import Synchronization
 
 /// The parent's side: starts the child, gives it the plan, gathers its frames, and ends it in time.
-struct QueryChild {
+///
+/// Starting a process and loading the engine into it takes longer than many a question. So one may be started before there
+/// is a plan; it waits on its standard input, knows of nothing, and still runs one statement and ends. It ends as well when
+/// this process does.
+package final class QueryChild: Sendable {
     /// Program and arguments that end in ``QueryWorker/run()``.
-    let command: [String]
+    private let command: [String]
+    /// Whether the next one is started when one has ended.
+    private let keepsWaiting: Bool
+    private let waiting = Mutex<Started?>(nil)
+
+    /// - Parameter keepsWaiting: for who answers many questions: each finds a process that waits for it.
+    package init(
+        command: [String] = ["/proc/self/exe", "query-worker"], keepsWaiting: Bool = false
+    ) {
+        self.command = command
+        self.keepsWaiting = keepsWaiting
+    }
+
+    deinit {
+        if let started = waiting.withLock({ $0.take() }) { Self.end(started) }
+    }
+
+    private struct Started {
+        let process: pid_t
+        let input: Pipe
+        let output: Pipe
+    }
+
+    /// Starts a process that waits for the next plan, unless one waits already. Where that fails, the question will say so.
+    package func prepare() {
+        guard waitingProcess == nil, let started = try? start() else { return }
+        let spare = waiting.withLock { waiting -> Started? in
+            guard waiting == nil else { return started }
+            waiting = started
+            return nil
+        }
+        // Somebody else has started one meanwhile.
+        if let spare { Self.end(spare) }
+    }
+
+    /// Returns when the process that waits has loaded what it needs, at the latest when it has ended.
+    func waitUntilReady() {
+        guard let started = waiting.withLock({ $0 }) else { return }
+        var poll = pollfd(
+            fd: started.output.fileHandleForReading.fileDescriptor, events: Int16(POLLIN),
+            revents: 0)
+        while unsafe Foundation.poll(&poll, 1, -1) < 0 && errno == EINTR {}
+    }
+
+    /// The process that waits for a plan, for tests.
+    var waitingProcess: pid_t? { waiting.withLock { $0?.process } }
+
+    private func start() throws -> Started {
+        let input = Pipe()
+        let output = Pipe()
+        let process = try spawn(input: input, output: output)
+        try input.fileHandleForReading.close()
+        try output.fileHandleForWriting.close()
+        return Started(process: process, input: input, output: output)
+    }
+
+    private static func end(_ started: Started) {
+        // What has ended by itself is still there until it is waited for, so the number is nobody else's.
+        kill(started.process, SIGKILL)
+        var status: Int32 = 0
+        while unsafe waitpid(started.process, &status, 0) < 0 && errno == EINTR {}
+    }
+
+    /// A process that waits and can take the plan, else a new one.
+    private func given(_ payload: Data) throws -> Started {
+        if let started = waiting.withLock({ $0.take() }) {
+            // One that has died while it waited, for want of memory say, takes nothing.
+            if (try? started.input.fileHandleForWriting.write(contentsOf: payload)) != nil {
+                return started
+            }
+            Self.end(started)
+        }
+        let started = try start()
+        // Before it has read its plan to the end the child writes the few bytes of `ready`, so this cannot deadlock; it may have died.
+        guard (try? started.input.fileHandleForWriting.write(contentsOf: payload)) != nil else {
+            Self.end(started)
+            throw Broken.died
+        }
+        return started
+    }
 
     struct Outcome {
         var columns: [String] = []
@@ -26,24 +110,16 @@ struct QueryChild {
         // A child that died must show as a failed write, not as a signal to this process.
         _ = signal(SIGPIPE, SIG_IGN)
         let payload = try JSONEncoder().encode(plan)
-        let input = Pipe()
-        let output = Pipe()
-        let child = try spawn(input: input, output: output)
+        let deadline = SystemClock.monotonicMilliseconds() + UInt64(plan.limits.seconds) * 1000
+        let child = try given(payload)
         defer {
             // Reached on every path: a child that still runs is of no more use.
-            kill(child, SIGKILL)
-            var status: Int32 = 0
-            while unsafe waitpid(child, &status, 0) < 0 && errno == EINTR {}
+            Self.end(child)
+            if keepsWaiting { prepare() }
         }
-        try input.fileHandleForReading.close()
-        try output.fileHandleForWriting.close()
-        let deadline = SystemClock.monotonicMilliseconds() + UInt64(plan.limits.seconds) * 1000
-        // The child reads its plan to the end before it writes anything, so this cannot deadlock; it may have died.
-        guard (try? input.fileHandleForWriting.write(contentsOf: payload)) != nil else {
-            throw Broken.died
-        }
-        try input.fileHandleForWriting.close()
-        return try gather(from: output.fileHandleForReading.fileDescriptor, plan.limits, deadline)
+        try child.input.fileHandleForWriting.close()
+        return try gather(
+            from: child.output.fileHandleForReading.fileDescriptor, plan.limits, deadline)
     }
 
     private func gather(
@@ -66,6 +142,7 @@ struct QueryChild {
             while let (frame, end) = try frame(in: received, at: start) {
                 start = end
                 switch frame {
+                case .ready: break
                 case .columns(let names): outcome.columns = names
                 case .schema(let bytes): outcome.schema = bytes
                 case .rows(let bytes):
@@ -94,6 +171,7 @@ struct QueryChild {
         let payload = bytes[start + 5..<end]
         let decoder = JSONDecoder()
         switch kind {
+        case .ready: return (.ready, end)
         case .columns:
             return (.columns(try decoder.decode([String].self, from: Data(payload))), end)
         case .schema: return (.schema(Array(payload)), end)

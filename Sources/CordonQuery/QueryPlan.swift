@@ -2,6 +2,9 @@
 struct QueryPlan: Codable, Sendable {
     /// The query behind the relation `hits`; see ``HitsView``.
     var view: String
+    /// The same with numbers for the people of some rows alone, under which quick guards are tried first; see
+    /// ``HitsView/sampled``. Nil where that spares nothing.
+    var sampledView: String?
     /// Files that may be read.
     var files: [String]
     /// Tables of suppressed pseudonyms that the view names.
@@ -35,6 +38,8 @@ package enum QueryFormat: String, CaseIterable, Sendable, Codable {
 
 /// What the child says to its parent: frames of a kind, a length (32 bits, least significant byte first) and a payload.
 enum WorkerFrame: Equatable {
+    /// All that can be done without a plan is done.
+    case ready
     /// Names of the columns, before any row.
     case columns([String])
     /// The first message of an Arrow stream, before any row.
@@ -48,6 +53,7 @@ enum WorkerFrame: Equatable {
     static let payloadBytesMax = 8 << 20
 
     enum Kind: UInt8 {
+        case ready = 0x57
         case columns = 0x42
         case schema = 0x53
         case rows = 0x52

@@ -51,11 +51,23 @@ package struct QueryFile: Equatable, Sendable {
     package var retainUntil: Day?
     /// Columns that it has not, since it is older than they are.
     package var lacking: Set<String>
+    /// Day of `ts` in UTC, when all rows of the file have one.
+    package var day: Day?
+    /// How many rows it has; nil when that is not known.
+    package var rows: Int?
+    /// Between which texts every `site` lies; nil when that is not known.
+    package var sites: TextBounds?
 
-    package init(path: String, retainUntil: Day?, lacking: Set<String> = []) {
+    package init(
+        path: String, retainUntil: Day?, lacking: Set<String> = [], day: Day? = nil,
+        rows: Int? = nil, sites: TextBounds? = nil
+    ) {
         self.path = path
         self.retainUntil = retainUntil
         self.lacking = lacking
+        self.day = day
+        self.rows = rows
+        self.sites = sites
     }
 }
 
@@ -141,16 +153,16 @@ package struct QueryService {
 
     /// - Parameters:
     ///   - policies: the rule set's policies; those of other regions are ignored.
-    ///   - command: program and arguments that run ``QueryWorker``.
+    ///   - child: runs the statements; services may share one.
     ///   - allowsUnsandboxed: whether to answer where the kernel has no Landlock or seccomp.
     package init(
-        policies: [CompiledPolicy], clock: any WallClock,
-        command: [String] = ["/proc/self/exe", "query-worker"], allowsUnsandboxed: Bool = false
+        policies: [CompiledPolicy], clock: any WallClock, child: QueryChild = QueryChild(),
+        allowsUnsandboxed: Bool = false
     ) throws {
         self.policies = policies
         self.clock = clock
         self.allowsUnsandboxed = allowsUnsandboxed
-        child = QueryChild(command: command)
+        self.child = child
         gate = try QueryGate()
     }
 
@@ -243,18 +255,24 @@ package struct QueryService {
         var exact: String
         /// The same with quick guards, where there are any that may do.
         var quick: String?
+        var pruning: FilePruning
     }
 
     /// The statement that runs: checked, held to groups where it must be.
     private func gated(_ sql: String, _ access: Access) throws -> Gated {
         let tree = try gate.check(sql)
-        guard access.isHeldToGroups else { return Gated(exact: try gate.render(tree)) }
+        // What the engine will take for today, whatever the service's clock says.
+        let pruning = FilePruning(
+            tree, today: Day(Timestamp(microseconds: SystemClock.realtimeMicroseconds())))
+        guard access.isHeldToGroups else {
+            return Gated(exact: try gate.render(tree), pruning: pruning)
+        }
         let exact = try gate.render(GroupGuard().guarding(tree))
         guard access.grants.allSatisfy({ $0.minGroup <= GroupGuard.quickGroupMax }) else {
-            return Gated(exact: exact)
+            return Gated(exact: exact, pruning: pruning)
         }
         let quick = try gate.render(GroupGuard(isQuick: true).guarding(tree))
-        return Gated(exact: exact, quick: quick == exact ? nil : quick)
+        return Gated(exact: exact, quick: quick == exact ? nil : quick, pruning: pruning)
     }
 
     private func minGroupRefusal(_ access: Access, _ text: String) -> Refusal {
@@ -316,7 +334,7 @@ package struct QueryService {
         _ today: Day, _ destination: String?
     ) throws -> RawAnswer {
         let readable = try region.files().filter { file in
-            file.retainUntil.map { $0 > today } ?? true
+            (file.retainUntil.map { $0 > today } ?? true) && statement.pruning.needs(file)
         }
         let files = readable.map(\.path)
         let suppressed = try region.suppressedPseudonyms()
@@ -330,7 +348,7 @@ package struct QueryService {
                         name: "cordon.suppressed_\(column.rawValue)", pseudonyms: texts)
                 )
         }
-        let view = HitsView(
+        var view = HitsView(
             access: access, files: files,
             lacking: Dictionary(
                 readable.lazy.filter { !$0.lacking.isEmpty }.map { ($0.path, $0.lacking) },
@@ -339,8 +357,13 @@ package struct QueryService {
             sealed: region.sealedColumns)
         let scratch = try ScratchDirectory(in: region.scratchDirectory)
         defer { scratch.remove() }
+        let whole = view.sql
+        if statement.quick != nil {
+            view.sampled = readable.filter { ($0.rows ?? 0) > 2 * HitsView.sampledRows }.map(\.path)
+        }
         let plan = QueryPlan(
-            view: view.sql, files: files, suppression: tables.map(\.table),
+            view: whole, sampledView: view.sampled.isEmpty ? nil : view.sql, files: files,
+            suppression: tables.map(\.table),
             statement: statement.exact,
             quickStatement: statement.quick, format: request.format,
             leadingRegion: request.namesRegion ? region.name : nil, scratchDirectory: scratch.path,

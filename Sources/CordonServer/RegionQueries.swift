@@ -49,7 +49,9 @@ package struct RegionQueries: QueryRegion {
     package func files() throws -> [QueryFile] {
         guard let lake = try RegionLake.reading(region, clock: clock) else { return [] }
         return try lake.table.snapshot().files.map {
-            QueryFile(path: $0.path, retainUntil: $0.retainUntil, lacking: $0.lacking)
+            QueryFile(
+                path: $0.path, retainUntil: $0.retainUntil, lacking: $0.lacking, day: $0.day,
+                rows: Int($0.records), sites: $0.sites)
         }
     }
 

@@ -20,6 +20,8 @@ package final class RegionService: Sendable {
     private let log: AuditLog
     private let api: RegionAPI
     private let listener: ServiceListener
+    /// Runs all queries; a process waits for the next one.
+    private let queryChild: QueryChild
     /// The policies in force; a reload replaces them whole.
     private let policies: Policies
 
@@ -56,6 +58,8 @@ package final class RegionService: Sendable {
         let policies = Policies(configuration.ruleSet.policies)
         self.policies = policies
         let allowsUnsandboxed = QueryService.environmentAllowsUnsandboxed
+        let child = QueryChild(keepsWaiting: true)
+        queryChild = child
         api = RegionAPI(
             region: region,
             tokens: try RegionTokens(region, log: log, clock: clock).authority,
@@ -64,7 +68,8 @@ package final class RegionService: Sendable {
             queries: { token in
                 // Each query has a gate of its own, since an engine's connection serves one thread.
                 let service = try QueryService(
-                    policies: policies.all, clock: clock, allowsUnsandboxed: allowsUnsandboxed)
+                    policies: policies.all, clock: clock, child: child,
+                    allowsUnsandboxed: allowsUnsandboxed)
                 let bearer = RegionQueries.Bearer(
                     token: token.id, subject: token.grant.subject)
                 return (
@@ -100,6 +105,7 @@ package final class RegionService: Sendable {
         try api.sweep()
         try log.append(
             AuditEntry(at: clock.now(), kind: "service.started", region: region.name))
+        queryChild.prepare()
         listener.start()
         var listen = region.service?.listen ?? region.collector.listen
         listen.port = listener.port

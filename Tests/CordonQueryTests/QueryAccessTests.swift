@@ -234,7 +234,7 @@ import Testing
     @Test func `a missing program is a failure of the world`() throws {
         let service = try QueryService(
             policies: QueryFixture.policies, clock: FixedClock(time: QueryFixture.today.start),
-            command: ["/nonexistent"])
+            child: QueryChild(command: ["/nonexistent"]))
         #expect(throws: QueryError.self) {
             try service.run(
                 QueryRequest(sql: "SELECT 1", principal: QueryFixture.officer), in: fixture)
@@ -278,8 +278,10 @@ import Testing
 
     @Test func `the benchmark answers its own question`() throws {
         let measured = try QueryBenchmark.run(
-            rows: 2000, rounds: 1, in: fixture.folder.path, command: [QueryFixture.worker])
-        #expect(measured.rowsMilliseconds > 0)
-        #expect(measured.groupsMilliseconds > 0)
+            rows: 2000, days: 2, rounds: 1, in: fixture.folder.path, command: [QueryFixture.worker])
+        #expect(measured.rowsMilliseconds > 0 && measured.groupsMilliseconds > 0)
+        #expect(measured.pruned.map(\.filesStored) == [20, 10, 20, 20, 20])
+        // A day, the same with half of the files, an end of retention, a site, and all.
+        #expect(measured.pruned.map(\.filesOpened) == [10, 10, 10, 2, 20])
     }
 }

@@ -126,10 +126,10 @@ final class QueryFixture: QueryRegion, Sendable {
         "(SELECT * FROM read_parquet(['\(folder.file("part-0.parquet"))', '\(folder.file("part-1.parquet"))', '\(folder.file("part-2.parquet"))', '\(folder.file("part-3.parquet"))', '\(folder.file("part-6.parquet"))']))"
     }
 
-    func service(clock: Day = today) throws -> QueryService {
+    func service(clock: Day = today, child: QueryChild? = nil) throws -> QueryService {
         try QueryService(
             policies: Self.policies, clock: FixedClock(time: clock.start),
-            command: [Self.worker, "query-worker"])
+            child: child ?? QueryChild(command: [Self.worker, "query-worker"]))
     }
 
     func ask(
