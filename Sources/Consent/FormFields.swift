@@ -1,23 +1,33 @@
 internal import Bytes
 
 /// One `name=value` of a query string or a cookie header, as ranges of the request's bytes.
+@frozen
 package struct FormField: Equatable, Sendable {
     package var name: Range<Int>
     /// Empty when there is no `=`.
     package var value: Range<Int>
+
+    @inlinable
+    package init(name: Range<Int>, value: Range<Int>) {
+        self.name = name
+        self.value = value
+    }
 }
 
 /// Walks the fields of a query string (`a=b&c=d`) or of a `Cookie` header (RFC 6265: `a=b; c=d`), front to
 /// back, without decoding or copying.
-package struct FormFields: Sendable {
+@frozen
+package struct FormFields: Sendable, BitwiseCopyable {
     /// How the fields stand.
-    package enum Form: Sendable { case query, cookie }
+    @frozen
+    package enum Form: Sendable, BitwiseCopyable { case query, cookie }
 
-    private var position: Int
-    private let end: Int
-    private let form: Form
+    @usableFromInline var position: Int
+    @usableFromInline let end: Int
+    @usableFromInline let form: Form
 
     /// Walks `range` of the bytes that ``next(in:)`` is given.
+    @inlinable
     package init(_ range: Range<Int>, form: Form) {
         position = range.lowerBound
         end = range.upperBound
@@ -25,8 +35,9 @@ package struct FormFields: Sendable {
     }
 
     /// The next field; empty ones are skipped.
+    @inlinable
     package mutating func next(in bytes: Span<UInt8>) -> FormField? {
-        let separator: UInt8 = form == .query ? 0x26 : 0x3B
+        let separator: UInt8 = if case .query = form { 0x26 } else { 0x3B }
         while position < end {
             var start = position
             let equals = bytes.firstIndex(of: 0x3D, or: separator, from: start, to: end)
@@ -35,7 +46,7 @@ package struct FormFields: Sendable {
                 hasEquals ? bytes.firstIndex(of: separator, from: equals, to: end) : equals
             var stop = index
             position = index + 1
-            if form == .cookie {
+            if case .cookie = form {
                 while start < stop, Self.isBlank(bytes[start]) { start += 1 }
                 while stop > start, Self.isBlank(bytes[stop - 1]) { stop -= 1 }
             }
@@ -47,32 +58,42 @@ package struct FormFields: Sendable {
         return nil
     }
 
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+    @inlinable
+    static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 }
 
 /// Takes the escapes out of a query value (`%41`, `+`) or a cookie value (`%41`), byte by byte.
-package struct FormDecoder: Sendable {
-    private var position: Int
-    private let end: Int
-    private let plusIsSpace: Bool
+@frozen
+package struct FormDecoder: Sendable, BitwiseCopyable {
+    @usableFromInline var position: Int
+    @usableFromInline let end: Int
+    @usableFromInline let plusIsSpace: Bool
     /// Whether a `%` was met that no two hexadecimal digits follow; it was passed on as it stands.
-    package private(set) var isMalformed = false
+    package internal(set) var isMalformed = false
 
+    @inlinable
     package init(_ range: Range<Int>, form: FormFields.Form) {
         position = range.lowerBound
         end = range.upperBound
-        plusIsSpace = form == .query
+        plusIsSpace = if case .query = form { true } else { false }
     }
 
-    /// The next decoded byte, or nil at the end.
+    /// The next decoded byte, or nil at the end. Inlined, since it is asked for each byte and most bytes are themselves.
+    @inlinable @inline(__always)
     package mutating func next(in bytes: Span<UInt8>) -> UInt8? {
         guard position < end else { return nil }
         let byte = bytes[position]
-        position += 1
-        if byte == 0x2B, plusIsSpace { return 0x20 }
-        guard byte == 0x25 else { return byte }
-        guard position + 1 < end, let high = hexDigit(bytes[position]),
-            let low = hexDigit(bytes[position + 1])
+        position &+= 1
+        if byte != 0x25, byte != 0x2B { return byte }
+        return decoded(byte, in: bytes)
+    }
+
+    /// What a `+`, or a `%` with the two bytes behind it, stands for.
+    @usableFromInline
+    mutating func decoded(_ byte: UInt8, in bytes: Span<UInt8>) -> UInt8 {
+        if byte == 0x2B { return plusIsSpace ? 0x20 : byte }
+        guard position + 1 < end, let high = Bytes.hexDigit(bytes[position]),
+            let low = Bytes.hexDigit(bytes[position + 1])
         else {
             isMalformed = true
             return byte
@@ -82,30 +103,56 @@ package struct FormDecoder: Sendable {
     }
 }
 
+/// The name of a field as it stands in a request, looked at once to be compared with many.
+@frozen
+package struct EncodedName: Sendable {
+    @usableFromInline let range: Range<Int>
+    /// Its first eight bytes, as ``NameList`` has them.
+    @usableFromInline let prefix: UInt64
+    /// It spells what it is: no escapes stand in it, or they mean nothing.
+    @usableFromInline let isPlain: Bool
+
+    /// Of a query, where a name may have escapes, or of a cookie, where it has none.
+    @inlinable
+    package init(_ range: Range<Int>, form: FormFields.Form, in bytes: Span<UInt8>) {
+        self.range = range
+        prefix = ByteWord.prefix(bytes, from: range.lowerBound, to: range.upperBound)
+        isPlain =
+            if case .cookie = form { true } else {
+                bytes.firstIndex(
+                    of: 0x25, or: 0x2B, from: range.lowerBound, to: range.upperBound)
+                    == range.upperBound
+            }
+    }
+}
+
 extension NameList {
-    /// The position of the name that `range` spells once its escapes are taken out, or nil.
-    package func index(
-        ofEncoded range: Range<Int>, in bytes: Span<UInt8>, form: FormFields.Form
-    ) -> Int? {
-        for index in 0..<count where equals(index, encoded: range, in: bytes, form: form) {
-            return index
+    /// The position of the name that `name` spells once its escapes are taken out, or nil.
+    @inlinable
+    package func index(of name: EncodedName, in bytes: Span<UInt8>) -> Int? {
+        var index = 0
+        while index < count {
+            if equals(index, name, in: bytes) { return index }
+            index &+= 1
         }
         return nil
     }
 
-    /// Whether the name at `index` is what `range` spells once its escapes are taken out.
-    package func equals(
-        _ index: Int, encoded range: Range<Int>, in bytes: Span<UInt8>, form: FormFields.Form
-    ) -> Bool {
+    /// Whether the name at `index` is what `name` spells once its escapes are taken out.
+    @inlinable
+    package func equals(_ index: Int, _ name: EncodedName, in bytes: Span<UInt8>) -> Bool {
+        guard name.isPlain else { return equals(index, encoded: name.range, in: bytes) }
+        guard prefixes[index] == name.prefix else { return false }
+        return name.range.count <= 8
+            ? byteCount(index) == name.range.count : equals(index, bytes, name.range)
+    }
+
+    @usableFromInline
+    func equals(_ index: Int, encoded range: Range<Int>, in bytes: Span<UInt8>) -> Bool {
         let name = span(index)
-        // Escapes only ever shorten, so most fields fall out here.
+        // Escapes only ever shorten.
         guard range.count >= name.count else { return false }
-        // And of the rest most by their first byte, unless it is an escape.
-        if name.count > 0 {
-            let byte = bytes[range.lowerBound]
-            if byte != name[0], byte != 0x25, byte != 0x2B { return false }
-        }
-        var decoder = FormDecoder(range, form: form)
+        var decoder = FormDecoder(range, form: .query)
         for offset in name.indices {
             guard decoder.next(in: bytes) == name[offset] else { return false }
         }

@@ -1,7 +1,12 @@
+internal import Bytes
+
 /// Names in one flat run of bytes, found by comparing bytes: what the hot path keeps instead of strings.
+@frozen
 package struct NameList: Equatable, Sendable {
-    private var bytes: [UInt8] = []
-    private var ends: [Int32] = [0]
+    @usableFromInline var bytes: [UInt8] = []
+    @usableFromInline var ends: [Int32] = [0]
+    /// The first eight bytes of each name, zero where it has fewer: most names are told apart by them alone.
+    @usableFromInline var prefixes: [UInt64] = []
 
     package init(_ names: [String]) {
         for name in names { append(name) }
@@ -10,13 +15,21 @@ package struct NameList: Equatable, Sendable {
     package init() {}
 
     package mutating func append(_ name: String) {
+        let start = bytes.count
         bytes.append(contentsOf: name.utf8)
+        prefixes.append(ByteWord.prefix(bytes.span, from: start, to: bytes.count))
         ends.append(Int32(bytes.count))
     }
 
+    @inlinable
     package var count: Int { ends.count - 1 }
 
+    /// How many bytes the name at `index` has.
+    @inlinable
+    func byteCount(_ index: Int) -> Int { Int(ends[index + 1]) - Int(ends[index]) }
+
     /// The bytes of the name at `index`.
+    @inlinable
     @_lifetime(borrow self)
     package func span(_ index: Int) -> Span<UInt8> {
         bytes.span.extracting(Int(ends[index])..<Int(ends[index + 1]))
@@ -34,6 +47,7 @@ package struct NameList: Equatable, Sendable {
     }
 
     /// Whether the name at `index` is spelt by `range` of `other`, byte by byte.
+    @inlinable
     package func equals(_ index: Int, _ other: Span<UInt8>, _ range: Range<Int>) -> Bool {
         let start = Int(ends[index])
         guard range.count == Int(ends[index + 1]) - start else { return false }

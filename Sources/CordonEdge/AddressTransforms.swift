@@ -10,6 +10,13 @@ struct Locate: SensitiveTransform {
     func apply(_ value: IPAddress) -> Int { table.placeIndex(of: value) }
 }
 
+/// Asks for the memory that a lookup of the address will read.
+struct FetchPlace: SensitiveTransform {
+    let table: GeoTable
+    let step: LookupStep
+    func apply(_ value: IPAddress) { table.fetch(step, for: value) }
+}
+
 /// The family of an address.
 struct IsIPv6: SensitiveTransform {
     func apply(_ value: IPAddress) -> Bool { value.isIPv6 }

@@ -1,3 +1,5 @@
+internal import Consent
+
 /// A run of bytes in memory of its own, filled anew for each request: appending looks at no owner and, up to the capacity
 /// that it was made with, allocates nothing.
 @safe final class ByteScratch {
@@ -22,6 +24,36 @@
         if count == capacity { grow() }
         unsafe start[count] = byte
         count &+= 1
+    }
+
+    /// Appends `range` of a query's bytes with its escapes taken out.
+    func append(decoding range: Range<Int>, of bytes: Span<UInt8>) {
+        let room = unsafe reserve(range.count)
+        var end = 0
+        var decoder = FormDecoder(range, form: .query)
+        // SAFETY: no more bytes come out than the range has, and there is room for those.
+        while let byte = decoder.next(in: bytes) {
+            unsafe room[end] = byte
+            end &+= 1
+        }
+        count &+= end
+    }
+
+    /// Appends `range` of `bytes` with capitals as small letters.
+    func append(lowercasing range: Range<Int>, of bytes: Span<UInt8>) {
+        let room = unsafe reserve(range.count)
+        // SAFETY: there is room for as many bytes as the range has.
+        for offset in 0..<range.count {
+            let byte = bytes[range.lowerBound &+ offset]
+            unsafe room[offset] = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
+        }
+        count &+= range.count
+    }
+
+    /// Where `more` bytes can be written behind those that there are.
+    private func reserve(_ more: Int) -> UnsafeMutablePointer<UInt8> {
+        while capacity &- count < more { grow() }
+        return unsafe start + count
     }
 
     @inline(never)

@@ -23,14 +23,12 @@ internal import TLS
     private(set) var listener = 0
     /// Where its address is counted; nil for a trusted proxy, or where there was no room.
     var limitSlot: AddressLimits.Slot?
-    var machine = ConnectionMachine(at: 0)
 
     // SAFETY: of `inputBytesMax` bytes, from the loop's pool; `inputStart...inputEnd` lies within.
     var input: UnsafeMutablePointer<UInt8>?
     var inputStart = 0
     var inputEnd = 0
 
-    private var answers = InlineArray<32, PendingAnswer>(repeating: PendingAnswer())
     private var answerStart = 0
     private var pipelineCount = 0
 
@@ -52,6 +50,8 @@ internal import TLS
 
     /// Bytes may wait in the socket.
     var isReadable = true
+    /// The last read took all that the socket held: there was room for more. What comes later is reported anew.
+    private(set) var hasReadAll = false
     /// The peer has sent its last byte, and it was read.
     var hasEnded = false
     /// The peer has sent its last byte; some may wait in the socket.
@@ -60,6 +60,10 @@ internal import TLS
     var lingersUntil: UInt64?
     /// A refusal was answered: the peer may still be sending.
     var wasRefused = false
+
+    // Behind everything else, so that what each event looks at lies close together.
+    var machine = ConnectionMachine(at: 0)
+    private var answers = InlineArray<32, PendingAnswer>(repeating: PendingAnswer())
 
     struct PendingAnswer: BitwiseCopyable {
         var answer: UInt8 = 0
@@ -160,6 +164,12 @@ internal import TLS
         pipelineCount += 1
     }
 
+    /// The answer that may leave, when it is the only one of a connection of HTTP/1.1.
+    func popLone() -> PendingAnswer? {
+        guard http2 == nil, pipelineCount == 1 else { return nil }
+        return popReady()
+    }
+
     /// The first answer, if it may leave; with HTTP/2 the first that may.
     func popReady() -> PendingAnswer? {
         if http2 != nil {
@@ -193,9 +203,6 @@ internal import TLS
             if failed { answers[index].answer = Answer.unavailable.rawValue }
         }
     }
-
-    /// The last read took all that the socket held: there was room for more. What comes later is reported anew.
-    private(set) var hasReadAll = false
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         if let tls {

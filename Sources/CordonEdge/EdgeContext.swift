@@ -30,12 +30,18 @@ package final class EdgeContext: Sendable {
     /// A candidate that is asked beside the rules; nil when there is none.
     package let shadow: ShadowRules?
 
-    /// The keys of one region for two days.
-    struct Keyring: Sendable {
+    /// The keys of one region for two days; a class, so that a hit looks at its region's without taking hold of each.
+    final class Keyring: Sendable {
         /// By field, period, and whether it is the day after ``EdgeContext/keyDay``.
         let pseudonyms: [PseudonymKey?]
         let subjectDigestKey: HMACKey
         let sample: VisitorSample
+
+        init(pseudonyms: [PseudonymKey?], subjectDigestKey: HMACKey, sample: VisitorSample) {
+            self.pseudonyms = pseudonyms
+            self.subjectDigestKey = subjectDigestKey
+            self.sample = sample
+        }
 
         func key(_ field: PseudonymField, _ period: KeyPeriod, daysAhead: Int) -> PseudonymKey? {
             guard daysAhead == 0 || daysAhead == 1 else { return nil }

@@ -334,25 +334,23 @@ extension EdgeLoop {
 
     /// Writes every answer that may leave; false when the connection was closed.
     func flush(_ connection: EdgeConnection) -> Bool {
+        if let lone = connection.popLone() {
+            let (answer, persistence) = take(lone)
+            if answer.isFixed {
+                // Sent from where it lies: what leaves alone needs no copy.
+                let result = unsafe responses.withBytes(
+                    answer, persistence, headOnly: lone.headOnly
+                ) { unsafe send($0, connection) }
+                return result
+            }
+            output.removeAll(keepingCapacity: true)
+            append(answer, persistence, headOnly: lone.headOnly, of: connection)
+            return sendOutput(connection)
+        }
         output.removeAll(keepingCapacity: true)
         while let next = connection.popReady() {
-            guard let answer = Answer(rawValue: next.answer),
-                let persistence = Persistence(rawValue: next.persistence)
-            else { preconditionFailure("an answer that this loop made") }
-            counters.answers[Self.statusIndex[Int(next.answer)]] += 1
-            hasNews = true
-            switch answer {
-            case .metrics:
-                publish()
-                appendMade(
-                    answer, persistence, type: MetricsText.contentType, Array(metrics().utf8),
-                    headOnly: next.headOnly)
-            case .whoami:
-                appendMade(
-                    answer, persistence, type: "application/json", connection.bodies.removeFirst(),
-                    headOnly: next.headOnly)
-            default: responses.append(answer, persistence, headOnly: next.headOnly, to: &output)
-            }
+            let (answer, persistence) = take(next)
+            append(answer, persistence, headOnly: next.headOnly, of: connection)
             if let session = connection.http2 {
                 // SAFETY: the session copies the bytes before it returns, and reaches nothing of the loop.
                 unsafe output.withUnsafeBufferPointer {
@@ -363,19 +361,53 @@ extension EdgeLoop {
             }
         }
         connection.http2?.takeOutput(into: &output)
+        return sendOutput(connection)
+    }
+
+    /// Counts an answer that leaves.
+    private func take(_ next: EdgeConnection.PendingAnswer) -> (Answer, Persistence) {
+        guard let answer = Answer(rawValue: next.answer),
+            let persistence = Persistence(rawValue: next.persistence)
+        else { preconditionFailure("an answer that this loop made") }
+        counters.answers[Self.statusIndex[Int(next.answer)]] += 1
+        hasNews = true
+        return (answer, persistence)
+    }
+
+    private func append(
+        _ answer: Answer, _ persistence: Persistence, headOnly: Bool, of connection: EdgeConnection
+    ) {
+        switch answer {
+        case .metrics:
+            publish()
+            appendMade(
+                answer, persistence, type: MetricsText.contentType, Array(metrics().utf8),
+                headOnly: headOnly)
+        case .whoami:
+            appendMade(
+                answer, persistence, type: "application/json", connection.bodies.removeFirst(),
+                headOnly: headOnly)
+        default: responses.append(answer, persistence, headOnly: headOnly, to: &output)
+        }
+    }
+
+    private func sendOutput(_ connection: EdgeConnection) -> Bool {
         if output.isEmpty { return true }
-        let count = output.count
-        let result = unsafe output.withUnsafeBytes { unsafe connection.write($0) }
+        return unsafe output.withUnsafeBytes { unsafe send($0, connection) }
+    }
+
+    /// Writes `bytes`, and keeps what the peer does not take; false when the connection was closed.
+    private func send(_ bytes: UnsafeRawBufferPointer, _ connection: EdgeConnection) -> Bool {
         let written: Int
-        switch result {
-        case .bytes(let bytes): written = bytes
+        switch unsafe connection.write(bytes) {
+        case .bytes(let count): written = count
         case .wouldBlock: written = 0
         case .closed:
             close(connection)
             return false
         }
-        if written < count {
-            connection.output.append(contentsOf: output[written...])
+        if written < bytes.count {
+            unsafe connection.output.append(contentsOf: bytes[written...])
             connection.outputStart = 0
             connection.outputSince = now
         }

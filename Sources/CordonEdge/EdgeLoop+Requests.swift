@@ -12,13 +12,14 @@ extension EdgeLoop {
         hasNews = true
         let persistence: Persistence =
             head.keepsAlive ? (head.isVersion10 ? .keepAlive : .open) : .close
+        // A pattern, because `==` of another module's enum calls through its witness table.
+        let headOnly = if case .head = head.method { true } else { false }
         if let slot = connection.limitSlot,
             !limits[connection.listener].admitsRequest(slot, at: now)
         {
             counters.events[EdgeEvent.requestsLimited.rawValue] += 1
-            return push(.tooManyRequests, connection, persistence, headOnly: head.method == .head)
+            return push(.tooManyRequests, connection, persistence, headOnly: headOnly)
         }
-        let headOnly = head.method == .head
         guard let route = Route(bytes, head.path) else {
             let isKnown = Route.isAsterisk(bytes, head.path)
             return push(
@@ -127,7 +128,8 @@ extension EdgeLoop {
         }
         if let claim { batch.addClaim(claim.slot) }
         let written = transform.write(
-            decided, fields, head, bytes, client, context, suppression: lanes[slot].suppression,
+            decided, fields, head, bytes, client, context,
+            suppression: lanes[slot].isSuppressing ? lanes[slot].suppression : nil,
             at: timestamp, into: batch)
         switch written.fate {
         case .counted: batch.add(.counted, policy: policy)
@@ -158,6 +160,7 @@ extension EdgeLoop {
                 ifNewerThan: lanes[slot].suppression.generation)
             {
                 lanes[slot].suppression = list
+                lanes[slot].isSuppressing = !list.isEmpty
             }
             lanes[slot].open.open(
                 context, ticket: lanes[slot].ticket,

@@ -14,7 +14,7 @@ extension EdgeLoop {
         _ connection: EdgeConnection, _ head: RequestHead, _ bytes: Span<UInt8>,
         _ persistence: Persistence
     ) {
-        let headOnly = head.method == .head
+        let headOnly = if case .head = head.method { true } else { false }
         let resolver = resolvers[connection.listener]
         guard connection.peer.inspect(with: IsTrusted(resolver: resolver)) else {
             return push(.notFound, connection, persistence, headOnly: headOnly)

@@ -143,6 +143,8 @@ final class LoopShared: Sendable {
         /// Number of the batch that is filled.
         var ticket: UInt32 = 1
         var suppression = Suppression(generation: -1)
+        /// Somebody is on that list; said apart, because a hit that is handed the list takes hold of each of its sets.
+        var isSuppressing = false
         /// The last commit failed, so `relaxed` answers wait for theirs too.
         var hasFailed = false
 

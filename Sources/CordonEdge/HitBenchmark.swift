@@ -39,7 +39,6 @@ package struct HitBenchmark: Sendable {
     private let resolver: ClientAddressResolver
     private let transform: HitTransform
     private let batches: [BatchBuffer]
-    private let suppression = Suppression()
     private let peer = Sensitive(IPAddress(ipv4: 0x7F00_0001))
     private let now = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
     private var machine = ConnectionMachine(at: 0)
@@ -72,7 +71,7 @@ package struct HitBenchmark: Sendable {
         let start = batch.count
         let fields = transform.fields(decided, context.rules, bytes)
         let written = transform.write(
-            decided, fields, head, bytes, client, context, suppression: suppression, at: now,
+            decided, fields, head, bytes, client, context, suppression: nil, at: now,
             into: batch)
         batch.add(written.fate == .counted ? .counted : .kept, policy: decided.decision.policy)
         batch.addWaiter(UInt64(start))

@@ -86,8 +86,7 @@ extension HitTransform {
 
     private func decodeURL(_ range: Range<Int>, _ bytes: Span<UInt8>) {
         url.clear()
-        var decoder = FormDecoder(range, form: .query)
-        while let byte = decoder.next(in: bytes) { url.append(byte) }
+        url.append(decoding: range, of: bytes)
     }
 
     func writePage(
@@ -178,7 +177,8 @@ extension HitTransform {
             var fields = FormFields(range, form: .query)
             while let field = fields.next(in: source) {
                 guard
-                    rules.parameterNames.equals(name, encoded: field.name, in: source, form: .query)
+                    rules.parameterNames.equals(
+                        name, EncodedName(field.name, form: .query, in: source), in: source)
                 else { continue }
                 guard batch.count - textStart <= HitBatch.textBytesMax else { return }
                 batch.append(isFirst ? 0x3F : 0x26)
@@ -241,7 +241,7 @@ extension HitTransform {
     }
 
     func writeFamily(
-        _ family: UserAgentCache.Family, _ decision: Decision, _ batch: BatchBuffer
+        _ family: borrowing UserAgentCache.Family, _ decision: Decision, _ batch: BatchBuffer
     ) {
         guard decision.keepsUserAgentFamily else {
             for _ in 0..<3 { batch.appendNull() }
@@ -272,6 +272,11 @@ extension HitTransform {
         batch.appendHost(bytes, range.lowerBound..<end)
     }
 
+    /// A parameter of its own, so that no list is taken hold of for one of its names.
+    func writeName(_ names: NameList, _ index: Int, _ batch: BatchBuffer) {
+        batch.appendText(names.span(index))
+    }
+
     func writeNames(_ names: NameList, _ mask: UInt32, _ batch: BatchBuffer) {
         batch.append(UInt8(mask.nonzeroBitCount))
         var rest = mask
@@ -289,11 +294,10 @@ extension HitTransform {
         batch.append(UInt8(fields.allowedCount))
         guard fields.allowedCount > 0 else { return }
         let names = decision.parameters.range
-        let texts = rules.parameterNames
         for name in names.prefix(EdgeLimits.parametersMax) {
             let value = allowed[name - names.lowerBound]
             guard value.isPresent else { continue }
-            batch.appendText(texts.span(name))
+            writeName(rules.parameterNames, name, batch)
             batch.appendText(bytes, value.lowerBound..<value.upperBound, decoding: true)
         }
     }

@@ -20,7 +20,7 @@ extension HitTransform {
     /// Writes the record of a hit that is for the journal, from the fields that ``fields(_:_:_:)`` found.
     func write(
         _ decided: Decided, _ fields: QueryFields, _ head: RequestHead, _ bytes: Span<UInt8>,
-        _ client: consuming ClientAddress, _ context: EdgeContext, suppression: Suppression,
+        _ client: consuming ClientAddress, _ context: EdgeContext, suppression: Suppression?,
         at now: Timestamp, into batch: BatchBuffer
     ) -> Written {
         var decision = decided.decision
@@ -50,7 +50,7 @@ extension HitTransform {
             }
         }
         var fate = decision.isKept ? HitFate.kept : .counted
-        if !suppression.isEmpty,
+        if let suppression, !suppression.isEmpty,
             isSuppressed(suppression, keyring, user: user, visitor: visitor)
         {
             fate = .suppressed
@@ -58,10 +58,10 @@ extension HitTransform {
             visitor = nil
             decision.becomeCount()
         }
-        let (family, lookup) = family(head, bytes)
+        let (family, lookup) = unsafe family(head, bytes)
 
         batch.beginRecord()
-        var flags: UInt8 = family.isBot ? HitBatch.Flag.bot : 0
+        var flags: UInt8 = unsafe family.pointee.isBot ? HitBatch.Flag.bot : 0
         if visitor != nil { flags |= HitBatch.Flag.visitor }
         if user != nil { flags |= HitBatch.Flag.user }
         let hasPseudonym = visitor != nil || user != nil
@@ -83,10 +83,9 @@ extension HitTransform {
         writeReferrer(fields.referrer, decision, bytes, batch)
         writePrefix(client, decision, batch)
         writePlace(decided.place, decision, context, batch)
-        writeFamily(family, decision, batch)
+        unsafe writeFamily(family.pointee, decision, batch)
         writeLanguage(head.acceptLanguage, decision, bytes, batch)
-        let policies = rules.policies
-        batch.appendText(policies.span(decision.policy))
+        writeName(rules.policies, decision.policy, batch)
         writeNames(rules.purposes, isKept ? decision.consent.purposes : 0, batch)
         writeNames(rules.signals, isKept ? decision.consent.signals : 0, batch)
         writeParameters(fields, decision, rules, bytes, batch)
@@ -116,7 +115,8 @@ extension HitTransform {
         let names = allowed.prefix(EdgeLimits.parametersMax)
         for index in 0..<names.count { self.allowed[index] = .absent }
         while let field = fields.next(in: bytes) {
-            switch knownIndex(field.name, bytes) {
+            let name = EncodedName(field.name, form: .query, in: bytes)
+            switch known.index(of: name, in: bytes) {
             case 0: found.event = found.event ?? field.value
             case 1: found.url = found.url ?? field.value
             case 2: found.user = found.user ?? field.value
@@ -124,27 +124,16 @@ extension HitTransform {
             case 4: found.eventID = found.eventID ?? field.value
             default: break
             }
-            for name in names {
-                let index = name - allowed.lowerBound
+            for allowedName in names {
+                let index = allowedName - allowed.lowerBound
                 guard !self.allowed[index].isPresent,
-                    rules.parameterNames.equals(name, encoded: field.name, in: bytes, form: .query)
+                    rules.parameterNames.equals(allowedName, name, in: bytes)
                 else { continue }
                 self.allowed[index] = ByteRange(field.value.lowerBound, field.value.upperBound)
                 found.allowedCount += 1
             }
         }
         return found
-    }
-
-    /// Which of the known names stands there, if any.
-    private func knownIndex(_ name: Range<Int>, _ bytes: Span<UInt8>) -> Int? {
-        guard !name.isEmpty else { return nil }
-        switch bytes[name.lowerBound] {
-        // How the names begin, or an escape that may stand for any letter.
-        case 0x65, 0x72, 0x75, 0x25:
-            return known.index(ofEncoded: name, in: bytes, form: .query)
-        default: return nil
-        }
     }
 
     /// Digests of the site and the client's own id of the event; nil when there is no id of 1 to
@@ -182,17 +171,12 @@ extension HitTransform {
             for byte in invalidSite { site.append(byte) }
             return
         }
-        for index in range {
-            let byte = bytes[index]
-            site.append(byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte)
-        }
+        site.append(lowercasing: range, of: bytes)
     }
 
     private func takeIdentifier(_ range: Range<Int>?, _ bytes: Span<UInt8>) {
         identifier.clear()
-        guard let range else { return }
-        var decoder = FormDecoder(range, form: .query)
-        while let byte = decoder.next(in: bytes) { identifier.append(byte) }
+        if let range { identifier.append(decoding: range, of: bytes) }
     }
 
     private func visitorPseudonym(
@@ -222,11 +206,13 @@ extension HitTransform {
         return suppression.subjects.contains(digest.suppressed)
     }
 
+    /// The families of the request's user agent, valid until they are asked for anew.
+    @unsafe
     func family(
         _ head: RequestHead, _ bytes: Span<UInt8>
-    ) -> (UserAgentCache.Family, UserAgentCache.Lookup) {
-        guard head.userAgent.isPresent else { return (userAgents.other, .known) }
-        return userAgents.family(
+    ) -> (UnsafePointer<UserAgentCache.Family>, UserAgentCache.Lookup) {
+        guard head.userAgent.isPresent else { return unsafe (userAgents.other, .known) }
+        return unsafe userAgents.family(
             of: bytes.extracting(head.userAgent.lowerBound..<head.userAgent.upperBound))
     }
 }

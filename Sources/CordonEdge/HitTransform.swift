@@ -3,6 +3,7 @@ internal import Consent
 internal import CordonModel
 internal import CordonPolicy
 internal import Crypto
+internal import GeoTables
 internal import HTTP
 
 /// Turns a request into a decision, and under it into the bytes of a record: the only place where raw values are read.
@@ -20,6 +21,8 @@ internal import HTTP
     var allowed = InlineArray<64, ByteRange>(repeating: .absent)
     /// Reads consent strings, and remembers them while the rules stay.
     private var consentReader: ConsentReader
+    /// The rules that it was last asked for.
+    private var readRules: BoundRules?
     /// The same for a candidate's rules, where those ask for other vendors.
     private var shadowReader: ConsentReader?
     private let consentKey: (UInt64, UInt64)
@@ -52,17 +55,26 @@ internal import HTTP
         _ head: RequestHead, _ bytes: Span<UInt8>, _ client: borrowing ClientAddress,
         _ context: EdgeContext, at timestamp: Timestamp
     ) -> Decided {
+        // The table's memory comes nearer while the request's own bytes are read.
+        let table = context.geoTable
+        client.address.inspect(with: FetchPlace(table: table, step: .index))
         let parts = RequestParts(head)
-        let place =
-            client.provenance.isKnown
-            ? client.address.inspect(with: Locate(table: context.geoTable)) : 0
         let site = parts.site(in: bytes)
-        if consentReader.vendors != context.rules.vendors {
-            consentReader = ConsentReader(vendors: context.rules.vendors, key: consentKey)
+        client.address.inspect(with: FetchPlace(table: table, step: .deeperIndex))
+        let names = context.rules.presentNames(parts, bytes)
+        client.address.inspect(with: FetchPlace(table: table, step: .ranges))
+        if readRules !== context.rules {
+            readRules = context.rules
+            if consentReader.vendors != context.rules.vendors {
+                consentReader = ConsentReader(vendors: context.rules.vendors, key: consentKey)
+            }
         }
+        let siteClass = context.rules.siteClass(of: bytes, site)
+        let place =
+            client.provenance.isKnown ? client.address.inspect(with: Locate(table: table)) : 0
         let decision = decision(
-            context.rules, place: place, site: site, parts, bytes, client, at: timestamp,
-            reader: consentReader)
+            context.rules, place: place, siteClass: siteClass, parts, names, bytes, client,
+            at: timestamp, reader: consentReader)
         let slot = decision.region < 0 ? -1 : context.slots[decision.region]
         var fate: HitFate?
         switch decision.outcome {
@@ -84,14 +96,14 @@ internal import HTTP
 
     /// What `rules` say of a hit.
     private func decision(
-        _ rules: BoundRules, place: Int, site: Range<Int>?, _ parts: RequestParts,
-        _ bytes: Span<UInt8>, _ client: borrowing ClientAddress, at timestamp: Timestamp,
-        reader: ConsentReader
+        _ rules: BoundRules, place: Int, siteClass: Int, _ parts: RequestParts,
+        _ names: PresentNames, _ bytes: Span<UInt8>, _ client: borrowing ClientAddress,
+        at timestamp: Timestamp, reader: ConsentReader
     ) -> Decision {
-        let policy = rules.policyIndex(
-            place: place, siteClass: rules.siteClass(of: bytes, site))
+        let policy = rules.policyIndex(place: place, siteClass: siteClass)
         let consent = rules.consent(
-            policy: policy, parts: parts, bytes: bytes, at: timestamp, reader: reader)
+            policy: policy, parts: parts, names: names, bytes: bytes, at: timestamp,
+            reader: reader)
         var decision = rules.decision(policy: policy, consent: consent)
         if !client.provenance.isKnown {
             decision.ipv4Bits = 0
@@ -118,8 +130,10 @@ internal import HTTP
             reader = shadowReader ?? consentReader
         }
         let candidate = decision(
-            shadow.rules, place: decided.place, site: decided.site, decided.parts, bytes, client,
-            at: timestamp, reader: reader)
+            shadow.rules, place: decided.place,
+            siteClass: shadow.rules.siteClass(of: bytes, decided.site), decided.parts,
+            shadow.rules.presentNames(decided.parts, bytes), bytes, client, at: timestamp,
+            reader: reader)
         let isIPv6 = client.provenance.isKnown && client.address.inspect(with: IsIPv6())
         shadow.tallies[tally].add(
             policy: decided.decision.policy, candidate: candidate.policy,

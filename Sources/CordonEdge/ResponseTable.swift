@@ -188,9 +188,26 @@ struct ResponseTable {
     func append(
         _ answer: Answer, _ persistence: Persistence, headOnly: Bool, to output: inout [UInt8]
     ) {
+        output.append(contentsOf: bytes[range(answer, persistence, headOnly: headOnly)])
+    }
+
+    /// Calls `body` with the bytes of an answer where they lie.
+    func withBytes<Result>(
+        _ answer: Answer, _ persistence: Persistence, headOnly: Bool,
+        _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result {
+        let range = range(answer, persistence, headOnly: headOnly)
+        return unsafe bytes.withUnsafeBytes {
+            unsafe body(UnsafeRawBufferPointer(rebasing: $0[range]))
+        }
+    }
+
+    private func range(
+        _ answer: Answer, _ persistence: Persistence, headOnly: Bool
+    ) -> Range<Int> {
         let entry = entries[
             Int(answer.rawValue) * Persistence.allCases.count + Int(persistence.rawValue)]
-        output.append(contentsOf: bytes[entry.start..<(headOnly ? entry.headEnd : entry.end)])
+        return entry.start..<(headOnly ? entry.headEnd : entry.end)
     }
 }
 

@@ -7,11 +7,12 @@ internal import UserAgents
 @safe final class UserAgentCache {
     /// The families of one user agent, ready to be copied into a record.
     struct Family: BitwiseCopyable {
-        var text = InlineArray<192, UInt8>(repeating: 0)
+        // Before the text, so that a slot's first line of the processor's cache is mostly all that a hit reads of it.
         var browserCount: UInt8 = 0
         var osCount: UInt8 = 0
         var deviceCount: UInt8 = 0
         var isBot = false
+        var text = InlineArray<192, UInt8>(repeating: 0)
 
         /// Longest family in bytes; three fill `text`.
         static let familyBytesMax = 64
@@ -39,54 +40,67 @@ internal import UserAgents
 
     private struct Slot: BitwiseCopyable {
         var digest: UInt128 = 0
-        var family: Family
         var isNewer = false
+        var family: Family
     }
 
     private static let setCount = 4096
-    private let key = HMACKey(SecureRandom.bytes(32))
+    private let key = SipHashKey(SecureRandom.uint64(), SecureRandom.uint64())
     // SAFETY: allocated in `init` with two slots a set, indexed by the masked digest.
     private let slots: UnsafeMutablePointer<Slot>
     private let classifier: UserAgentClassifier?
-    let other = Family(.other)
+    // SAFETY: allocated in `init`, freed in `deinit`, never written in between.
+    let other: UnsafePointer<Family>
     /// Classifications that are left in this second.
     private var budget = EdgeLimits.classificationsPerSecondMax
 
     init(_ rules: UserAgentRules?) {
         classifier = rules.map(UserAgentClassifier.init)
         unsafe slots = .allocate(capacity: Self.setCount * 2)
-        unsafe slots.initialize(repeating: Slot(family: other), count: Self.setCount * 2)
+        unsafe slots.initialize(repeating: Slot(family: Family(.other)), count: Self.setCount * 2)
+        let other = UnsafeMutablePointer<Family>.allocate(capacity: 1)
+        unsafe other.initialize(to: Family(.other))
+        unsafe self.other = UnsafePointer(other)
     }
 
-    deinit { unsafe slots.deallocate() }
+    deinit {
+        unsafe slots.deallocate()
+        unsafe other.deallocate()
+    }
 
     /// Another second has begun.
     func refill() { budget = EdgeLimits.classificationsPerSecondMax }
 
     enum Lookup { case known, classified, overflow }
 
-    /// The families of a user agent's bytes, and how they were found.
-    func family(of userAgent: Span<UInt8>) -> (Family, Lookup) {
-        guard let classifier else { return (other, .known) }
-        let digest = key.authenticate(userAgent).leading128 | 1
+    /// The families of a user agent's bytes, valid until the next are asked for, and how they were found.
+    @unsafe
+    func family(of userAgent: Span<UInt8>) -> (UnsafePointer<Family>, Lookup) {
+        guard let classifier else { return unsafe (other, .known) }
+        let digest = key.digest(userAgent) | 1
         let set = Int(truncatingIfNeeded: digest >> 64) & (Self.setCount - 1)
         let first = unsafe slots + set * 2
-        if unsafe first[0].digest == digest {
-            unsafe first[0].isNewer = true
-            unsafe first[1].isNewer = false
-            return (unsafe first[0].family, .known)
+        for way in 0..<2 {
+            guard unsafe first[way].digest == digest else { continue }
+            if unsafe !first[way].isNewer {
+                unsafe first[way].isNewer = true
+                unsafe first[1 - way].isNewer = false
+            }
+            return unsafe (family(at: first + way), .known)
         }
-        if unsafe first[1].digest == digest {
-            unsafe first[1].isNewer = true
-            unsafe first[0].isNewer = false
-            return (unsafe first[1].family, .known)
-        }
-        guard budget > 0 else { return (other, .overflow) }
+        guard budget > 0 else { return unsafe (other, .overflow) }
         budget -= 1
-        let family = Family(classifier.classify(userAgent))
         let victim = unsafe first[0].isNewer ? 1 : 0
-        unsafe first[victim] = Slot(digest: digest, family: family, isNewer: true)
+        unsafe first[victim] = Slot(
+            digest: digest, isNewer: true, family: Family(classifier.classify(userAgent)))
         unsafe first[1 - victim].isNewer = false
-        return (family, .classified)
+        return unsafe (family(at: first + victim), .classified)
+    }
+
+    private func family(at slot: UnsafeMutablePointer<Slot>) -> UnsafePointer<Family> {
+        // SAFETY: the family lies within the slot, at its offset.
+        let offset = MemoryLayout<Slot>.offset(of: \Slot.family)!
+        return unsafe UnsafeRawPointer(slot).advanced(by: offset)
+            .assumingMemoryBound(to: Family.self)
     }
 }

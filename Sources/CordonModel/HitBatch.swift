@@ -24,16 +24,22 @@ package struct HitBatch: Equatable, Sendable {
     package static let magic: [UInt8] = Array("CDNB".utf8)
     package static let version: UInt16 = 1
     /// Longest text of a record in bytes; the edge cuts longer values at a character boundary.
-    package static let textBytesMax = 2048
+    @inlinable
+    package static var textBytesMax: Int { 2048 }
     /// Count that stands for null.
-    package static let nullCount: UInt16 = 0xFFFF
+    @inlinable
+    package static var nullCount: UInt16 { 0xFFFF }
 
     /// Bits of `flags`.
     package enum Flag {
-        package static let bot: UInt8 = 1
-        package static let visitor: UInt8 = 2
-        package static let user: UInt8 = 4
-        package static let keyEpoch: UInt8 = 8
+        @inlinable
+        package static var bot: UInt8 { 1 }
+        @inlinable
+        package static var visitor: UInt8 { 2 }
+        @inlinable
+        package static var user: UInt8 { 4 }
+        @inlinable
+        package static var keyEpoch: UInt8 { 8 }
     }
 
     package init(ruleSet: String, geoBuild: String, records: [HitRecord]) {

@@ -130,7 +130,7 @@ package struct ConnectionMachine: Sendable {
         if let refusal = RequestParser.parse(input, end: end, into: &head) {
             return refuse(refusal)
         }
-        if head.method == .post, head.bodyByteCount > 0 {
+        if head.bodyByteCount > 0, case .post = head.method {
             if head.bodyByteCount > HTTPLimits.postBytesMax { return refuse(.contentTooLarge) }
             head.byteCount = end + head.bodyByteCount
             head.body = ByteRange(end, head.byteCount)

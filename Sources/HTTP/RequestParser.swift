@@ -228,24 +228,31 @@ extension RequestParser {
         // A line that starts with white space is a folded one (section 5.2), and white space before the colon
         // fails the same test (section 5.1).
         let start = position
-        var nameEnd = start
-        while nameEnd < end, isTokenByte(bytes[nameEnd]) { nameEnd &+= 1 }  // Below `end`.
-        guard nameEnd > start, nameEnd < end, bytes[nameEnd] == 0x3A,
-            let lineEnd = lineEnd(bytes, from: nameEnd + 1, to: end)
-        else { return .badRequest }
+        guard let lineEnd = lineEnd(bytes, from: start, to: end) else { return .badRequest }
+        let nameEnd = bytes.firstIndex(of: 0x3A, from: start, to: lineEnd)
+        guard nameEnd > start, nameEnd < lineEnd else { return .badRequest }
         var valueStart = nameEnd + 1
         var valueEnd = lineEnd
         while valueStart < valueEnd, isBlank(bytes[valueStart]) { valueStart += 1 }
         while valueEnd > valueStart, isBlank(bytes[valueEnd - 1]) { valueEnd -= 1 }
         position = lineEnd + 2
         let value = ByteRange(valueStart, valueEnd)
-        return take(bytes, ByteRange(start, nameEnd), value, &head, &fields)
+        switch take(bytes, ByteRange(start, nameEnd), value, &head, &fields) {
+        case .taken: return nil
+        case .refused: return .badRequest
+        case .unknown:
+            // A name that is known needs no second look at its letters.
+            for index in start..<nameEnd where !isTokenByte(bytes[index]) { return .badRequest }
+            return nil
+        }
     }
+
+    private enum Taking { case taken, refused, unknown }
 
     private static func take(
         _ bytes: Span<UInt8>, _ name: ByteRange, _ value: ByteRange, _ head: inout RequestHead,
         _ fields: inout Fields
-    ) -> HTTPStatus? {
+    ) -> Taking {
         switch name.count {
         case 3 where matches(bytes, name, "dnt"):
             keepFirst(value, &head.doNotTrack, repeated: &head.repeatsConsentHeader)
@@ -270,7 +277,7 @@ extension RequestParser {
             head.contentType = head.contentType.isPresent ? ByteRange(0, 0) : value
         case 14 where matches(bytes, name, "content-length"):
             fields.lengthCount += 1
-            guard let length = contentLength(bytes, value) else { return .badRequest }
+            guard let length = contentLength(bytes, value) else { return .refused }
             fields.contentLength = length
         case 15 where matches(bytes, name, "accept-language"):
             keepFirst(value, &head.acceptLanguage)
@@ -281,9 +288,9 @@ extension RequestParser {
         case 25 where matches(bytes, name, "cloudfront-viewer-address"):
             // Two of them cannot both be the edge network's word, so the value is made one that no reader accepts.
             head.viewerAddress = head.viewerAddress.isPresent ? ByteRange(0, 0) : value
-        default: break
+        default: return .unknown
         }
-        return nil
+        return .taken
     }
 
     private static func keepFirst(_ value: ByteRange, _ kept: inout ByteRange) {
@@ -411,18 +418,42 @@ extension RequestParser {
         return true
     }
 
-    /// Whether the bytes are `text`, which is lowercase, in any case.
+    /// Whether the bytes, none of which is a control character but a tab, are `text` in any case; `text` has lowercase letters,
+    /// digits and `-` alone.
     private static func matches(_ bytes: Span<UInt8>, _ range: ByteRange, _ text: StaticString)
         -> Bool
     {
         let count = text.utf8CodeUnitCount
-        guard range.count == count else { return false }
-        for index in 0..<count {
-            var byte = bytes[range.lowerBound + index]
-            if byte >= 0x41, byte <= 0x5A { byte |= 0x20 }
-            // SAFETY: `index` is below the number of code units that the literal has.
-            if unsafe text.utf8Start[index] != byte { return false }
-        }
-        return true
+        guard range.count == count, count > 0 else { return false }
+        // INVARIANT: with bit 5 set a capital is its small letter, and no byte but that and itself becomes a letter, a
+        // digit or `-`, control characters aside.
+        // SAFETY: both sides have `count` bytes, and each load lies within them.
+        return unsafe bytes.extracting(range.lowerBound..<range.upperBound)
+            .withUnsafeBytes { found in
+                guard let found = found.baseAddress else { return false }
+                let text = unsafe UnsafeRawPointer(text.utf8Start)
+                if count >= 8 {
+                    var offset = 0
+                    while offset < count {
+                        // The last word begins where it ends with the text, whatever was compared before.
+                        offset = min(offset, count &- 8)
+                        let word =
+                            unsafe found.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                            | 0x2020_2020_2020_2020
+                        let wanted = unsafe text.loadUnaligned(
+                            fromByteOffset: offset, as: UInt64.self)
+                        if word != wanted { return false }
+                        offset &+= 8
+                    }
+                    return true
+                }
+                for offset in 0..<count {
+                    let byte = unsafe found.load(fromByteOffset: offset, as: UInt8.self) | 0x20
+                    if unsafe byte != text.load(fromByteOffset: offset, as: UInt8.self) {
+                        return false
+                    }
+                }
+                return true
+            }
     }
 }

@@ -68,4 +68,20 @@ import Testing
                 "\(bytes) \(start)..<\(end), seed \(generator.seed)")
         }
     }
+
+    @Test func `a prefix is the first eight bytes of its range and no others`() {
+        var generator = Generator()
+        for _ in 0..<2000 {
+            let bytes = generator.bytes(count: Int.random(in: 0...24, using: &generator))
+            let start = Int.random(in: 0...bytes.count, using: &generator)
+            let end = Int.random(in: start...bytes.count, using: &generator)
+            var expected: UInt64 = 0
+            for (offset, byte) in bytes[start..<end].prefix(8).enumerated() {
+                expected |= UInt64(byte) << UInt64(8 * offset)
+            }
+            #expect(
+                ByteWord.prefix(bytes.span, from: start, to: end) == expected,
+                "\(bytes) \(start)..<\(end), seed \(generator.seed)")
+        }
+    }
 }

@@ -159,14 +159,31 @@ private func choice(_ text: String, _ form: FormFields.Form = .query) -> SignalR
     }
 
     @Test func `names are found through their escapes`() {
-        let names = NameList(["consent", "a b"])
-        for (text, index) in [("consent", 0), ("%63onsent", 0), ("a+b", 1), ("a%20b", 1)] {
-            let bytes = Array(text.utf8)
-            #expect(names.index(ofEncoded: 0..<bytes.count, in: bytes.span, form: .query) == index)
+        let names = NameList(["consent", "a b", "gdpr_consent", "gdpr_consents", ""])
+        let cases: [(String, Int?)] = [
+            ("consent", 0), ("%63onsent", 0), ("a+b", 1), ("a%20b", 1), ("gdpr_consent", 2),
+            ("gdpr_consen%74", 2), ("gdpr_consents", 3), ("gdpr%5Fconsents", 3), ("", 4),
+            ("consen", nil), ("consents", nil), ("Consent", nil), ("%6", nil), ("consent%", nil),
+            ("gdpr_con", nil), ("gdpr_consenu", nil), ("a b", 1), ("a++b", nil),
+        ]
+        for (text, index) in cases {
+            // What stands around a name is none of it.
+            for (before, after) in [("", ""), ("x&", "=granted&consent=1")] {
+                let bytes = Array((before + text + after).utf8)
+                let start = before.utf8.count
+                let name = EncodedName(
+                    start..<start + text.utf8.count, form: .query, in: bytes.span)
+                #expect(names.index(of: name, in: bytes.span) == index, "`\(text)`")
+            }
         }
-        for text in ["consen", "consents", "Consent", "", "%6", "consent%"] {
+    }
+
+    @Test func `a cookie's name has no escapes`() {
+        let names = NameList(["consent", "a+b"])
+        for (text, index) in [("consent", 0), ("a+b", 1), ("%63onsent", nil), ("a b", nil)] {
             let bytes = Array(text.utf8)
-            #expect(names.index(ofEncoded: 0..<bytes.count, in: bytes.span, form: .query) == nil)
+            let name = EncodedName(0..<bytes.count, form: .cookie, in: bytes.span)
+            #expect(names.index(of: name, in: bytes.span) == index, "`\(text)`")
         }
     }
 }

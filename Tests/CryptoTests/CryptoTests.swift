@@ -55,6 +55,30 @@ import Testing
     }
 }
 
+@Suite struct `SipHash-2-4` {
+    /// Of the authors' reference implementation: the key 00 01 … 0f and the messages 00, 00 01, 00 01 02 and so on.
+    @Test(arguments: [
+        (0, "a3817f04ba25a8e66df67214c7550293"), (1, "da87c1d86b99af44347659119b22fc45"),
+        (2, "8177228da4a45dc7fca38bdef60affe4"), (15, "5493e99933b0a8117e08ec0f97cfc3d9"),
+        (19, "78017731cf65fab074d5208952512eb1"),
+    ])
+    func `the messages of the reference hash as published`(_ count: Int, _ digest: String) {
+        let key = SipHashKey(0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908)
+        let message = (0..<count).map { UInt8($0) }
+        let found = key.digest(message.span)
+        // Both halves are numbers whose lowest byte stands first.
+        let bytes = [UInt64(found >> 64), UInt64(truncatingIfNeeded: found)]
+            .flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> UInt64(8 * $0)) } }
+        #expect(Bytes.hex(bytes) == digest)
+    }
+
+    @Test func `another key gives another digest`() {
+        let message = Array("Mozilla/5.0".utf8)
+        #expect(SipHashKey(1, 2).digest(message.span) != SipHashKey(1, 3).digest(message.span))
+        #expect(SipHashKey(1, 2).digest(message.span) != SipHashKey(0, 2).digest(message.span))
+    }
+}
+
 @Suite struct `HMAC-SHA-256` {
     struct Vector: Sendable, CustomTestStringConvertible {
         let name: String

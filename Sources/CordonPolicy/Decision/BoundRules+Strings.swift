@@ -33,31 +33,71 @@ enum KnownName: Int, CaseIterable {
     }
 }
 
-// Consent strings of a request.
-extension BoundRules {
-    /// The names that stand in the query or the cookies, as bits.
-    func presentNames(_ parts: RequestParts, _ bytes: Span<UInt8>) -> UInt16 {
-        presentNames(parts.query, .query, bytes) | presentNames(parts.cookie, .cookie, bytes)
+/// Which of the names that signals are read from stand in a request.
+package struct PresentNames: Sendable, BitwiseCopyable {
+    /// Of ``KnownName``, as bits.
+    var known: UInt16 = 0
+    /// Of the parameters that signals name, as bits of their positions.
+    var parameters: UInt32 = 0
+    /// Of the cookies that signals name.
+    var cookies: UInt32 = 0
+}
+
+/// The bytes that some of a list's names begin with: most fields of a request begin with another.
+struct FirstBytes: Sendable, BitwiseCopyable {
+    private var low: UInt64 = 0
+    private var high: UInt64 = 0
+
+    mutating func insert(_ names: NameList) {
+        for index in 0..<names.count {
+            let name = names.span(index)
+            if name.isEmpty {
+                // It matches a field without a name, which is looked at in any case.
+                continue
+            }
+            insert(name[0])
+        }
     }
 
-    private func presentNames(
-        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
-    ) -> UInt16 {
-        guard let range = part.range else { return 0 }
-        var found: UInt16 = 0
+    mutating func insert(_ byte: UInt8) {
+        if byte < 64 { low |= 1 << UInt64(byte) } else { high |= 1 << UInt64(byte & 63) }
+    }
+
+    /// May be true for a byte above 127 that is none of them.
+    func contains(_ byte: UInt8) -> Bool {
+        (byte < 64 ? low : high) >> UInt64(byte & 63) & 1 != 0
+    }
+}
+
+// Consent strings of a request.
+extension BoundRules {
+    /// The names that stand in the query or the cookies, found in one walk over each: most requests have none of them.
+    package func presentNames(_ parts: RequestParts, _ bytes: Span<UInt8>) -> PresentNames {
+        guard hasNamedSignals else { return PresentNames() }
+        var found = PresentNames()
+        findNames(parts.query, .query, bytes, &found.known, &found.parameters)
+        findNames(parts.cookie, .cookie, bytes, &found.known, &found.cookies)
+        return found
+    }
+
+    private func findNames(
+        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
+        _ known: inout UInt16, _ sources: inout UInt32
+    ) {
+        guard let range = part.range else { return }
         var fields = FormFields(range, form: form)
         while let field = fields.next(in: bytes) {
-            guard !field.name.isEmpty else { continue }
-            switch bytes[field.name.lowerBound] {
-            // How the names begin, or an escape that may stand for any letter.
-            case 0x65, 0x67, 0x75, 0x25:
-                for index in 0..<knownNames.count where isNamed(field, index, form, bytes) {
-                    found |= 1 << UInt16(index)
-                }
-            default: break
+            guard field.name.isEmpty || firstBytes.contains(bytes[field.name.lowerBound]) else {
+                continue
+            }
+            let name = EncodedName(field.name, form: form, in: bytes)
+            for index in 0..<knownNames.count where knownNames.equals(index, name, in: bytes) {
+                known |= 1 << UInt16(index)
+            }
+            for index in 0..<sourceNames.count where sourceNames.equals(index, name, in: bytes) {
+                sources |= 1 << UInt32(index)
             }
         }
-        return found
     }
 
     /// What the strings of a framework's signal say.
@@ -98,17 +138,10 @@ extension BoundRules {
         guard let range = part.range else { return }
         var fields = FormFields(range, form: form)
         while let field = fields.next(in: bytes) {
-            guard !field.value.isEmpty, isNamed(field, name.rawValue, form, bytes) else { continue }
-            body(field.value)
-        }
-    }
-
-    private func isNamed(
-        _ field: FormField, _ name: Int, _ form: FormFields.Form, _ bytes: Span<UInt8>
-    ) -> Bool {
-        switch form {
-        case .query: knownNames.equals(name, encoded: field.name, in: bytes, form: form)
-        case .cookie: knownNames.equals(name, bytes, field.name)
+            guard !field.value.isEmpty else { continue }
+            let isNamed = knownNames.equals(
+                name.rawValue, EncodedName(field.name, form: form, in: bytes), in: bytes)
+            if isNamed { body(field.value) }
         }
     }
 

@@ -27,14 +27,16 @@ package final class BoundRules: Sendable {
     package let vendors: [UInt16]
     let sources: [SignalSource]
     /// Names of the parameters and cookies that ``sources`` read.
-    private let sourceNames: NameList
+    let sourceNames: NameList
     private let sites: SiteClasses
     /// The policy of each place (rows) and site class (columns).
     private let table: [UInt16]
 
-    /// Signals that are read from the frameworks' strings: bits like those of ``ConsentOutcome/signals``.
-    private let stringSignals: UInt32
+    /// Some signal is read from parameters or cookies.
+    let hasNamedSignals: Bool
     let knownNames = NameList(KnownName.allCases.map(\.text))
+    /// How those names and the ``sourceNames`` begin.
+    let firstBytes: FirstBytes
 
     /// How one signal is read.
     enum SignalSource: Sendable, BitwiseCopyable {
@@ -62,13 +64,22 @@ package final class BoundRules: Sendable {
         self.meanings = meanings
         self.vendors = vendors
         self.sources = sources
-        stringSignals = sources.indices.reduce(0) { mask, signal in
-            switch sources[signal] {
-            case .tcf, .gpp, .usp, .gcm: mask | 1 << UInt32(signal)
-            case .gpc, .dnt, .parameter, .cookie: mask
+        hasNamedSignals = sources.contains { source in
+            switch source {
+            case .tcf, .gpp, .usp, .gcm, .parameter, .cookie: true
+            case .gpc, .dnt: false
             }
         }
+        precondition(
+            sourceNames.count <= 32, "each name is that of a signal, of which there are 32")
         self.sourceNames = sourceNames
+        var firstBytes = FirstBytes()
+        firstBytes.insert(knownNames)
+        firstBytes.insert(sourceNames)
+        // Escapes, which may stand for any letter.
+        firstBytes.insert(0x25)
+        firstBytes.insert(0x2B)
+        self.firstBytes = firstBytes
         self.sites = sites
         self.placeCount = placeCount
         self.table = table
@@ -91,16 +102,24 @@ package final class BoundRules: Sendable {
         policy: Int, parts: RequestParts, bytes: Span<UInt8>, at now: Timestamp,
         reader: ConsentReader
     ) -> ConsentOutcome {
+        consent(
+            policy: policy, parts: parts, names: presentNames(parts, bytes), bytes: bytes, at: now,
+            reader: reader)
+    }
+
+    /// The same for a request whose names ``presentNames(_:_:)`` has found.
+    package func consent(
+        policy: Int, parts: RequestParts, names: PresentNames, bytes: Span<UInt8>,
+        at now: Timestamp, reader: ConsentReader
+    ) -> ConsentOutcome {
         let program = programs[policy]
         var combined: SignalReading = parts.repeatsConsentHeader ? .invalid : .silent
         var spoke: UInt32 = 0
         var rest = program.signals
-        // Most hits carry no string: one look over the names tells, instead of one for each name.
-        let present = rest & stringSignals == 0 ? 0 : presentNames(parts, bytes)
         while rest != 0 {
             let signal = rest.trailingZeroBitCount
             rest &= rest - 1
-            let reading = reading(signal, policy, parts, bytes, now, reader, present)
+            let reading = reading(signal, policy, parts, bytes, now, reader, names)
             // Patterns here and below, because `==` of another module's enum calls through its witness table.
             if case .silent = reading { continue }
             spoke |= 1 << UInt32(signal)
@@ -143,15 +162,19 @@ package final class BoundRules: Sendable {
 
     private func reading(
         _ signal: Int, _ policy: Int, _ parts: RequestParts, _ bytes: Span<UInt8>,
-        _ now: Timestamp, _ reader: ConsentReader, _ present: UInt16
+        _ now: Timestamp, _ reader: ConsentReader, _ present: PresentNames
     ) -> SignalReading {
         switch sources[signal] {
         case .gpc: return parts.secGPC.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
         case .dnt: return parts.dnt.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
-        case .parameter(let name): return choices(name, parts.query, .query, bytes)
-        case .cookie(let name): return choices(name, parts.cookie, .cookie, bytes)
+        case .parameter(let name):
+            guard present.parameters >> UInt32(name) & 1 != 0 else { return .silent }
+            return choices(name, parts.query, .query, bytes)
+        case .cookie(let name):
+            guard present.cookies >> UInt32(name) & 1 != 0 else { return .silent }
+            return choices(name, parts.cookie, .cookie, bytes)
         case .tcf, .gpp, .usp, .gcm:
-            guard KnownName.names(of: sources[signal]) & present != 0 else { return .silent }
+            guard KnownName.names(of: sources[signal]) & present.known != 0 else { return .silent }
             return strings(signal, rules(policy, now), parts, bytes, reader)
         }
     }
@@ -170,12 +193,10 @@ package final class BoundRules: Sendable {
         var combined = SignalReading.silent
         var fields = FormFields(range, form: form)
         while let field = fields.next(in: bytes) {
-            let isNamed =
-                switch form {
-                case .query: sourceNames.equals(name, encoded: field.name, in: bytes, form: form)
-                case .cookie: sourceNames.equals(name, bytes, field.name)
-                }
-            guard isNamed else { continue }
+            guard
+                sourceNames.equals(
+                    name, EncodedName(field.name, form: form, in: bytes), in: bytes)
+            else { continue }
             combined = combined.combined(
                 with: ConsentChoice.read(bytes, field.value, form: form, purposes: purposes))
         }

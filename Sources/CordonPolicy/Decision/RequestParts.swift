@@ -8,22 +8,26 @@ package struct RequestParts: Equatable, Sendable, BitwiseCopyable {
     /// One part as a range of the buffer, or nothing.
     @frozen
     package struct Part: Equatable, Sendable, BitwiseCopyable {
-        private var start: Int32
-        private var end: Int32
+        @usableFromInline var start: Int32
+        @usableFromInline var end: Int32
 
+        @inlinable
         package init(_ range: Range<Int>) {
             start = Int32(range.lowerBound)
             end = Int32(range.upperBound)
         }
 
-        private init(start: Int32, end: Int32) {
+        @inlinable
+        init(start: Int32, end: Int32) {
             self.start = start
             self.end = end
         }
 
         /// A part that the request does not have.
+        @inlinable
         package static var absent: Part { Part(start: -1, end: -1) }
 
+        @inlinable
         package var range: Range<Int>? { start < 0 ? nil : Int(start)..<Int(end) }
     }
 
@@ -88,22 +92,21 @@ extension RequestParts {
     /// `-` and `_`, with no empty label. Nil otherwise.
     package static func hostName(in bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int>? {
         var end = range.lowerBound
-        while end < range.upperBound, bytes[end] != 0x3A {
-            guard isHostByte(bytes[end]) else { return nil }
-            end += 1
+        var wasDot = true
+        while end < range.upperBound {
+            let byte = bytes[end]
+            if byte == 0x3A { break }
+            let isDot = byte == 0x2E
+            if isDot ? wasDot : !isHostByte(byte) { return nil }
+            wasDot = isDot
+            end &+= 1  // Below the upper bound.
         }
         for index in min(end + 1, range.upperBound)..<range.upperBound {
             guard bytes[index] >= 0x30, bytes[index] <= 0x39 else { return nil }
         }
-        if end > range.lowerBound, bytes[end - 1] == 0x2E { end -= 1 }
-        guard end > range.lowerBound, end - range.lowerBound <= hostBytesMax else { return nil }
-        var wasDot = true
-        for index in range.lowerBound..<end {
-            let isDot = bytes[index] == 0x2E
-            if isDot, wasDot { return nil }
-            wasDot = isDot
-        }
-        return wasDot ? nil : range.lowerBound..<end
+        guard end > range.lowerBound else { return nil }
+        if wasDot { end -= 1 }
+        return end - range.lowerBound <= hostBytesMax ? range.lowerBound..<end : nil
     }
 
     /// Longest host name in bytes (RFC 1035 section 2.3.4, without the root label).
@@ -122,7 +125,11 @@ extension RequestParts {
     private static func spells(
         _ bytes: Span<UInt8>, _ range: Range<Int>, _ word: StaticString
     ) -> Bool {
-        guard range.count >= word.utf8CodeUnitCount else { return false }
+        guard range.count >= word.utf8CodeUnitCount, range.count > 0 else { return false }
+        // Most names differ from the start on.
+        let first = bytes[range.lowerBound]
+        // SAFETY: no word is empty.
+        guard unsafe first == word.utf8Start[0] || first == 0x25 else { return false }
         var decoder = FormDecoder(range, form: .query)
         for offset in 0..<word.utf8CodeUnitCount {
             // SAFETY: `offset` is below the word's own count, and a static string outlives every call.
@@ -133,10 +140,10 @@ extension RequestParts {
     }
 
     private static func isHostByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
-        default: false
-        }
+        // Bit i of each word stands for byte i and byte 64 + i: digits, `-`, `.`, letters, `_`.
+        let low: UInt64 = 0x03FF_6000_0000_0000
+        let high: UInt64 = 0x07FF_FFFE_87FF_FFFE
+        return byte < 128 && (byte < 64 ? low : high) >> UInt64(byte & 63) & 1 != 0
     }
 
     private static func isSchemeByte(_ byte: UInt8) -> Bool {
