@@ -164,7 +164,7 @@ let package = Package(
                 "CordonTokens", "CordonAPI", "CordonServer",
             ]),
         .executableTarget(
-            name: "cordon", dependencies: ["CordonCLI"],
+            name: "cordon", dependencies: ["CordonCLI", "LinuxIO"],
             swiftSettings: strict + [.strictMemorySafety()]),
 
         // tests

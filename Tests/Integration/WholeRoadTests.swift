@@ -116,7 +116,10 @@ import Testing
             atPath: directory.file("project") + "/var/leak.txt")
     }
 
-    @Test func `a second start on the same port says which address is taken`() async throws {
+    @Test
+    func `a second start on the same port says which address is taken, and no crash shows memory`()
+        async throws
+    {
         let server = try await cordon.up()
         let port = try #require(server.ports["eu-central"])
         let path = cordon.project + "/Regions/eu-central.yaml"
@@ -126,6 +129,16 @@ import Testing
         let second = try cordon.run("collect", "--region", "eu-central")
         #expect(second.exitCode == 4)
         #expect(second.errorOutput.contains("127.0.0.1:\(port)"))
+        // What holds requests shows no memory when it crashes.
+        func told(_ name: String) -> String {
+            let path = "/proc/\(server.processIdentifier)/\(name)"
+            return String(
+                decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+        }
+        #expect(told("environ").contains("SWIFT_BACKTRACE=registers=none"))
+        let core = told("limits").split(separator: "\n").first { $0.hasPrefix("Max core file") }
+        let soft = core?.split(separator: " ").dropFirst(4).first
+        #expect(soft == "1" || soft == "0", "\(core ?? "")")
         #expect(server.end(SIGTERM) == 0)
     }
 
