@@ -126,12 +126,25 @@ package final class Collector: Sendable {
 
     /// Lets every loop decide by `context` from its next batch on; requests in hand keep the old one.
     package func replace(_ context: EdgeContext) {
+        state.withLock { replace(context, &$0) }
+    }
+
+    /// The same, but only where `base` is the present context: what was made from an older one must not put that back. Returns
+    /// whether it was.
+    @discardableResult
+    package func replace(_ context: EdgeContext, madeFrom base: EdgeContext) -> Bool {
+        state.withLock { state in
+            guard state.context === base else { return false }
+            replace(context, &state)
+            return true
+        }
+    }
+
+    private func replace(_ context: EdgeContext, _ state: inout State) {
         precondition(
             context.localRegions == regions.map(\.name), "a collector keeps its regions for life")
-        state.withLock { state in
-            state.context = context
-            for loop in state.loops { loop.replace(context) }
-        }
+        state.context = context
+        for loop in state.loops { loop.replace(context) }
     }
 
     /// Lets connections accepted from now on speak TLS with `tlsContexts`, one a region; those under way go on as they are.
@@ -300,7 +313,8 @@ extension Collector {
         let context = self.context
         guard today != context.keyDay else { return }
         do throws(KeysError) {
-            replace(try context.renewed(today: today))
+            // A reload meanwhile has rules of its own; its keys are looked at in the next round.
+            replace(try context.renewed(today: today), madeFrom: context)
         } catch {
             logger.error(
                 "pseudonym keys were not renewed", ["keys.error": .text(error.description)])

@@ -70,11 +70,11 @@ internal import TLS
         var persistence: UInt8 = 0
         var headOnly = false
         /// The region whose batch it waits for; -1 when it may leave, ``twin`` when it waits for an earlier hit.
-        var slot: Int8 = -1
+        var slot: Int16 = -1
         var ticket: UInt32 = 0
 
         /// In the place of a region.
-        static let twin = Int8.max
+        static let twin = Int16.max
     }
 
     init(index: Int) { self.index = index }
@@ -188,7 +188,7 @@ internal import TLS
     }
 
     /// The batch `ticket` of region `slot` is in the journal, or has failed.
-    func settle(slot: Int8, ticket: UInt32, failed: Bool) {
+    func settle(slot: Int16, ticket: UInt32, failed: Bool) {
         for index in streamAnswers.indices
         where streamAnswers[index].answer.slot == slot
             && streamAnswers[index].answer.ticket == ticket

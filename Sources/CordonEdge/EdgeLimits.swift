@@ -15,6 +15,14 @@ package enum EdgeLimits {
     static let parametersMax = 64
     /// How long `relaxed` gathers hits, in milliseconds; with the commit it stays below the promised 100.
     static let relaxedMilliseconds: UInt64 = 50
+    /// Age of the oldest hit that is not in the journal from which `relaxed` answers wait too, in milliseconds: more than this
+    /// gathered is never lost.
+    static let relaxedMillisecondsMax: UInt64 = 100
+    /// How often a connection that always has more to read is served before the others have their turn; each time takes up to
+    /// ``pipelineMax`` requests, or one page of metrics.
+    static let roundsOfTurnMax = 8
+    /// Connections that a listener accepts before those that are open have their turn.
+    static let acceptsOfTurnMax = 64
     /// User agents that one loop classifies in a second; beyond it they count as `Other`.
     static let classificationsPerSecondMax = 10_000
     /// From the start of a connection to the end of its PROXY header, in milliseconds; proxies send it at once.

@@ -66,7 +66,9 @@ extension EdgeLoop {
 
     /// Whether the batch that is filled goes to its committer now: at once, or in `relaxed` when it is old or large.
     func isDue(_ slot: Int) -> Bool {
-        guard isRelaxed[slot], !lanes[slot].hasFailed, drainDeadline == nil else { return true }
+        guard isRelaxed[slot], !lanes[slot].hasFailed, drainDeadline == nil,
+            lanes[slot].open.waiters.isEmpty
+        else { return true }
         return now >= lanes[slot].open.openedAt + EdgeLimits.relaxedMilliseconds
             || lanes[slot].open.count >= EdgeLimits.batchBytesMax / 2
     }
@@ -82,7 +84,7 @@ extension EdgeLoop {
             account(batch, failed: failed)
             for token in batch.waiters {
                 guard let connection = connection(token) else { continue }
-                connection.settle(slot: Int8(slot), ticket: batch.ticket, failed: failed)
+                connection.settle(slot: Int16(slot), ticket: batch.ticket, failed: failed)
                 serve(connection)
             }
             batch.phase = .filling
@@ -113,11 +115,17 @@ extension EdgeLoop {
         }
     }
 
+    /// Whether there is a new context that can be taken now.
+    var contextHasArrived: Bool {
+        shared.contextVersion.load(ordering: .acquiring) != contextVersion
+            && lanes.allSatisfy { $0.sealed == nil }
+    }
+
     /// Takes a new context. What is filled under the old one is sealed and goes to its committer first; while an earlier
     /// sealed batch still waits, so does the context.
     func takeContext() {
+        guard contextHasArrived else { return }
         let version = shared.contextVersion.load(ordering: .acquiring)
-        guard version != contextVersion, lanes.allSatisfy({ $0.sealed == nil }) else { return }
         for slot in lanes.indices {
             if !lanes[slot].open.isEmpty { lanes[slot].sealed = lanes[slot].turnOver() }
             lanes[slot].isOpened = false
@@ -157,10 +165,10 @@ extension EdgeLoop {
 
     func beginDrain() {
         drainDeadline = now + EdgeLimits.drainMillisecondsMax
-        for index in listeners.indices { accept(index) }
+        for index in listeners.indices { accept(index, upTo: .max) }
         for listener in listeners { listener.close() }
         listeners.removeAll()
-        acceptIsDue = false
+        acceptIsDue = acceptIsDue.map { _ in false }
         for connection in connections where connection.isOpen {
             // A last look: what has arrived was accepted, and is answered.
             connection.isReadable = true

@@ -8,11 +8,18 @@ internal import Telemetry
 
 // Connections.
 extension EdgeLoop {
-    func accept(_ index: Int) {
-        acceptIsDue = false
+    func accept(_ index: Int, upTo countMax: Int = EdgeLimits.acceptsOfTurnMax) {
         guard index < listeners.count else { return }
+        acceptIsDue[index] = false
         let listener = listeners[index]
+        var count = 0
         while true {
+            guard count < countMax else {
+                acceptIsDue[index] = true
+                acceptIsSoon = true
+                return
+            }
+            count += 1
             do throws(NetworkError) {
                 guard let accepted = try listener.accept() else { return }
                 take(accepted, listener: listener.region)
@@ -20,7 +27,7 @@ extension EdgeLoop {
                 counters.events[EdgeEvent.acceptFailures.rawValue] += 1
                 hasNews = true
                 // Without a descriptor the waiting connection stays in the queue; it is tried again in the next round.
-                acceptIsDue = true
+                acceptIsDue[index] = true
                 return
             }
         }
@@ -113,13 +120,15 @@ extension EdgeLoop {
         connection.inputEnd = 0
     }
 
-    /// Reads, answers and writes until nothing more can be done now.
+    /// Reads, answers and writes until nothing more can be done now, or the others have their turn.
     func serve(_ connection: EdgeConnection) {
         guard connection.isOpen else { return }
+        hasAskedForPage = false
         if connection.lingersUntil != nil { return linger(connection) }
         if connection.proxyHeaderDeadline != nil, !readProxyHeader(connection) { return }
         if connection.isHandshaking, !shakeHands(connection) { return }
         if let session = connection.http2 { return serveHTTP2(connection, session) }
+        var rounds = 0
         while true {
             if connection.hasOutput, !writePending(connection) { return }
             readRequests(connection)
@@ -127,9 +136,19 @@ extension EdgeLoop {
             guard flush(connection) else { return }
             if connection.hasOutput { return }
             // Bytes that were read already may hold more requests, and there is room for their answers again.
+            if endsTurn(connection, &rounds) { return }
             guard wasFull, connection.hasRoomForAnswer else { break }
         }
         rest(connection)
+    }
+
+    /// Counts one more round of a connection; true when it goes on in the loop's next round.
+    func endsTurn(_ connection: EdgeConnection, _ rounds: inout Int) -> Bool {
+        rounds += 1
+        guard hasAskedForPage || rounds >= EdgeLimits.roundsOfTurnMax else { return false }
+        hasAskedForPage = false
+        turns.append(connection.token)
+        return true
     }
 
     /// Reads the PROXY header, if it is whole; false when it is not, or the connection was closed.
@@ -256,7 +275,7 @@ extension EdgeLoop {
 
     /// Takes requests from the input, reading more when it is used up, while there is room for their answers.
     func readRequests(_ connection: EdgeConnection) {
-        while connection.hasRoomForAnswer, !connection.hasOutput {
+        while connection.hasRoomForAnswer, !connection.hasOutput, !hasAskedForPage {
             let start = connection.inputStart
             let count = connection.inputEnd - start
             let step: ConnectionMachine.Step
@@ -329,7 +348,7 @@ extension EdgeLoop {
         connection.push(
             EdgeConnection.PendingAnswer(
                 answer: answer.rawValue, persistence: persistence.rawValue, headOnly: headOnly,
-                slot: Int8(slot), ticket: ticket))
+                slot: Int16(slot), ticket: ticket))
     }
 
     /// Writes every answer that may leave; false when the connection was closed.

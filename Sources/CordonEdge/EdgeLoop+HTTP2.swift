@@ -4,9 +4,10 @@ internal import LinuxIO
 
 // Connections that speak HTTP/2: each request comes out of the session as one of HTTP/1.1 and goes the same way.
 extension EdgeLoop {
-    /// Reads frames, answers and writes until nothing more can be done now.
+    /// Reads frames, answers and writes until nothing more can be done now, or the others have their turn.
     func serveHTTP2(_ connection: EdgeConnection, _ session: HTTP2Session) {
         var hasMore = true
+        var rounds = 0
         while hasMore {
             if connection.hasOutput, !writePending(connection) { return }
             // Frames are read also while there is no room for answers: they may open the windows that make some.
@@ -17,6 +18,7 @@ extension EdgeLoop {
             guard flush(connection) else { return }
             if connection.hasOutput { return }
             if session.isOver { break }
+            if endsTurn(connection, &rounds) { return }
             if session.hasRequests, connection.hasRoomForAnswer { hasMore = true }
         }
         rest(connection)

@@ -54,6 +54,7 @@ extension EdgeLoop {
             case .ready: isReady ? .ready : .notReady
             default: .healthy
             }
+        if answer == .metrics { hasAskedForPage = true }
         push(answer, connection, persistence, headOnly: headOnly)
     }
 
@@ -112,7 +113,7 @@ extension EdgeLoop {
                 count(.duplicate, policy: policy)
                 return push(image, connection, persistence)
             case .pending(let earlier):
-                if isRelaxed[slot], !lanes[slot].hasFailed {
+                if answersEarly(slot) {
                     count(.duplicate, policy: policy)
                     return push(image, connection, persistence)
                 }
@@ -143,11 +144,17 @@ extension EdgeLoop {
         case .classified: counters.events[EdgeEvent.userAgentsClassified.rawValue] += 1
         case .overflow: counters.events[EdgeEvent.userAgentsOverflowed.rawValue] += 1
         }
-        if isRelaxed[slot], !lanes[slot].hasFailed {
-            return push(image, connection, persistence)
-        }
+        if answersEarly(slot) { return push(image, connection, persistence) }
         batch.addWaiter(connection.token)
         push(image, connection, persistence, slot: slot, ticket: lanes[slot].ticket)
+    }
+
+    /// Whether hits of a region are answered before they are in the journal: in `relaxed`, while commits go well and soon. A
+    /// commit that hangs, on a disk or on a lock, would let the answered hits that a crash loses grow.
+    private func answersEarly(_ slot: Int) -> Bool {
+        guard isRelaxed[slot], !lanes[slot].hasFailed else { return false }
+        let oldest = lanes[slot].inFlight ?? lanes[slot].sealed ?? lanes[slot].open
+        return oldest.isEmpty || now < oldest.openedAt + EdgeLimits.relaxedMillisecondsMax
     }
 
     func count(_ fate: HitFate, policy: Int, _ number: UInt64 = 1) {

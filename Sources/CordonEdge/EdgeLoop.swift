@@ -130,7 +130,15 @@ final class LoopShared: Sendable {
     /// How long hits gather for one commit while more keep coming, in milliseconds.
     static let gatherMillisecondsMax: UInt64 = 4
     var drainDeadline: UInt64?
-    var acceptIsDue = false
+    /// For each listener whether connections may wait that the system will not tell of again.
+    var acceptIsDue: [Bool]
+    /// A listener has more to accept, and stopped for the others' sake.
+    var acceptIsSoon = false
+    /// Connections that have more to read, and wait for the others to have their turn.
+    var turns: [UInt64] = []
+    private var presentTurns: [UInt64] = []
+    /// The connection that is served has asked for a page that takes long to make.
+    var hasAskedForPage = false
 
     /// The batches of one region: one that is filled, one at the committer, and between them at most one that was
     /// filled under an earlier context.
@@ -195,6 +203,7 @@ final class LoopShared: Sendable {
             return first
         }
         self.listeners = listeners
+        acceptIsDue = listeners.map { _ in false }
         self.context = context
         tlsContexts = shared.tlsContexts.withLock { $0 }
         self.handshakeMilliseconds = handshakeMilliseconds
@@ -231,9 +240,12 @@ final class LoopShared: Sendable {
     func run() {
         while !isDone {
             guard let count = wait(milliseconds: waitMilliseconds) else { return }
+            swap(&turns, &presentTurns)
             serveEvents(count)
+            serveTurns()
             gather()
-            if acceptIsDue { for index in listeners.indices { accept(index) } }
+            acceptIsSoon = false
+            for index in listeners.indices where acceptIsDue[index] { accept(index) }
             takeAnswers()
             settleTwins()
             takeContext()
@@ -246,6 +258,15 @@ final class LoopShared: Sendable {
             if now >= nextPublication { publish() }
         }
         publish()
+    }
+
+    /// Serves the connections that had more to read when their turn in the last round ended, once each.
+    private func serveTurns() {
+        guard !presentTurns.isEmpty else { return }
+        for token in presentTurns {
+            if let connection = connection(token) { serve(connection) }
+        }
+        presentTurns.removeAll(keepingCapacity: true)
     }
 
     private func takeTLSContexts() {
@@ -282,7 +303,7 @@ final class LoopShared: Sendable {
 
     /// Whether another thread has put something into memory that the next round looks at.
     private var hasArrived: Bool {
-        if shared.contextVersion.load(ordering: .acquiring) != contextVersion { return true }
+        if contextHasArrived { return true }
         if shared.tlsVersion.load(ordering: .acquiring) != tlsVersion { return true }
         if drainDeadline == nil, shared.isDraining.load(ordering: .acquiring) { return true }
         return lanes.contains { $0.inFlight?.phase == .answered }
@@ -302,6 +323,7 @@ final class LoopShared: Sendable {
     }
 
     private var waitMilliseconds: Int32 {
+        if !turns.isEmpty || acceptIsSoon { return 0 }
         // A batch that answers have filled since the last look goes to its committer at once.
         let isBusy = isBusy
         var waitsForCompany = false

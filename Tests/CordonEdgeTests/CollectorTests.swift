@@ -3,6 +3,7 @@ import CordonJournal
 import CordonKeys
 import CordonModel
 import Foundation
+import LinuxIO
 import SQLite
 import Telemetry
 import TestSupport
@@ -414,6 +415,75 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         }
         fixture.collector.drain()
         #expect(try fixture.records("eu-central").count == 100)
+    }
+
+    @Test func `relaxed answers wait while a commit hangs`() throws {
+        let milliseconds = Counter()
+        let fixture = try EdgeFixture(
+            loops: 1, configure: { $0.durability = .relaxed }, monotonic: { milliseconds.value })
+        let client = try fixture.client()
+        let late = try fixture.client()
+        let other = try Connection(path: fixture.region("eu-central").journalPath)
+        try other.execute("BEGIN IMMEDIATE")
+        // So many that the region's writer thread commits them, and the loop goes on.
+        let hits = (0..<20).map {
+            EdgeClient.request("/hit?event=e\($0)", [forwarded(EdgeFixture.german)])
+        }
+        client.send(hits.joined())
+        for _ in hits { #expect(client.answer()?.status == 204) }
+        milliseconds.value = 60
+        #expect(client.get("/healthz")?.status == 200)
+        #expect(client.get("/hit?event=soon", [forwarded(EdgeFixture.german)])?.status == 204)
+        milliseconds.value = 100
+        #expect(client.get("/healthz")?.status == 200)
+        late.send(EdgeClient.request("/hit?event=late", [forwarded(EdgeFixture.german)]))
+        for _ in 0..<3 { #expect(client.get("/healthz")?.status == 200) }
+        #expect(!late.hasArrived)
+        try other.execute("ROLLBACK")
+        #expect(late.answer()?.status == 204)
+        #expect(try fixture.records("eu-central").count == 22)
+        fixture.collector.drain()
+    }
+
+    @Test func `a connection with much to read takes turns with the others`() throws {
+        let rounds = Counter()
+        let fixture = try EdgeFixture(
+            loops: 1,
+            monotonic: {
+                rounds.increment()
+                return SystemClock.monotonicMilliseconds()
+            })
+        let client = try fixture.client()
+        let other = try Connection(path: fixture.region("eu-central").journalPath)
+        try other.execute("BEGIN IMMEDIATE")
+        // The loop waits for this commit while the requests of the next connection arrive.
+        client.send(EdgeClient.request("/hit?event=e", [forwarded(EdgeFixture.german)]))
+        let begun = rounds.value
+        let eager = try fixture.client()
+        eager.send(
+            bytes: Array(String(repeating: "GET /x HTTP/1.1\r\nHost: p\r\n\r\n", count: 4000).utf8))
+        try other.execute("ROLLBACK")
+        for _ in 0..<4000 { #expect(eager.answer()?.status == 404) }
+        #expect(client.answer()?.status == 204)
+        // In one round it may be served for an event and for its turn.
+        let perRound = 2 * EdgeLimits.roundsOfTurnMax * EdgeLimits.pipelineMax
+        #expect(rounds.value - begun >= UInt64(4000 / perRound))
+        // Each page of metrics is a turn of its own.
+        let pages = rounds.value
+        eager.send(String(repeating: EdgeClient.request("/metrics", method: "HEAD"), count: 40))
+        for _ in 0..<40 { #expect(eager.answer(headOnly: true)?.status == 200) }
+        #expect(rounds.value - pages >= 20)
+        fixture.collector.drain()
+    }
+
+    @Test func `what was made from an older context does not put it back`() throws {
+        let fixture = try EdgeFixture(loops: 1)
+        let old = fixture.collector.context
+        let next = try old.renewed(today: fixture.today)
+        #expect(fixture.collector.replace(next, madeFrom: old))
+        #expect(!fixture.collector.replace(try old.renewed(today: fixture.today), madeFrom: old))
+        #expect(fixture.collector.context === next)
+        fixture.collector.drain()
     }
 
     @Test func `a new context under load loses no hit, and each hit names one rule set`() throws {

@@ -6,6 +6,7 @@ import CordonPolicy
 import Foundation
 import GeoTables
 import LinuxIO
+import Synchronization
 import TLS
 import Telemetry
 import TestSupport
@@ -139,6 +140,17 @@ final class EdgeFixture {
     }
 }
 
+/// A number that a test and the collector's threads share.
+final class Counter: Sendable {
+    private let number = Mutex<UInt64>(0)
+    var value: UInt64 {
+        get { number.withLock { $0 } }
+        set { number.withLock { $0 = newValue } }
+    }
+
+    func increment() { number.withLock { $0 += 1 } }
+}
+
 /// A blocking HTTP client that reads answers by their length.
 final class EdgeClient: @unchecked Sendable {
     // One thread may send while another reads: the socket allows it, and only reading touches the buffer.
@@ -171,6 +183,15 @@ final class EdgeClient: @unchecked Sendable {
     }
 
     func endSending() { socket.shutdownWriting() }
+
+    /// Whether something has arrived that was not read yet; does not wait.
+    var hasArrived: Bool {
+        var byte: UInt8 = 0
+        return !buffer.isEmpty
+            || recv(
+                socket.descriptor, &byte, 1,
+                Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) != -1
+    }
 
     /// The next answer; nil when the connection has ended.
     func answer(headOnly: Bool = false) -> Answer? {
