@@ -30,11 +30,13 @@ struct HitsView {
 
     var sql: String {
         guard !sampled.isEmpty else { return selection(of: files, people: person, where: []) }
-        let row = "h.file_row_number"
-        return selection(of: files, people: person, where: ["\(row) < \(Self.sampledRows)"])
-            + "\nUNION ALL\n"
-            + selection(
-                of: sampled, people: "NULL::UBIGINT", where: ["\(row) >= \(Self.sampledRows)"])
+        let isFirst = "h.file_row_number < \(Self.sampledRows)"
+        // A number is compared in the scan, which leaves nothing of a dictionary to whatever comes after it.
+        let isRest =
+            access.grants.count == 1
+            ? "h.file_row_number >= \(Self.sampledRows)" : "NOT coalesce(\(isFirst), false)"
+        return selection(of: files, people: person, where: [isFirst]) + "\nUNION ALL\n"
+            + selection(of: sampled, people: "NULL::UBIGINT", where: [isRest])
     }
 
     private func selection(
@@ -92,11 +94,11 @@ struct HitsView {
     /// The rows of the policies that are granted.
     ///
     /// A plain comparison is the scan's own and comes before anything else that could fail on a row. Nothing fails on a row
-    /// for who is held to groups, so there it may stand in a form that the engine computes for each text of a column's
-    /// dictionary and not for each row, in half of the time.
+    /// for who is held to groups, so there several policies may stand in a form that the engine computes for each text of a
+    /// column's dictionary and not for each row, in half of the time.
     private var isGranted: String {
         let names = access.grants.map { EngineText.literal($0.policy) }
-        if !access.isHeldToGroups, names.count == 1 { return "h.policy = \(names[0])" }
+        if names.count == 1 { return "h.policy = \(names[0])" }
         let isOne = "h.policy IN (\(names.joined(separator: ", ")))"
         return access.isHeldToGroups ? "coalesce(\(isOne), false)" : isOne
     }

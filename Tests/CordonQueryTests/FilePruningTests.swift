@@ -1,4 +1,5 @@
 import CordonModel
+import CordonPolicy
 import Engine
 import Foundation
 import TestSupport
@@ -205,6 +206,40 @@ import Testing
             let sampled = try fixture.ask(sql, as: QueryFixture.analyst)
             #expect(sampled.cells == answer.cells && answer.cells?.count == expected, "\(sql)")
         }
+    }
+
+    @Test(arguments: [["gdpr"], ["gdpr", "fadp"]], [[5, 5], [5, 20]])
+    func `each row is read once, whether it tells its person or not`(
+        policies: [String], groups: [Int]
+    ) throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.file("rows.parquet")
+        let parts = ["gdpr", "fadp", "other"].map {
+            QueryFixture.rows(
+                "100000", day: "2026-11-20", policy: $0, retainUntil: "2027-12-20")
+        }
+        try QueryFixture.write(parts.joined(separator: " UNION ALL "), to: path)
+        let access = Access(
+            zip(policies, groups).map { policy, size in
+                .init(
+                    policy: policy, sight: .aggregates, minGroup: size, hidden: [], fieldDays: [:],
+                    position: FilePosition(file: "a", line: 1, column: 1), isTransfer: false)
+            })
+        var view = HitsView(
+            access: access, files: [path], today: QueryFixture.today, suppressionTables: [])
+        let engine = try EngineConnection()
+        func counted() throws -> [String?] {
+            try engine.query(
+                "SELECT count(*), count(DISTINCT hit_id), count(cordon_person), sum(cordon_group) FROM (\(view.sql))"
+            ).rows()[0]
+        }
+        let whole = try counted()
+        view.sampled = [path]
+        let sampled = try counted()
+        #expect(whole[0] == "\(policies.count * 100_000)" && whole[2] == whole[0])
+        #expect(sampled[0] == whole[0] && sampled[1] == whole[1] && sampled[3] == whole[3])
+        // Of the rows of the first row group those of the policies tell their person.
+        #expect(sampled[2] == (policies.count == 1 ? "100000" : "122880"))
     }
 }
 
