@@ -241,7 +241,7 @@ import Testing
     init() throws {
         fixture = try LakeFixture()
         fixture.settings.manifestsToMerge = 3
-        clock = SetClock(Day(Timestamp(microseconds: SystemClock.realtimeMicroseconds())) + 1)
+        clock = SetClock(Day(Timestamp(microseconds: SystemClock.realtimeMicroseconds())) + 2)
         table = fixture.table(clock: clock)
     }
 
