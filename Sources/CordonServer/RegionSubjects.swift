@@ -4,7 +4,6 @@ import CordonLake
 package import CordonModel
 package import CordonPolicy
 package import CordonSubjects
-import Engine
 import Iceberg
 import LinuxIO
 import Merkle
@@ -256,61 +255,6 @@ extension LakeFile {
             path: file.path, rows: file.records, bytes: file.bytes, day: file.day,
             retainUntil: file.retainUntil)
     }
-}
-
-/// The rows of any Parquet file, referenced or not, that hold one of some texts in any column.
-private final class ParquetTraces: DecodedContent {
-    /// What the engine sorts rows out by before they are searched; a regular expression of many alternatives would cost more
-    /// than the search itself.
-    private let condition: String
-    /// Started with the first file.
-    private var engine: EngineConnection?
-    let name = "parquet"
-
-    private static let alternativesMax = 64
-
-    init(_ pseudonyms: Set<Pseudonym>) {
-        // Hexadecimal digits, so they stand in the expression as they are.
-        let texts = pseudonyms.map(\.text).sorted()
-        let pattern =
-            texts.count > Self.alternativesMax ? "[0-9a-f]{32}" : texts.joined(separator: "|")
-        condition = "regexp_matches(content, '\(pattern)', 'i')"
-    }
-
-    func recognises(_ path: String) -> Bool { path.hasSuffix(".parquet") }
-
-    func read(_ path: String, _ consume: (_ row: Int, _ bytes: [UInt8]) -> Void) -> String? {
-        do throws(EngineError) {
-            let rows = try started().query(
-                """
-                SELECT content FROM (SELECT CAST(hit AS VARCHAR) AS content
-                                     FROM read_parquet(\(EngineText.path(path)), hive_partitioning = false) AS hit)
-                WHERE \(condition)
-                """)
-            var row = 0
-            while let batch = try rows.next() {
-                for index in 0..<batch.rowCount {
-                    consume(row, batch.columns[0].bytes(at: index))
-                    row += 1
-                }
-            }
-            return nil
-        } catch {
-            return "\(error)"
-        }
-    }
-
-    private func started() throws(EngineError) -> EngineConnection {
-        if let engine { return engine }
-        let made = try EngineConnection(settings: [
-            ("memory_limit", "\(Self.engineMegabytesMax)MB"), ("threads", "2"),
-            ("autoinstall_known_extensions", "false"), ("autoload_known_extensions", "false"),
-        ])
-        engine = made
-        return made
-    }
-
-    private static let engineMegabytesMax = 512
 }
 
 extension RegionSubjects: RestingWriter {

@@ -126,4 +126,24 @@ import Testing
             last[path] = found
         }
     }
+
+    @Test(arguments: [
+        "SELECT i AS hit, 'x-' || upper(p) AS other FROM rows",
+        "SELECT 'x' AS hit, CAST(p AS UUID) AS id FROM rows",
+        "SELECT 1 AS hit, unhex(p) AS bytes FROM rows",
+        "SELECT {'inner': [MAP {'key': p}]} AS nested, 'x' AS \"a \"\"b\" FROM rows",
+    ])
+    func `is found in a foreign file, whatever its columns are called and however they hold it`(
+        _ query: String
+    ) throws {
+        let path = region.region.hitsTableDirectory + "/data/foreign.parquet"
+        try Directory.create(File.parent(of: path))
+        try EngineConnection().execute(
+            """
+            COPY (WITH rows AS (SELECT i, CASE WHEN i = 4000 THEN '\(pseudonym.text)' ELSE md5(i::VARCHAR) END AS p
+                                FROM range(5000) AS r (i)) \(query))
+            TO '\(path)' (FORMAT parquet, COMPRESSION zstd)
+            """)
+        #expect(try places(path) > 0)
+    }
 }
