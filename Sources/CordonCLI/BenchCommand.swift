@@ -372,31 +372,45 @@ struct Bench {
     /// One person and many, found in a lake of many files and taken out of it.
     private func measureErase(_ folder: String) throws -> [Measured] {
         guard let region = try newRegion(folder + "/erase") else { return [] }
+        let people = isQuick ? 20 : 10_000
         let result = try EraseBenchmark.run(
-            region, files: isQuick ? 6 : 500, hitsPerFile: isQuick ? 50 : 4000,
-            population: isQuick ? 60 : 200_000, people: isQuick ? 20 : 10_000)
+            region, files: isQuick ? 6 : 1000, hitsPerFile: isQuick ? 50 : 4000,
+            population: isQuick ? 60 : 400_000, people: people)
         guard let region = try newRegion(folder + "/large") else { return [] }
         let large = try LargeFileErasure.run(
-            region, hits: isQuick ? 300 : 1_000_000, population: isQuick ? 60 : 200_000)
+            region, hits: isQuick ? 300 : 2_000_000, population: isQuick ? 60 : 200_000,
+            people: people)
         let rows = "a file of \(groupedDigits(Int(large.rows))) hits"
         let all = "\(groupedDigits(result.files)) files"
-        let many = "\(groupedDigits(result.people)) people"
+        let many = "\(groupedDigits(people)) people"
+        func rewriting(
+            _ what: String, _ rewriting: EraseBenchmark.Rewriting, times: Int = 1
+        ) -> [Measured] {
+            [
+                (what, rewriting.seconds / Double(times), "s"),
+                (
+                    what + ", by touched bytes", rewriting.bytesPerCoreSecond / 1e6,
+                    "MB/s a core"
+                ),
+            ]
+        }
+        let rounds = LargeFileErasure.rounds
         return [
             ("size of \(all)", Double(result.bytes) / 1e6, "MB"),
             ("of it read to find one person", result.findPercent, "%"),
             ("find one person in \(all)", result.findSeconds * 1000, "ms"),
-            ("one person, \(result.oneFiles) files written anew", result.oneSeconds, "s"),
-            ("\(many), \(result.manyFiles) files written anew", result.manySeconds, "s"),
-            ("the same by touched bytes", result.bytesPerCoreSecond / 1e6, "MB/s a core"),
-            ("size of \(rows)", Double(large.bytes) / 1e6, "MB"),
-            ("one person in \(rows)", large.seconds, "s"),
-            ("the same by touched bytes", large.bytesPerCoreSecond / 1e6, "MB/s a core"),
-            ("the engine alone, all of the file", large.copySeconds, "s"),
-            ("the same by touched bytes", large.copyBytesPerCoreSecond / 1e6, "MB/s a core"),
-            ("a whole erasure of one person", result.wholeSeconds, "s"),
-            ("reading everything at its end", result.verifiedBytesPerSecond / 1e6, "MB/s"),
-            ("most memory of the process", Double(result.memoryBytes) / 1e6, "MB"),
-        ]
+        ] + rewriting("one person, \(result.one.files) small files", result.one)
+            + rewriting("\(many), \(groupedDigits(result.many.files)) small files", result.many)
+            + rewriting("the same by the engine alone", result.copies) + [
+                ("size of \(rows)", Double(large.bytes) / 1e6, "MB")
+            ] + rewriting("one person in \(rows)", large.one, times: rounds)
+            + rewriting("one person, the engine alone", large.oneCopies, times: rounds)
+            + rewriting("\(many) in \(rows)", large.many)
+            + rewriting("\(many), the engine alone", large.manyCopy) + [
+                ("a whole erasure of one person", result.wholeSeconds, "s"),
+                ("reading everything at its end", result.verifiedBytesPerSecond / 1e6, "MB/s"),
+                ("most memory meanwhile", Double(result.memoryBytes) / 1e6, "MB"),
+            ]
     }
 
     private static func shown(_ value: Double) -> String {

@@ -161,14 +161,18 @@ extension LakeWriter {
             try table.step(.dataFilesNoted)
         }
         var added: [DataFile] = []
-        for (partition, path) in zip(partitions, paths) {
-            try Directory.create(File.parent(of: path))
-            try engine.writeGathered(partition, to: path)
-            try table.step(.dataFileWritten)
-            added.append(
-                try finishDataFile(
-                    path, day: partition.day, retainUntil: partition.retainUntil,
-                    rows: partition.rows))
+        for batch in Array(zip(partitions, paths)).batches(of: Self.filesAtATimeMax) {
+            for (partition, path) in batch {
+                try Directory.create(File.parent(of: path))
+                try engine.writeGathered(partition, to: path)
+                try table.step(.dataFileWritten)
+            }
+            added += try finishDataFiles(
+                batch.map { partition, path in
+                    NewDataFile(
+                        path: path, day: partition.day, retainUntil: partition.retainUntil,
+                        rows: partition.rows)
+                })
         }
         try engine.endGathering()
         return added
@@ -203,20 +207,33 @@ extension LakeWriter {
         try table.step(.committed)
     }
 
-    /// Checks a data file that was just written, and makes it durable.
+    /// So many files are written before they are checked and brought to disk together: bounds what one statement names.
+    static let filesAtATimeMax = 64
+
+    /// Checks data files that were just written, and makes them durable.
     ///
-    /// - Parameter rest: how it was made from another, when it was.
-    func finishDataFile(
-        _ path: String, day: Day, retainUntil: Day, rows: Int64, rest: WrittenRest? = nil
-    ) throws -> DataFile {
-        let made = try engine().inspect(
-            path, day: day, retainUntil: retainUntil, rows: rows, written: rest?.written)
-        let file = try File(opening: path, .readWrite)
-        try file.setPermissions(0o600)
-        try file.sync()
-        try Directory.sync(File.parent(of: path))
-        try writePersonIndex(path, fileBytes: made.fileBytes, restOf: rest?.origin)
-        try table.step(.dataFileSynced)
+    /// They are synced when all are written: the first sync brings the names and sizes of all along.
+    func finishDataFiles(_ new: [NewDataFile]) throws -> [DataFile] {
+        let made = try engine().inspect(new)
+        for file in new {
+            let file = try File(opening: file.path, .readWrite)
+            try file.setPermissions(0o600)
+            try file.sync()
+        }
+        for folder in Set(new.map { File.parent(of: $0.path) }) { try Directory.sync(folder) }
+        for (file, made) in zip(new, made) {
+            try writePersonIndex(file.path, fileBytes: made.fileBytes, restOf: file.rest)
+            try table.step(.dataFileSynced)
+        }
         return made
+    }
+}
+
+extension Array {
+    /// Runs of at most `count` elements, in order.
+    func batches(of count: Int) -> [ArraySlice<Element>] {
+        stride(from: 0, to: self.count, by: count).map {
+            self[$0..<Swift.min($0 + count, self.count)]
+        }
     }
 }

@@ -7,11 +7,13 @@ import LinuxIO
 final class LakeEngine {
     let connection: EngineConnection
     private let scratchDirectory: String
+    private let threads: Int
     /// How every data file is written.
     let copyOptions: String
 
     init(_ settings: HitsTable.Settings) throws {
         scratchDirectory = settings.scratchDirectory
+        threads = settings.engineThreads
         copyOptions = """
             FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE \(settings.rowGroupRows), \
             WRITE_BLOOM_FILTER false, USE_TMP_FILE false, FIELD_IDS \(HitsSchema.fieldIDs)
@@ -19,7 +21,7 @@ final class LakeEngine {
         try Self.clearScratch(scratchDirectory)
         connection = try EngineConnection(settings: [
             ("memory_limit", "\(settings.engineMegabytesMax)MB"),
-            ("threads", "\(settings.engineThreads)"),
+            ("threads", "\(threads)"),
             ("temp_directory", scratchDirectory),
             ("autoinstall_known_extensions", "false"),
             ("autoload_known_extensions", "false"),
@@ -29,6 +31,18 @@ final class LakeEngine {
     deinit {
         // Best effort: what is left is removed by the next writer before it starts.
         try? Self.clearScratch(scratchDirectory)
+    }
+
+    /// Calls `body` while the engine works on the calling thread alone.
+    ///
+    /// Writing a file has one row group at a time to do, and with a thread of the engine's at it the calling thread does not sleep: it
+    /// asks again and again whether that is done, and takes a second core for nothing.
+    func onOneThread<Result>(_ body: () throws -> Result) throws -> Result {
+        guard threads > 1 else { return try body() }
+        try connection.execute("SET threads = 1")
+        // Should this fail, the engine goes on with one: slower, and not otherwise.
+        defer { try? connection.execute("SET threads = \(threads)") }
+        return try body()
     }
 
     /// Removes what an engine has left in the scratch folder; only for who holds the lake lock.
@@ -219,6 +233,22 @@ extension LakeEngine {
         return counts
     }
 
+    /// Gives the user and the visitor of each row of a file, as the bytes of their texts; nil where there is none.
+    func forEachPair(in path: String, _ body: (_ user: [UInt8]?, _ visitor: [UInt8]?) -> Void)
+        throws
+    {
+        let rows = try connection.query(
+            "SELECT \"user\", \"visitor\" FROM read_parquet(\(EngineText.path(path)), hive_partitioning = false)"
+        )
+        while let batch = try rows.next() {
+            func bytes(_ column: Int, _ row: Int) -> [UInt8]? {
+                let column = batch.columns[column]
+                return column.isNull(at: row) ? nil : column.bytes(at: row)
+            }
+            for row in 0..<batch.rowCount { body(bytes(0, row), bytes(1, row)) }
+        }
+    }
+
     /// Gives each value of a text column of a file once, as the bytes of its text.
     func forEachValue(
         of column: String, in path: String, where condition: String = "true",
@@ -239,17 +269,35 @@ extension LakeEngine {
     /// Rows of files by policy, under the names that the audit log has for them.
     func rowsByPolicy(in paths: [String], where condition: String = "true") throws -> [String: Int]
     {
-        var counts: [String: Int] = [:]
-        for path in paths {
+        try Self.rowsByPolicy(countByPolicy(where: condition, in: paths))
+    }
+
+    /// The same of rows that were counted in each file.
+    static func rowsByPolicy(_ counts: [String: [String: Int64]]) -> [String: Int] {
+        var sums: [String: Int] = [:]
+        for (policy, rows) in counts.values.joined() {
+            sums[LakeEvent.rowsPrefix + policy, default: 0] += Int(rows)
+        }
+        return sums
+    }
+
+    /// Counts the rows of each file that meet `condition`, by policy; files without any are left out.
+    func countByPolicy(
+        where condition: String, in paths: [String]
+    ) throws -> [String: [String: Int64]] {
+        var counts: [String: [String: Int64]] = [:]
+        for start in stride(from: 0, to: paths.count, by: Self.scannedFilesMax) {
+            let files = paths[start..<min(paths.count, start + Self.scannedFilesMax)]
             let rows = try connection.query(
                 """
-                SELECT policy, count(*) FROM \(Self.source([path]))
-                WHERE \(condition) GROUP BY policy
+                SELECT filename, policy, count(*)
+                FROM \(Self.source(files, namingFiles: true))
+                WHERE \(condition) GROUP BY filename, policy
                 """
             ).rows()
             for row in rows {
-                let name = LakeEvent.rowsPrefix + (row[0] ?? "")
-                counts[name, default: 0] += row[1].flatMap { Int($0) } ?? 0
+                guard let path = row[0], let count = row[2].flatMap({ Int64($0) }) else { continue }
+                counts[path, default: [:]][row[1] ?? "", default: 0] += count
             }
         }
         return counts
@@ -271,200 +319,6 @@ extension LakeEngine {
             }
         }
         return rows
-    }
-}
-
-extension LakeEngine {
-    /// Looks into a file that was just written: that every column has its field id and its rows belong to the
-    /// partition, and what the manifest says of it.
-    ///
-    /// - Parameter written: row numbers outside of which row groups were copied from a file that was inspected: of those the
-    ///   footer tells the bounds, and nothing is decoded. Nil reads all rows.
-    func inspect(
-        _ path: String, day: Day, retainUntil: Day, rows expected: Int64,
-        written: [Range<Int64>]? = nil
-    ) throws -> DataFile {
-        let file = EngineText.path(path)
-        try checkFieldIDs(file)
-        var made = try footer(file, path)
-        try addBounds(file, day: day, retainUntil: retainUntil, written: written, to: &made)
-        guard made.recordCount == expected else {
-            throw LakeError(
-                .unfitDataFile,
-                "a data file has \(made.recordCount) rows, expected \(expected)")
-        }
-        return made
-    }
-
-    private func checkFieldIDs(_ file: String) throws {
-        let rows = try connection.query(
-            """
-            SELECT name, field_id FROM parquet_schema(\(file))
-            WHERE field_id IS NOT NULL OR type IS NOT NULL ORDER BY field_id
-            """
-        ).rows()
-        let found = rows.map { "\($0[0] ?? ""):\($0[1] ?? "none")" }
-        let expected = HitsSchema.columns.flatMap { column in
-            [(column.name, column.id)] + column.nestedIDs.map { ($0.name, $0.id) }
-        }.sorted { $0.1 < $1.1 }.map { "\($0.0):\($0.1)" }
-        guard found == expected else {
-            throw LakeError(
-                .unfitDataFile, "a data file's columns do not carry the table's field ids")
-        }
-    }
-
-    private func footer(_ file: String, _ path: String) throws -> DataFile {
-        var made = DataFile(
-            path: TableFiles.uri(of: path), partition: [], recordCount: 0, fileBytes: 0,
-            sortOrderID: Int32(HitsSchema.sortOrder.orderID))
-        let columns = try connection.query(
-            """
-            SELECT path_in_schema, sum(num_values), sum(total_compressed_size),
-                   CASE WHEN count(*) = count(stats_null_count) THEN sum(stats_null_count) END
-            FROM parquet_metadata(\(file)) GROUP BY 1
-            """
-        ).rows()
-        for row in columns {
-            guard let id = row[0].flatMap({ HitsSchema.leafIDs[$0] }) else {
-                throw LakeError(.unfitDataFile, "a data file has a column that the table has not")
-            }
-            made.valueCounts[id] = row[1].flatMap { Int64($0) }
-            made.columnBytes[id] = row[2].flatMap { Int64($0) }
-            made.nullCounts[id] = row[3].flatMap { Int64($0) }
-        }
-        made.splitOffsets = try connection.query(
-            """
-            SELECT min(CASE WHEN dictionary_page_offset > 0
-                            THEN least(dictionary_page_offset, data_page_offset)
-                            ELSE data_page_offset END) AS start
-            FROM parquet_metadata(\(file)) GROUP BY row_group_id ORDER BY start
-            """
-        ).rows().compactMap { $0[0].flatMap { Int64($0) } }
-        guard let size = try File.metadata(path)?.size else {
-            throw LakeError(.unfitDataFile, "a data file is missing after it was written")
-        }
-        made.fileBytes = Int64(size)
-        return made
-    }
-
-    private func addBounds(
-        _ file: String, day: Day, retainUntil: Day, written: [Range<Int64>]?,
-        to made: inout DataFile
-    ) throws {
-        let columns = HitsSchema.columns.filter(\.hasBounds)
-        let row = try ends(of: columns, in: file, written: written)
-        guard let count = row.first.flatMap({ $0.flatMap { Int64($0) } }) else {
-            throw LakeError(.unfitDataFile, "a data file cannot be read back")
-        }
-        made.recordCount = count
-        for (index, column) in columns.enumerated() {
-            guard let least = row[1 + 2 * index], let greatest = row[2 + 2 * index] else {
-                continue
-            }
-            let (lower, upper) = try Self.bounds(column, least, greatest)
-            made.lowerBounds[column.id] = lower.encoded
-            made.upperBounds[column.id] = upper?.encoded
-            let isInPartition: Bool =
-                switch (lower, upper) {
-                case (.timestamptz(let first), .timestamptz(let last)?):
-                    Day(Timestamp(microseconds: first)) == day
-                        && Day(Timestamp(microseconds: last)) == day
-                case (.date(let first), .date(let last)?):
-                    first == retainUntil.number && last == retainUntil.number
-                default: true
-                }
-            guard isInPartition else {
-                throw LakeError(.unfitDataFile, "a data file has a row of another partition")
-            }
-        }
-        made.partition = [day.number, retainUntil.number]
-    }
-
-    /// The number of rows, and each column's least and greatest value: times in microseconds, dates in days since 1970.
-    private func ends(
-        of columns: [HitsSchema.Column], in file: String, written: [Range<Int64>]?
-    ) throws -> [String?] {
-        func number(_ column: HitsSchema.Column, _ value: String) -> String {
-            switch column.engineType {
-            case "TIMESTAMP WITH TIME ZONE": "epoch_us(\(value))"
-            case "DATE": "CAST(\(value) - DATE '1970-01-01' AS INTEGER)"
-            default: value
-            }
-        }
-        let names = columns.map { EngineText.literal($0.name) }.joined(separator: ", ")
-        let copied = try written.map { try rowGroups(of: file, outside: $0) } ?? []
-        let groups = "row_group_id IN (\(copied.map(String.init).joined(separator: ", ")))"
-        // A writer may have cut a long value short; then the rows tell.
-        let isTold =
-            try !copied.isEmpty
-            && connection.query(
-                """
-                SELECT 1 FROM parquet_metadata(\(file))
-                WHERE path_in_schema IN (\(names)) AND \(groups)
-                  AND coalesce(stats_null_count, 0) < num_values
-                  AND NOT coalesce(min_is_exact AND max_is_exact, false)
-                LIMIT 1
-                """
-            ).rows().isEmpty
-        let values = columns.flatMap { column in
-            ["min", "max"].map { end -> String in
-                let name = "\"\(column.name)\""
-                guard isTold else { return number(column, "\(end)(\(name))") }
-                let told = """
-                    SELECT CAST(stats_\(end)_value AS \(column.engineType)) AS value
-                    FROM parquet_metadata(\(file))
-                    WHERE path_in_schema = \(EngineText.literal(column.name)) AND \(groups)
-                    """
-                let read = """
-                    SELECT \(end)(\(name)) FROM read_parquet(\(file), file_row_number = true)
-                    WHERE \(Self.condition(written))
-                    """
-                return
-                    "(SELECT \(number(column, "\(end)(value)")) FROM (\(told) UNION ALL \(read)))"
-            }
-        }
-        return try connection.query(
-            "SELECT count(*), \(values.joined(separator: ", ")) FROM read_parquet(\(file))"
-        ).rows().first ?? []
-    }
-
-    /// The row groups of a file without a row of these numbers.
-    private func rowGroups(of file: String, outside ranges: [Range<Int64>]) throws -> [Int64] {
-        let rows = try connection.query(
-            """
-            SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata(\(file))
-            ORDER BY row_group_id
-            """
-        ).rows()
-        var first: Int64 = 0
-        var found: [Int64] = []
-        for row in rows {
-            guard let group = row[0].flatMap({ Int64($0) }),
-                let count = row[1].flatMap({ Int64($0) })
-            else { throw LakeError(.unfitDataFile, "a data file's row groups cannot be read") }
-            let numbers = first..<first + count
-            if !ranges.contains(where: { $0.overlaps(numbers) }) { found.append(group) }
-            first = numbers.upperBound
-        }
-        return found
-    }
-
-    private static func bounds(
-        _ column: HitsSchema.Column, _ least: String, _ greatest: String
-    ) throws(LakeError) -> (SingleValue, SingleValue?) {
-        switch column.engineType {
-        case "TIMESTAMP WITH TIME ZONE":
-            if let first = Int64(least), let last = Int64(greatest) {
-                return (.timestamptz(first), .timestamptz(last))
-            }
-        case "DATE":
-            if let first = Int32(least), let last = Int32(greatest) {
-                return (.date(first), .date(last))
-            }
-        default:
-            return (SingleValue.lowerBound(of: least), SingleValue.upperBound(of: greatest))
-        }
-        throw LakeError(.unfitDataFile, "a data file's bounds cannot be read")
     }
 }
 

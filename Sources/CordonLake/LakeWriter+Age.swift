@@ -205,8 +205,10 @@ extension LakeWriter {
         try engine.merge(paths, without: due, to: path)
         try table.step(.dataFileWritten)
         let rows = files.reduce(0) { $0 + $1.records }
-        let made = try finishDataFile(
-            path, day: files[0].day, retainUntil: files[0].retainUntil, rows: rows)
+        let made = try finishDataFiles([
+            NewDataFile(
+                path: path, day: files[0].day, retainUntil: files[0].retainUntil, rows: rows)
+        ])[0]
         let others = HitsSchema.columns.map(\.name).filter { name in
             !due.contains { $0.column == name }
         }

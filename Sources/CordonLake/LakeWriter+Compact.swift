@@ -152,8 +152,10 @@ extension LakeWriter {
         try Directory.create(File.parent(of: path))
         try engine.merge(paths, to: path)
         try table.step(.dataFileWritten)
-        let made = try finishDataFile(
-            path, day: group.day, retainUntil: group.retainUntil, rows: group.rows)
+        let made = try finishDataFiles([
+            NewDataFile(
+                path: path, day: group.day, retainUntil: group.retainUntil, rows: group.rows)
+        ])[0]
         guard try engine.digest(of: [path]) == engine.digest(of: paths) else {
             throw LakeError(
                 .unfitDataFile,

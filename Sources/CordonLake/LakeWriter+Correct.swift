@@ -74,17 +74,20 @@ extension LakeWriter {
         rows: (DataFileRef) -> Int64
     ) throws -> [DataFile] {
         let engine = try engine()
-        return try writeFiles(for: replaced, rows: rows) { old, new in
-            let expected = try engine.write(corrected: old, correction, people, to: new)
-            guard try engine.digest(of: [new]) == expected,
-                try engine.count(where: correction.condition(of: people), in: [new]).isEmpty
-            else {
-                throw LakeError(
-                    .unfitDataFile,
-                    "a file that was to hold corrected rows has other values than it should; nothing was changed"
-                )
+        return try writeFiles(for: replaced, rows: rows) { pairs in
+            for (old, new) in pairs {
+                let expected = try engine.write(corrected: old, correction, people, to: new)
+                try table.step(.dataFileWritten)
+                guard try engine.digest(of: [new]) == expected,
+                    try engine.count(where: correction.condition(of: people), in: [new]).isEmpty
+                else {
+                    throw LakeError(
+                        .unfitDataFile,
+                        "a file that was to hold corrected rows has other values than it should; nothing was changed"
+                    )
+                }
             }
-            return nil
+            return pairs.map { _ in nil }
         }.map(\.file)
     }
 }

@@ -119,16 +119,20 @@ extension LakeWriter {
             try table.step(.dataFilesNoted)
         }
         var added: [DataFile] = []
-        for (old, path) in zip(replaced, paths) {
-            try Directory.create(File.parent(of: path))
-            let rest = try engine().withoutRows(old.rows) {
-                try writeRest(of: old.file.path, where: $0, to: path)
+        for batch in Array(zip(replaced, paths)).batches(of: Self.filesAtATimeMax) {
+            var new: [NewDataFile] = []
+            for (old, path) in batch {
+                try Directory.create(File.parent(of: path))
+                let rest = try engine().withoutRows(old.rows) {
+                    try writeRest(of: old.file.path, where: $0, to: path)
+                }
+                try table.step(.dataFileWritten)
+                new.append(
+                    NewDataFile(
+                        path: path, day: old.file.day, retainUntil: old.file.retainUntil,
+                        rows: old.file.records - Int64(old.rows.count), rest: rest))
             }
-            try table.step(.dataFileWritten)
-            added.append(
-                try finishDataFile(
-                    path, day: old.file.day, retainUntil: old.file.retainUntil,
-                    rows: old.file.records - Int64(old.rows.count), rest: rest))
+            added += try finishDataFiles(new)
         }
         return added
     }

@@ -30,6 +30,13 @@ extension LakeWriter {
         return try engine().count(filter, in: candidates(filter).files.map(\.path))
     }
 
+    /// The same by policy.
+    private func countByPolicy(_ filter: SubjectFilter) throws -> [String: [String: Int64]] {
+        let paths = try candidates(filter).files.map(\.path)
+        try engine().prepare(filter)
+        return try engine().countByPolicy(where: filter.condition, in: paths)
+    }
+
     /// The ids of the holds that forbid to remove a row that `filter` matches; empty when it may go.
     package func holds(on filter: SubjectFilter) throws -> [String] {
         let gate = try table.gate()
@@ -65,7 +72,8 @@ extension LakeWriter {
         var report = RemovalReport()
         guard !filter.isEmpty else { return report }
         report.deadLettersRemoved = try removeDeadLettersUnlessHeld(filter)
-        let matches = try count(filter)
+        let counts = try countByPolicy(filter)
+        let matches = counts.mapValues { $0.values.reduce(0, +) }
         let touched = try dataFiles().filter { matches[$0.path] != nil }.sorted {
             $0.path < $1.path
         }
@@ -78,7 +86,7 @@ extension LakeWriter {
         let added = written.map(\.file)
         report.rowsRemoved = matches.values.reduce(0, +)
         report.filesBefore = touched.map(\.path)
-        let removed = try engine().rowsByPolicy(in: report.filesBefore, where: filter.condition)
+        let removed = LakeEngine.rowsByPolicy(counts)
         report.filesAfter = paths
         try tell(
             zip(replaced, paths).map { old, path in
@@ -142,8 +150,9 @@ extension LakeWriter {
     private func writeAnew(
         _ replaced: [DataFileRef], where condition: String, rows: (DataFileRef) -> Int64
     ) throws -> [(path: String, file: DataFile)] {
-        try writeFiles(for: replaced, rows: rows) { old, new in
-            try writeRest(of: old, where: condition, to: new)
+        guard !replaced.isEmpty else { return [] }
+        return try engine().onOneThread {
+            try writeFiles(for: replaced, rows: rows) { try writeRests($0, where: condition) }
         }
     }
 
@@ -151,24 +160,29 @@ extension LakeWriter {
     ///
     /// - Parameters:
     ///   - rows: how many rows the new file has.
-    ///   - write: writes it, given the paths of both; what it gives says how the new one is the rest of the old one, if it is.
+    ///   - write: writes some of them, given the paths of both, and takes the step ``LakeStep/dataFileWritten`` behind each; what it
+    ///     gives says how each new one is the rest of the old one, if it is.
     func writeFiles(
         for replaced: [DataFileRef], rows: (DataFileRef) -> Int64,
-        _ write: (_ old: String, _ new: String) throws -> WrittenRest?
+        _ write: ([(old: String, new: String)]) throws -> [WrittenRest?]
     ) throws -> [(path: String, file: DataFile)] {
         let paths = replaced.map { newDataPath(day: $0.day) }
         if !paths.isEmpty {
             try catalog.noteWriting(paths.map(TableFiles.uri), table: name)
             try table.step(.dataFilesNoted)
         }
-        return try zip(replaced, paths).map { old, path in
-            try Directory.create(File.parent(of: path))
-            let rest = try write(old.path, path)
-            try table.step(.dataFileWritten)
-            let file = try finishDataFile(
-                path, day: old.day, retainUntil: old.retainUntil, rows: rows(old), rest: rest)
-            return (path, file)
+        var files: [DataFile] = []
+        for batch in Array(zip(replaced, paths)).batches(of: Self.filesAtATimeMax) {
+            for folder in Set(batch.map { File.parent(of: $0.1) }) { try Directory.create(folder) }
+            let rests = try write(batch.map { ($0.path, $1) })
+            files += try finishDataFiles(
+                zip(batch, rests).map { pair, rest in
+                    NewDataFile(
+                        path: pair.1, day: pair.0.day, retainUntil: pair.0.retainUntil,
+                        rows: rows(pair.0), rest: rest)
+                })
         }
+        return Array(zip(paths, files))
     }
 
     /// Makes the current snapshot the only one, names no older metadata, and deletes every file that only they

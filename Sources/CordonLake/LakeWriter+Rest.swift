@@ -5,36 +5,69 @@ import Parquet
 
 // Data files without some of their rows.
 extension LakeWriter {
-    /// Writes the rows of a data file that meet `condition` as a new file, in their order, and holds them against the old one.
-    ///
-    /// Only row groups that lose a row go through the engine; a digest of each column, rows and their order, is that of before. All
-    /// others are copied byte by byte, and read back. Where the file does not allow that, or no row group is left as it is, the
-    /// engine writes the whole file.
-    ///
-    /// - Parameter condition: SQL that is true or false and never null; it may name `file_row_number`.
+    /// ``writeRests(_:where:)`` of one file.
     @discardableResult
     func writeRest(
         of path: String, where condition: String, to newPath: String
     ) throws -> WrittenRest {
+        let plan = try write(path, where: condition, to: newPath)
+        if plan == nil { try requireSame([(path, newPath)], where: condition) }
+        return WrittenRest(of: path, origin: plan?.origin, written: plan?.written)
+    }
+
+    /// Writes the rows of data files that meet `condition` as new files, in their order, and holds them against the old ones.
+    ///
+    /// Only row groups that lose a row go through the engine; a digest of each column, rows and their order, is that of before. All
+    /// others are copied byte by byte, and read back. Where a file does not allow that, or no row group is left as it is, the
+    /// engine writes the whole file; of such files one digest is taken.
+    ///
+    /// - Parameter condition: SQL that is true or false and never null; it may name `file_row_number`.
+    func writeRests(
+        _ files: [(old: String, new: String)], where condition: String
+    ) throws -> [WrittenRest] {
+        var whole: [(old: String, new: String)] = []
+        let rests = try files.map { file in
+            let plan = try write(file.old, where: condition, to: file.new)
+            if plan == nil { whole.append(file) }
+            try table.step(.dataFileWritten)
+            return WrittenRest(of: file.old, origin: plan?.origin, written: plan?.written)
+        }
+        try requireSame(whole, where: condition)
+        return rests
+    }
+
+    /// Writes the rest of one file; what was spliced is as before when it returns, what was not (nil) has yet to be compared.
+    private func write(
+        _ path: String, where condition: String, to newPath: String
+    ) throws -> RestPlan? {
         let engine = try engine()
-        let before: LakeEngine.RestDigest
-        let after: LakeEngine.RestDigest
-        let plan = try restPlan(of: path, where: condition)
-        if let plan {
-            try writeSpliced(plan, path, to: newPath)
-            before = try engine.restDigest(of: path, where: condition, in: plan.losing)
-            after = try engine.restDigest(of: newPath, in: plan.written)
-        } else {
+        guard let plan = try restPlan(of: path, where: condition) else {
             try engine.rewrite(path, where: condition, to: newPath)
-            before = try engine.restDigest(of: path, where: condition)
-            after = try engine.restDigest(of: newPath)
+            return nil
         }
-        guard before == after else {
-            throw LakeError(
-                .unfitDataFile,
-                "the rows that stay are not those of the file before; nothing was changed")
-        }
-        return WrittenRest(origin: plan?.origin, written: plan?.written)
+        try writeSpliced(plan, path, to: newPath)
+        guard
+            try engine.restDigest(of: [path], where: condition, in: plan.losing)
+                == engine.restDigest(of: [newPath], in: plan.written)
+        else { throw Self.otherRows }
+        return plan
+    }
+
+    /// Throws unless the rows that were to stay are those of the new files.
+    private func requireSame(_ files: [(old: String, new: String)], where condition: String) throws
+    {
+        guard !files.isEmpty else { return }
+        let engine = try engine()
+        guard
+            try engine.restDigest(of: files.map(\.old), where: condition)
+                == engine.restDigest(of: files.map(\.new))
+        else { throw Self.otherRows }
+    }
+
+    private static var otherRows: LakeError {
+        LakeError(
+            .unfitDataFile,
+            "the rows that stay are not those of the file before; nothing was changed")
     }
 
     /// How a file is made of row groups of another and of files that the engine wrote.
@@ -140,10 +173,18 @@ extension LakeWriter {
 
 /// What is known of a data file that was made from another.
 struct WrittenRest {
+    /// Path of the other.
+    let path: String
     /// What it is the rest of, and who went; nil when they are many.
     let origin: RestOrigin?
     /// The row numbers that went through the engine; nil for all.
     let written: [Range<Int64>]?
+
+    init(of path: String, origin: RestOrigin? = nil, written: [Range<Int64>]?) {
+        self.path = path
+        self.origin = origin
+        self.written = written
+    }
 }
 
 /// A file whose rows another has, but for those of these people.
@@ -225,22 +266,26 @@ extension LakeEngine {
             """)
     }
 
-    /// What rows of a file are, in their order: their number, and a sum for each column over a hash of each value and its place.
+    /// What rows of files are, in their order: their number, and for each column a combination of the hashes of each value with its
+    /// place. A place comes once, so no two hashes are of the same and undo each other.
     struct RestDigest: Equatable {
         let values: [String]
     }
 
+    /// - Parameters:
+    ///   - paths: places count on from file to file, in this order.
+    ///   - ranges: row numbers; nil for all rows.
     func restDigest(
-        of path: String, where condition: String = "true", in ranges: [Range<Int64>]? = nil
+        of paths: [String], where condition: String = "true", in ranges: [Range<Int64>]? = nil
     ) throws -> RestDigest {
         let sums = HitsSchema.columns.map {
-            "CAST(sum(CAST(hash(\"\($0.name)\", place) AS HUGEINT)) AS VARCHAR)"
+            "CAST(bit_xor(hash(hash(\"\($0.name)\", place))) AS VARCHAR)"
         }
         let rows = try connection.query(
             """
             SELECT count(*), \(sums.joined(separator: ", "))
             FROM (SELECT \(HitsSchema.columnList), row_number() OVER () AS place
-                  FROM \(Self.source([path], numberingRows: true))
+                  FROM \(Self.source(paths, numberingRows: true))
                   WHERE (\(condition)) AND \(Self.condition(ranges)))
             """
         ).rows()

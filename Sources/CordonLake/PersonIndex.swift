@@ -37,6 +37,30 @@ struct PersonIndex {
         return directory + "/" + name + suffix
     }
 
+    /// The bytes of a filter in the making.
+    struct Builder {
+        private var bytes: [UInt8]
+        private let blocks: [Int]
+
+        /// - Parameter blocks: for users and for visitors.
+        init(blocks: [Int], fileBytes: Int64) {
+            self.blocks = blocks
+            bytes = PersonIndex.header(blocks, fileBytes: fileBytes)
+            bytes += [UInt8](repeating: 0, count: (blocks[0] + blocks[1]) * blockBytes)
+        }
+
+        /// Takes a user (0) or a visitor (1) up, as often as it comes.
+        mutating func add(_ pseudonym: Pseudonym, column: Int) {
+            let start = headerBytes + (column == 0 ? 0 : blocks[0] * blockBytes)
+            PersonIndex.add(pseudonym, to: &bytes, from: start, blocks: blocks[column])
+        }
+
+        consuming func finished() -> [UInt8] {
+            PersonIndex.addChecksums(to: &bytes, blocks: blocks[0] + blocks[1])
+            return bytes
+        }
+    }
+
     /// The bytes of a filter.
     ///
     /// - Parameters:
@@ -46,20 +70,13 @@ struct PersonIndex {
         users: [Pseudonym], visitors: [Pseudonym], fileBytes: Int64, blocks: [Int]? = nil
     ) -> [UInt8] {
         // Nobody has a block too: whatever a look ends with has a checksum.
-        let blocks =
-            blocks
-            ?? [users, visitors].map {
-                max(1, ($0.count + pseudonymsPerBlock - 1) / pseudonymsPerBlock)
-            }
-        var bytes = header(blocks, fileBytes: fileBytes)
-        bytes += [UInt8](repeating: 0, count: (blocks[0] + blocks[1]) * blockBytes)
-        var start = headerBytes
-        for (pseudonyms, count) in zip([users, visitors], blocks) {
-            for pseudonym in pseudonyms { add(pseudonym, to: &bytes, from: start, blocks: count) }
-            start += count * blockBytes
+        let needed = [users, visitors].map {
+            max(1, ($0.count + pseudonymsPerBlock - 1) / pseudonymsPerBlock)
         }
-        addChecksums(to: &bytes, blocks: blocks[0] + blocks[1])
-        return bytes
+        var builder = Builder(blocks: blocks ?? needed, fileBytes: fileBytes)
+        for user in users { builder.add(user, column: 0) }
+        for visitor in visitors { builder.add(visitor, column: 1) }
+        return builder.finished()
     }
 
     /// Blocks of one column that are made anew rather than all.
@@ -78,14 +95,8 @@ struct PersonIndex {
         of old: [UInt8], oldFileBytes: Int64, fileBytes: Int64, gone: [Set<Pseudonym>],
         present: (_ column: Int, _ ranges: [ClosedRange<Pseudonym>]) throws -> [Pseudonym]?
     ) rethrows -> [UInt8]? {
-        guard old.count >= headerBytes, old.starts(with: magic),
-            number(old[16..<24]) == oldFileBytes
-        else { return nil }
-        let blocks = [Int(number(old[24..<28])), Int(number(old[28..<32]))]
+        guard let blocks = blocks(of: old, fileBytes: oldFileBytes) else { return nil }
         let total = blocks[0] + blocks[1]
-        guard blocks.allSatisfy({ $0 > 0 }), old.count == headerBytes + total * blockBytes else {
-            return nil
-        }
         var checked = old
         addChecksums(to: &checked, blocks: total)
         guard checked == old else { return nil }
@@ -109,6 +120,18 @@ struct PersonIndex {
         }
         addChecksums(to: &bytes, blocks: total)
         return bytes
+    }
+
+    /// How many blocks a filter has for users and for visitors; nil when it is none, or not that of a file of this size.
+    static func blocks(of bytes: [UInt8], fileBytes: Int64) -> [Int]? {
+        guard bytes.count >= headerBytes, bytes.starts(with: magic),
+            number(bytes[16..<24]) == fileBytes
+        else { return nil }
+        let blocks = [Int(number(bytes[24..<28])), Int(number(bytes[28..<32]))]
+        guard blocks.allSatisfy({ $0 > 0 }),
+            bytes.count == headerBytes + (blocks[0] + blocks[1]) * blockBytes
+        else { return nil }
+        return blocks
     }
 
     private static func header(_ blocks: [Int], fileBytes: Int64) -> [UInt8] {
@@ -251,14 +274,17 @@ struct PersonIndex {
 extension LakeWriter {
     /// Makes the filter of a data file that was just written. The data file stands without one should this be cut.
     ///
-    /// - Parameter origin: what the file is the rest of, when that is known.
+    /// - Parameter rest: how the file was made from another, when it was.
     func writePersonIndex(
-        _ path: String, fileBytes: Int64, restOf origin: RestOrigin? = nil
+        _ path: String, fileBytes: Int64, restOf rest: WrittenRest? = nil
     ) throws {
         let directory = settings.personIndexDirectory
         let index: [UInt8]
-        if let rest = try origin.flatMap({ try personIndex(path, fileBytes, restOf: $0) }) {
-            index = rest
+        if let made = try rest?.origin.flatMap({ try personIndex(path, fileBytes, restOf: $0) }) {
+            index = made
+        } else if let old = rest?.path, let blocks = try personBlocks(of: old) {
+            guard let made = try personIndex(path, fileBytes, blocks: blocks) else { return }
+            index = made
         } else {
             guard let users = try people("user", in: path),
                 let visitors = try people("visitor", in: path)
@@ -268,6 +294,36 @@ extension LakeWriter {
         try Directory.create(directory)
         try File.write(
             PersonIndex.path(of: path, in: directory), index, mode: 0o600, sync: false)
+    }
+
+    /// The blocks of the filter of a data file; nil when it has none that can be believed.
+    private func personBlocks(of path: String) throws -> [Int]? {
+        // Without a filter one is made anew.
+        guard
+            let bytes = try? File.read(
+                PersonIndex.path(of: path, in: settings.personIndexDirectory)),
+            let size = try File.metadata(path)?.size
+        else { return nil }
+        return PersonIndex.blocks(of: bytes, fileBytes: Int64(size))
+    }
+
+    /// The filter of a file that has no more people than one with so many blocks: in one pass, since nobody has to be counted first.
+    private func personIndex(
+        _ path: String, _ fileBytes: Int64, blocks: [Int]
+    ) throws -> [UInt8]? {
+        var builder = PersonIndex.Builder(blocks: blocks, fileBytes: fileBytes)
+        var isWhole = true
+        try engine().forEachPair(in: path) { user, visitor in
+            for (column, digits) in [user, visitor].enumerated() {
+                guard let digits else { continue }
+                if let pseudonym = Pseudonym(digits: digits) {
+                    builder.add(pseudonym, column: column)
+                } else {
+                    isWhole = false
+                }
+            }
+        }
+        return isWhole ? builder.finished() : nil
     }
 
     private func personIndex(

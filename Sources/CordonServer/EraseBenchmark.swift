@@ -4,6 +4,7 @@ import CordonKeys
 import CordonLake
 package import CordonModel
 import CordonSubjects
+import Engine
 import Foundation
 import LinuxIO
 
@@ -11,23 +12,46 @@ import LinuxIO
 package struct EraseBenchmark: Sendable {
     package private(set) var files = 0
     package private(set) var bytes: Int64 = 0
-    /// Share of the lake's bytes that are read to find one person: filters, and files that may hold them, in percent.
+    /// Share of the lake's bytes that the process read to find one person, metadata and filters included, in percent.
     package private(set) var findPercent = 0.0
     package private(set) var findSeconds = 0.0
-    /// Files that one person has rows in, and the time of writing them anew.
-    package private(set) var oneFiles = 0
-    package private(set) var oneSeconds = 0.0
-    /// Bytes of touched files written anew in a second of one core, many people at once.
-    package private(set) var bytesPerCoreSecond = 0.0
+    /// One person's files written anew, and those of many people in one pass.
+    package private(set) var one = Rewriting()
+    package private(set) var many = Rewriting()
     package private(set) var people = 0
-    package private(set) var manyFiles = 0
-    package private(set) var manySeconds = 0.0
+    /// The engine's own copies of all files with the same condition, without digests, filters, snapshot or sync. They are made last, so
+    /// that they do not count as memory of an erasure: the many are gone by then.
+    package private(set) var copies = Rewriting()
     /// A whole erasure of one person, reading everything at its end.
     package private(set) var wholeSeconds = 0.0
     /// Bytes read in a second to see that nothing of a person is left.
     package private(set) var verifiedBytesPerSecond = 0.0
-    /// Most memory that the process had, in bytes.
+    /// Most memory that the process had while it found and erased people, in bytes.
     package private(set) var memoryBytes = 0
+
+    /// Files written anew.
+    package struct Rewriting: Sendable {
+        package private(set) var files = 0
+        /// Of the files before, whole.
+        package private(set) var bytes: Int64 = 0
+        /// By the clock, from looking for the people to the new snapshot.
+        package private(set) var seconds = 0.0
+        /// Of all cores together.
+        package private(set) var coreSeconds = 0.0
+
+        package var bytesPerCoreSecond: Double { Double(bytes) / max(coreSeconds, 1e-9) }
+
+        /// Adds what `body` does to the files that it gives, with the bytes of each.
+        mutating func measure(_ body: () throws -> [Int64]) rethrows {
+            let (stopwatch, processor) = (ContinuousClock(), Foundation.clock())
+            let begun = stopwatch.now
+            let touched = try body()
+            seconds += (stopwatch.now - begun) / .seconds(1)
+            coreSeconds += Double(Foundation.clock() - processor) / Double(CLOCKS_PER_SEC)
+            files += touched.count
+            bytes += touched.reduce(0, +)
+        }
+    }
 
     /// Days that each delivery spreads over: it makes one file a day.
     private static let days = 25
@@ -53,29 +77,18 @@ package struct EraseBenchmark: Sendable {
         let present = try lake.table.snapshot()
         result.files = present.files.count
         result.bytes = present.bytes
-        let one = SubjectFilter(users: [users[population - 1]])
         let stopwatch = ContinuousClock()
+        try ProcessMemory.resetPeak()
+        let one = SubjectFilter(users: [users[population - 1]])
         try lake.table.write { writer in
-            var begun = stopwatch.now
-            let (candidates, read) = try writer.candidates(one)
-            let found = candidates.reduce(read) { $0 + $1.bytes }
-            result.findPercent = Double(found) * 100 / Double(max(1, present.bytes))
+            let (begun, read) = (stopwatch.now, try ProcessReads.bytes())
             _ = try writer.count(one)
             result.findSeconds = (stopwatch.now - begun) / .seconds(1)
-            begun = stopwatch.now
-            result.oneFiles = try writer.rewrite(removing: one).filesBefore.count
-            result.oneSeconds = (stopwatch.now - begun) / .seconds(1)
-            let many = SubjectFilter(users: Set(users.prefix(people)))
-            let sizes = Dictionary(
-                uniqueKeysWithValues: try writer.dataFiles().map { ($0.path, $0.bytes) })
-            begun = stopwatch.now
-            let processor = Foundation.clock()
-            let report = try writer.rewrite(removing: many)
-            let cores = Double(Foundation.clock() - processor) / Double(CLOCKS_PER_SEC)
-            result.manySeconds = (stopwatch.now - begun) / .seconds(1)
-            result.manyFiles = report.filesBefore.count
-            let touched = report.filesBefore.reduce(0) { $0 + (sizes[$1] ?? 0) }
-            result.bytesPerCoreSecond = Double(touched) / max(cores, 1e-9)
+            result.findPercent =
+                Double(try ProcessReads.bytes() - read) * 100 / Double(max(1, present.bytes))
+            try result.one.measure { try rewrite(writer, one) }
+            let many = Array(users.prefix(people))
+            try result.many.measure { try rewrite(writer, SubjectFilter(users: Set(many))) }
             _ = try writer.expireAllButCurrent()
         }
         let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
@@ -93,7 +106,21 @@ package struct EraseBenchmark: Sendable {
         result.verifiedBytesPerSecond =
             Double(seen.bytes) / ((stopwatch.now - begun) / .seconds(1))
         result.memoryBytes = try ProcessMemory.peakBytes()
+        let copy = try EngineCopy(of: lake, without: Array(users.prefix(people)))
+        try result.copies.measure {
+            try lake.table.snapshot().files.map { file in
+                try copy.write(file.path)
+                return file.bytes
+            }
+        }
         return result
+    }
+
+    /// Takes people out, and gives the sizes of the files that held them.
+    static func rewrite(_ writer: LakeWriter, _ people: SubjectFilter) throws -> [Int64] {
+        let sizes = Dictionary(
+            uniqueKeysWithValues: try writer.dataFiles().map { ($0.path, $0.bytes) })
+        return try writer.rewrite(removing: people).filesBefore.map { sizes[$0] ?? 0 }
     }
 
     private static func id(_ number: Int) -> [UInt8] { Array("person-\(number)".utf8) }
@@ -158,5 +185,33 @@ package struct EraseBenchmark: Sendable {
         record.policy = "gdpr"
         record.retainUntil = day + 395
         return record
+    }
+}
+
+/// The engine's own way to write files without some people, on one thread: with more it would count the core on which it waits.
+struct EngineCopy {
+    private let engine: EngineConnection
+    private let path: String
+    private let rowGroupRows: Int
+
+    init(of lake: RegionLake, without people: [Pseudonym]) throws {
+        path = lake.region.stateDirectory + "/copy.parquet"
+        rowGroupRows = lake.table.settings.rowGroupRows
+        engine = try EngineConnection(settings: [("threads", "1")])
+        try engine.execute("CREATE TABLE people (pseudonym VARCHAR)")
+        let table = IngestTable([("pseudonym", .utf8)])
+        for person in people { table.columns[0].append(person.text) }
+        try engine.ingest(table, into: "people")
+    }
+
+    /// Writes a file's other rows, over what it wrote before.
+    func write(_ file: String) throws {
+        try engine.execute(
+            """
+            COPY (SELECT * FROM read_parquet(\(EngineText.path(file)), hive_partitioning = false)
+                  WHERE coalesce("user" NOT IN (SELECT pseudonym FROM people), true))
+            TO \(EngineText.literal(path)) (FORMAT parquet, COMPRESSION zstd,
+                ROW_GROUP_SIZE \(rowGroupRows), WRITE_BLOOM_FILTER false)
+            """)
     }
 }

@@ -335,10 +335,10 @@ import Testing
         var generator = Generator()
         let (_, path) = try fill(&generator)
         let engine = try LakeEngine(fixture.settings)
-        let digest = try engine.restDigest(of: path)
-        #expect(try engine.restDigest(of: path, in: [0..<9000]) == digest)
-        #expect(try engine.restDigest(of: path, in: [0..<8999]) != digest)
-        #expect(try engine.restDigest(of: path, in: []) != digest)
+        let digest = try engine.restDigest(of: [path])
+        #expect(try engine.restDigest(of: [path], in: [0..<9000]) == digest)
+        #expect(try engine.restDigest(of: [path], in: [0..<8999]) != digest)
+        #expect(try engine.restDigest(of: [path], in: []) != digest)
         for (name, query) in [
             ("order", "SELECT * FROM rows ORDER BY file_row_number DESC"),
             (
@@ -353,7 +353,7 @@ import Testing
                 COPY (SELECT \(HitsSchema.columnList) FROM (\(query.replacing("rows", with: "(FROM \(LakeEngine.source([path], numberingRows: true)))"))))
                 TO '\(other)' (\(engine.copyOptions))
                 """)
-            #expect(try (engine.restDigest(of: other) == digest) == (name == "same"), "\(name)")
+            #expect(try (engine.restDigest(of: [other]) == digest) == (name == "same"), "\(name)")
         }
     }
 }

@@ -29,7 +29,7 @@ import Testing
         "Sources/CordonKeys/RegionKeys+Master.swift": "keys",
         "Sources/CordonKeys/RegionKeys.swift": "keys",
         "Sources/CordonQuery/QueryBenchmark.swift": "made rows, for measuring",
-        "Sources/CordonServer/EraseBenchmark+LargeFile.swift": "made hits, for measuring",
+        "Sources/CordonServer/EraseBenchmark.swift": "made hits, for measuring",
         "Sources/CordonServer/Evidence/TarArchive.swift": "the audit log and certificates",
         "Sources/CordonServer/ProjectProof.swift": "proofs of policies",
         "Sources/CordonServer/ProjectSetup.swift": "regions and policies",
