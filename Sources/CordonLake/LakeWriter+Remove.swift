@@ -37,16 +37,37 @@ extension LakeWriter {
         return try engine().countByPolicy(where: filter.condition, in: paths)
     }
 
-    /// The ids of the holds that forbid to remove a row that `filter` matches; empty when it may go.
+    /// The ids of the holds that forbid to remove a row that `filter` matches, or a dead letter that goes with it; empty when all may go.
     package func holds(on filter: SubjectFilter) throws -> [String] {
         let gate = try table.gate()
         guard !gate.isOpen, !filter.isEmpty else { return [] }
         let paths = try candidates(filter).files.map(\.path)
         try engine().prepare(filter)
+        let inLetters = try deadLetterHolds(gate, on: filter)
         return try gate.holds.filter { hold in
-            try !engine().count(where: "\(filter.condition) AND \(hold.condition)", in: paths)
-                .isEmpty
+            try inLetters.contains(hold.id)
+                || !engine().count(where: "\(filter.condition) AND \(hold.condition)", in: paths)
+                    .isEmpty
         }.map(\.id)
+    }
+
+    /// The holds that may be of a hit in a dead letter of these people, which would go as a whole: of a hold that names somebody,
+    /// whether they are in it too can be told; of any other nothing can.
+    private func deadLetterHolds(
+        _ gate: RemovalGate, on filter: SubjectFilter
+    ) throws -> Set<String> {
+        let wanted = Set(filter.pseudonyms.map(\.value))
+        let holds = gate.holds.map { hold in
+            (id: hold.id, people: hold.people.map { Set($0.pseudonyms.map(\.value)) })
+        }
+        var found: Set<String> = []
+        try forEachDeadLetter { _, bytes in
+            guard Self.holds(bytes, wanted) else { return }
+            for (id, people) in holds where people.map({ Self.holds(bytes, $0) }) ?? true {
+                found.insert(id)
+            }
+        }
+        return found
     }
 
     /// Rows of each of these files (absolute paths) that a hold forbids to remove; files without any are left out.

@@ -137,6 +137,37 @@ import Testing
         #expect(try fixture.table().write { try $0.removeDeadLetters(before: later) } == 1)
     }
 
+    @Test func `a letter of somebody erased stays while a hold may be of another hit in it`() throws
+    {
+        var generator = Generator()
+        var records = HitRecord.random(count: 3, &generator)
+        let people = (1...4).map { Pseudonym.person($0, 7) }
+        for (index, person) in people.prefix(3).enumerated() { records[index].user = person }
+        try bury(Self.damaged(records), hits: 3)
+        let erased = SubjectFilter(users: [people[0]])
+        let stopping: [RemovalGate.Hold] = [
+            .init(id: "other", people: SubjectFilter(users: [people[2]])),
+            // Nobody can read that hit any more, and its bytes still name its person.
+            .init(id: "unreadable", people: SubjectFilter(users: [people[1]])),
+            .init(id: "days", days: Day(number: 1)...Day(number: 2)),
+        ]
+        let elsewhere = RemovalGate.Hold(
+            id: "elsewhere", people: SubjectFilter(users: [people[3]]))
+        for hold in stopping {
+            let held = fixture.table(gate: RemovalGate(holds: [elsewhere, hold]))
+            #expect(try held.write { try $0.holds(on: erased) } == [hold.id])
+            #expect {
+                try held.write { try $0.rewrite(removing: erased) }
+            } throws: {
+                ($0 as? LakeError)?.code == .held
+            }
+            #expect(try letters().count == 1, "seed \(generator.seed)")
+        }
+        let open = fixture.table(gate: RemovalGate(holds: [elsewhere]))
+        #expect(try open.write { try $0.rewrite(removing: erased) }.deadLettersRemoved == 1)
+        #expect(try letters().isEmpty)
+    }
+
     @Test(arguments: [
         LakeStep.dataFilesNoted, .dataFileSynced, .manifestWritten, .audited, .committed,
     ])
