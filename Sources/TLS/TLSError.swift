@@ -5,6 +5,8 @@ package enum TLSError: Error, Equatable, Sendable, CustomStringConvertible {
     case file(LinuxError)
     case tooLarge(path: String)
     case noCertificate(path: String)
+    /// Certificates, and after them a block that cannot be read.
+    case damaged(path: String)
     case noKey(path: String)
     case encryptedKey(path: String)
     case mismatch(certificate: String, key: String)
@@ -17,7 +19,7 @@ package enum TLSError: Error, Equatable, Sendable, CustomStringConvertible {
     package var path: String? {
         switch self {
         case .file(let error): error.path
-        case .tooLarge(let path), .noCertificate(let path), .noKey(let path),
+        case .tooLarge(let path), .noCertificate(let path), .damaged(let path), .noKey(let path),
             .encryptedKey(let path), .weak(let path), .expired(let path, _),
             .notYetValid(let path, _):
             path
@@ -32,6 +34,8 @@ package enum TLSError: Error, Equatable, Sendable, CustomStringConvertible {
             "`\(path)` is larger than \(TLSLimits.fileBytesMax) bytes, so it is no certificate or key"
         case .noCertificate(let path):
             "`\(path)` holds no certificate: expected PEM, `-----BEGIN CERTIFICATE-----`"
+        case .damaged(let path):
+            "`\(path)` holds a certificate that cannot be read after others that can: put the whole chain there anew"
         case .noKey(let path):
             "`\(path)` holds no private key: expected PEM, `-----BEGIN PRIVATE KEY-----`"
         case .encryptedKey(let path):

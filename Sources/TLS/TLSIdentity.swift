@@ -106,6 +106,7 @@ private enum PEM {
     static func certificates(_ path: String) throws(TLSError) -> [Certificate] {
         let bytes = try read(path)
         var found: [Certificate] = []
+        ERR_clear_error()
         unsafe bytes.withUnsafeBytes { raw in
             let bio = unsafe BIO_new_mem_buf(raw.baseAddress, Int32(raw.count))
             defer { unsafe BIO_free(bio) }
@@ -113,8 +114,10 @@ private enum PEM {
                 unsafe found.append(Certificate(owning: next))
             }
         }
-        // The end of the file is reported as an error too.
+        // The end of the file is reported as an error too, and as no other.
+        let reason = ERR_GET_REASON(ERR_peek_last_error())
         ERR_clear_error()
+        if !found.isEmpty, reason != PEM_R_NO_START_LINE { throw .damaged(path: path) }
         if found.isEmpty { throw .noCertificate(path: path) }
         return found
     }

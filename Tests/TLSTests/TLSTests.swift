@@ -33,6 +33,12 @@ import Testing
         let identity = try identity("full.crt", "leaf.key")
         #expect(identity.chain.count == 1)
         _ = try context(identity)
+        // What cannot be read of a chain is not left out: clients would refuse what is served then.
+        let damaged = both[0] + both[1].replacing("MI", with: "AA", maxReplacements: 1)
+        try damaged.write(toFile: files.path("damaged.crt"), atomically: true, encoding: .utf8)
+        #expect(throws: TLSError.damaged(path: files.path("damaged.crt"))) {
+            try self.identity("damaged.crt", "leaf.key")
+        }
     }
 
     @Test func `that are missing are named with the system's reason`() {
@@ -95,7 +101,7 @@ import Testing
 
     @Test func `every error names its file and is one line`() {
         let errors: [TLSError] = [
-            .tooLarge(path: "p"), .noCertificate(path: "p"), .noKey(path: "p"),
+            .tooLarge(path: "p"), .noCertificate(path: "p"), .damaged(path: "p"), .noKey(path: "p"),
             .encryptedKey(path: "p"), .mismatch(certificate: "c", key: "p"), .weak(path: "p"),
             .expired(path: "p", day: "2026-01-01"), .notYetValid(path: "p", day: "2026-01-01"),
         ]
