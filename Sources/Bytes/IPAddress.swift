@@ -243,6 +243,13 @@ package struct IPPrefix: Hashable, Sendable {
         self = prefix
     }
 
+    /// A block within the IPv4-mapped addresses (`::ffff:0:0/96`) as one of IPv4, which is what their addresses are compared
+    /// as; every other block as it is.
+    package var unmapped: IPPrefix {
+        guard length >= 96, !address.unmapped.isIPv6 else { return self }
+        return IPPrefix(address.unmapped, length: address.isIPv6 ? length - 96 : length) ?? self
+    }
+
     @inlinable
     package func contains(_ other: IPAddress) -> Bool {
         other.isIPv6 == address.isIPv6 && other.truncated(to: length) == address

@@ -69,7 +69,7 @@ private struct ImportRun {
                     text: "option `--trusted-proxy` takes a network such as 192.0.2.0/24, "
                         + "found `\(text)`")
             }
-            return prefix
+            return prefix.unmapped
         }
         switch arguments.value("unlogged-signals") ?? "deny" {
         case "deny": break

@@ -63,6 +63,11 @@ import Testing
         #expect(IPPrefix(six, length: 48)?.text == "2001:db8:1::/48")
         #expect(try #require(IPPrefix("203.0.113.0/24")).contains(address))
         #expect(IPPrefix("203.0.113.1/24") == nil)
+        #expect(IPPrefix("::ffff:127.0.0.0/104")?.unmapped.text == "127.0.0.0/8")
+        #expect(IPPrefix("::ffff:0:0/96")?.unmapped.text == "0.0.0.0/0")
+        #expect(IPPrefix("::ffff:0:0/95") == nil)
+        #expect(IPPrefix("2001:db8::/104")?.unmapped.text == "2001:db8::/104")
+        #expect(IPPrefix("10.0.0.0/8")?.unmapped.text == "10.0.0.0/8")
         #expect(IPPrefix("203.0.113.0/33") == nil)
         #expect(try #require(IPAddress("::ffff:203.0.113.77")).unmapped == address)
     }

@@ -34,6 +34,17 @@ import Testing
             run("--region", "eu-central", "--peer", "::1", "--header", "X-Forwarded-For: x") == 1)
     }
 
+    @Test func `takes a mapped network of proxies for the one of IPv4 that it stands for`() throws {
+        let path = folder.file("Regions/eu-central.yaml")
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let mapped = text.replacing("127.0.0.0/8", with: "\"::ffff:127.0.0.0/104\"")
+        try #require(mapped != text)
+        try File.write(path, Array(mapped.utf8))
+        #expect(run("--region", "eu-central", "--peer", "127.0.0.1") == 1)
+        let chain = "X-Forwarded-For: 88.198.0.1"
+        #expect(run("--region", "eu-central", "--peer", "127.0.0.1", "--header", chain) == 0)
+    }
+
     @Test func `takes the PROXY header where the region reads one`() throws {
         let path = folder.file("Regions/eu-central.yaml")
         let text = try String(contentsOfFile: path, encoding: .utf8)

@@ -237,7 +237,7 @@ struct RegionReader {
     }
 
     private func prefix(_ text: String, _ item: Item) -> IPPrefix? {
-        if let prefix = IPPrefix(text) { return prefix }
+        if let prefix = IPPrefix(text) { return prefix.unmapped }
         item.error(
             "expected addresses such as `127.0.0.0/8` without bits beyond the length, found `\(text)`"
         )
