@@ -39,32 +39,41 @@ extension Command {
     private static func listedKeys(_ region: RegionConfiguration) throws -> [ListedKey] {
         let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
         let reader = try CordonCLI.auditReader(region)
-        func master(_ epoch: RegionKeys.Epoch?) throws -> String? {
-            guard case .wrapped(let id) = try keys.protection(of: epoch) else { return nil }
+        func id(_ protection: RegionKeys.Protection?) -> String? {
+            guard case .wrapped(let id) = protection else { return nil }
             return id
         }
-        let lasting = [
+        func master(_ key: RegionKeys.LastingKey) throws -> String? {
+            id(try keys.protection(of: key))
+        }
+        var lasting = [
             ListedKey(
                 region: region.name, key: "audit-signing", verifierKey: reader.verifierKey,
-                master: try master(nil)),
-            ListedKey(region: region.name, key: "subject-digest", master: try master(nil)),
+                master: try master(.signing)),
+            ListedKey(
+                region: region.name, key: "subject-digest", master: try master(.subjectDigest)),
         ]
+        if let next = try keys.protection(of: .nextSigning) {
+            lasting.append(
+                ListedKey(region: region.name, key: "audit-signing.next", master: id(next)))
+        }
         let sealed = try SubjectKeys.existing(keys).map { sealed in
             ListedKey(
-                region: region.name, key: "subject-wrap", master: try master(nil),
+                region: region.name, key: "subject-wrap", master: try master(.subjectWrap),
                 subjectKeys: try sealed.count())
         }
         let witness = try keys.witnessKey(creating: false).map { key in
             let verifier = AuditWitness.verifier(region: region.name, key: key.publicKey)
             return ListedKey(
                 region: region.name, key: "witness", verifierKey: verifier.text,
-                master: try master(nil))
+                master: try master(.witness))
         }
         return lasting + [sealed, witness].compactMap(\.self)
             + (try keys.epochs().map {
                 ListedKey(
                     region: region.name, key: $0.field.text, period: $0.period.text,
-                    from: $0.start.text, rotation: $0.generation, master: try master($0))
+                    from: $0.start.text, rotation: $0.generation,
+                    master: id(try keys.protection(of: $0)))
             })
     }
 }

@@ -60,9 +60,32 @@ extension RegionKeys {
         case wrapped(by: String)
     }
 
-    /// How the key of `epoch` lies on disk, or for nil the one that signs; nil when there is none.
-    package func protection(of epoch: Epoch?) throws(KeysError) -> Protection? {
-        let name = epoch.map { self.name($0) } ?? Self.signingName
+    /// The keys that last.
+    package enum LastingKey: CaseIterable, Sendable {
+        case signing, nextSigning, subjectDigest, subjectWrap, witness
+
+        var name: String {
+            switch self {
+            case .signing: signingName
+            case .nextSigning: nextSigningName
+            case .subjectDigest: subjectDigestName
+            case .subjectWrap: subjectWrapName
+            case .witness: witnessName
+            }
+        }
+    }
+
+    /// How the key of `epoch` lies on disk; nil when there is none.
+    package func protection(of epoch: Epoch) throws(KeysError) -> Protection? {
+        try protection(ofFile: name(epoch))
+    }
+
+    /// How a key that lasts lies on disk; nil when there is none.
+    package func protection(of key: LastingKey) throws(KeysError) -> Protection? {
+        try protection(ofFile: key.name)
+    }
+
+    private func protection(ofFile name: String) throws(KeysError) -> Protection? {
         guard var bytes = try Self.contents(of: directory + "/" + name) else { return nil }
         defer { Secret.wipe(&bytes) }
         return MasterKey.id(of: bytes).map { .wrapped(by: Bytes.hex($0)) } ?? .plain

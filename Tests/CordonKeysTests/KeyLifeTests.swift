@@ -129,7 +129,7 @@ import Testing
         #expect(try File.read(directory.file("kept")) == [UInt8](repeating: 0, count: 32))
         let after = try RegionKeys(opening: path, region: "eu-central")
         #expect(after.signingKey.publicKey == next)
-        #expect(try after.protection(of: nil) != .plain)
+        #expect(try after.protection(of: .signing) != .plain)
     }
 
     @Test func `zeros are never taken for a key`() throws {
@@ -162,7 +162,15 @@ import Testing
         #expect(try File.read(directory.file("kept")) == [UInt8](repeating: 0, count: 32))
         // A key that is made by who opened them before is wrapped as well.
         _ = try keys.pseudonymKey(.visitor, .day, day, creating: true)
-        for epoch in try [nil] + keys.epochs() {
+        for key in [RegionKeys.LastingKey.signing, .subjectDigest] {
+            #expect(try keys.protection(of: key) != .plain)
+        }
+        #expect(try keys.protection(of: .witness) == nil)
+        // Each key is told by its own file.
+        try File.write(path + "/witness.key", [UInt8](repeating: 9, count: 32))
+        #expect(try keys.protection(of: .witness) == .plain)
+        try File.remove(path + "/witness.key")
+        for epoch in try keys.epochs() {
             guard case .wrapped = try keys.protection(of: epoch) else {
                 Issue.record("a key lies there as it is")
                 continue
