@@ -85,10 +85,7 @@ private struct DeliverRun {
         let report = try lake.table.deliver(from: journal) { total in
             guard console.isTerminal, total.rows < waiting else { return }
             let taken = (clock.now - begun) / .seconds(1)
-            let rate = Double(total.rows) / taken
-            console.note(
-                "\(total.rows) of \(waiting) hits, \(total.rows * 100 / max(waiting, 1)) %, "
-                    + "\(Int(rate))/s, \(Int(Double(waiting - total.rows) / rate)) s left")
+            console.note(Progress.text(total.rows, of: waiting, "hits", after: taken))
         }
         guard reportsNothing || report.batches > 0 else { return }
         if wantsJSON {

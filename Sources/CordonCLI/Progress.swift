@@ -42,12 +42,16 @@ struct Progress: Sendable {
     }
 
     private func show(_ done: Int, after seconds: Double) {
+        let text = Self.text(done, of: total, unit, after: seconds)
+        console.note(Data("\r\u{1B}[K\(text)".utf8))
+    }
+
+    /// How far work is that has taken `seconds` so far; of what has not begun nothing is foretold.
+    static func text(_ done: Int, of total: Int, _ unit: String, after seconds: Double) -> String {
         let rate = seconds > 0 ? Double(done) / seconds : 0
         let left = rate > 0 ? Int((Double(total - done) / rate).rounded(.up)) : 0
-        let line =
-            "\r\u{1B}[K\(groupedDigits(done)) of \(groupedDigits(total)) \(unit), \(done * 100 / max(total, 1)) %, "
-            + "\(groupedDigits(Int(rate)))/s, \(left) s left"
-        console.note(Data(line.utf8))
+        return "\(groupedDigits(done)) of \(groupedDigits(total)) \(unit), "
+            + "\(done * 100 / max(total, 1)) %, \(groupedDigits(Int(rate)))/s, \(left) s left"
     }
 }
 

@@ -2,6 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
+@testable import CordonCLI
+
 @Suite struct `What a command prints` {
     /// Runs `cordon policy reference`, whose result is long, into `output`.
     private func run(into output: FileHandle) throws -> (status: Int32, problems: String) {
@@ -16,6 +18,12 @@ import Testing
         process.waitUntilExit()
         #expect(process.terminationReason == .exit)
         return (process.terminationStatus, String(decoding: text, as: UTF8.self))
+    }
+
+    @Test func `foretells nothing of work that has not begun`() {
+        #expect(Progress.text(0, of: 3, "hits", after: 0.5) == "0 of 3 hits, 0 %, 0/s, 0 s left")
+        #expect(Progress.text(0, of: 0, "hits", after: 0) == "0 of 0 hits, 0 %, 0/s, 0 s left")
+        #expect(Progress.text(1, of: 3, "hits", after: 2) == "1 of 3 hits, 33 %, 0/s, 4 s left")
     }
 
     @Test func `may be cut by a reader that wants no more`() throws {
