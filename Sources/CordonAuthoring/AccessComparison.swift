@@ -22,8 +22,7 @@ struct AccessComparison {
 
         func covers(_ other: Grant) -> Bool {
             role == other.role && purpose == other.purpose
-                && (place == "world" || place == other.place
-                    || place == String(other.place.prefix { $0 != "-" }))
+                && (place == "world" || PlaceCode.holds([place], other.place))
                 && (seesRows || !other.seesRows) && minGroup <= other.minGroup
                 && hidden.isSubset(of: other.hidden)
         }

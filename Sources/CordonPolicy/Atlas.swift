@@ -25,8 +25,7 @@ package struct Atlas: Equatable, Sendable {
 
     /// Whether `place` (`DE`, `US-CA`), or the country that it lies in, is in the group.
     package func contains(group: String, place: String) -> Bool {
-        guard let codes = groups[group]?.codes else { return false }
-        return codes.contains(place) || codes.contains(String(place.prefix { $0 != "-" }))
+        groups[group].map { PlaceCode.holds($0.codes, place) } ?? false
     }
 
     static let empty = Atlas(groups: [:])

@@ -353,7 +353,7 @@ package struct PlaceSet: Equatable, Sendable {
 
     /// Whether `place` (`DE`, `US-CA`), or the country that it lies in, is one of them.
     package func contains(_ place: String) -> Bool {
-        isWorld || codes.contains(place) || codes.contains(String(place.prefix { $0 != "-" }))
+        isWorld || PlaceCode.holds(codes, place)
     }
 
     /// Whether each of its places is one of the other's, or lies in one.

@@ -14,6 +14,30 @@ package enum PlaceCode {
         return .subdivision
     }
 
+    /// The country that `place` (`DE`, `US-CA`) is or lies in.
+    package static func country(of place: String) -> String { String(place.prefix { $0 != "-" }) }
+
+    /// Whether `place`, or the country that it lies in, is among `codes`.
+    package static func holds(_ codes: Set<String>, _ place: String) -> Bool {
+        holds(codes, country: country(of: place), subdivision: place)
+    }
+
+    /// The same of a place whose country, or whose subdivision, may be unknown.
+    package static func holds(
+        _ codes: Set<String>, country: String?, subdivision: String?
+    ) -> Bool {
+        country.map { codes.contains($0) } ?? false
+            || subdivision.map { codes.contains($0) } ?? false
+    }
+
+    /// The places that lie in both sets: codes of either that are among the other's, or in a country that is.
+    static func shared(_ left: Set<String>, _ right: Set<String>) -> Set<String> {
+        func within(_ codes: Set<String>, _ other: Set<String>) -> Set<String> {
+            codes.filter { $0.utf8.count > 2 && other.contains(country(of: $0)) }
+        }
+        return left.intersection(right).union(within(left, right)).union(within(right, left))
+    }
+
     /// The officially assigned codes of ISO 3166-1, and `XK`, a user-assigned code that the European Commission, the IMF and the
     /// geolocation lists use for Kosovo.
     package static let countries = Set(

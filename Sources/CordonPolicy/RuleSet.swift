@@ -51,10 +51,11 @@ package final class RuleSet: Sendable {
     package func bound(to places: [RulePlace]) -> BoundRules {
         var table: [UInt16] = []
         table.reserveCapacity(places.count * sites.count)
-        var known: [RulePlace: [UInt16]] = [:]
+        var known: [[Claimants]: [UInt16]] = [:]
         for place in places {
-            let row = known[place] ?? row(of: place)
-            known[place] = row
+            let claimants = claimants(of: place)
+            let row = known[claimants] ?? deciders(of: claimants).map { UInt16($0.policy) }
+            known[claimants] = row
             table += row
         }
         var sourceNames = NameList()
@@ -79,11 +80,6 @@ package final class RuleSet: Sendable {
             sourceNames: sourceNames, sites: sites, placeCount: places.count, table: table)
     }
 
-    /// The policy of each site class at one place.
-    private func row(of place: RulePlace) -> [UInt16] {
-        deciders(of: place).map { UInt16($0.policy) }
-    }
-
     /// What decides one site class at a place.
     struct Decider: Hashable {
         /// Index of the policy.
@@ -105,40 +101,69 @@ package final class RuleSet: Sendable {
     }
 
     /// What decides each site class at one place.
-    func deciders(of place: RulePlace) -> [Decider] {
-        // Policies whose claim covers the place, by the level of their closest claim.
+    func deciders(of place: RulePlace) -> [Decider] { deciders(of: claimants(of: place)) }
+
+    /// The policies whose claims cover a place at one level.
+    struct Claimants: Hashable {
+        var level: CompiledPolicy.Level
+        /// Indices, ascending.
+        var policies: [Int]
+    }
+
+    /// Who claims a place, the closest level first: all that a place says to the rules.
+    func claimants(of place: RulePlace) -> [Claimants] {
         var levels: [CompiledPolicy.Level: [Int]] = [:]
         for (index, policy) in policies.enumerated() {
             for level in Set(policy.claims.filter { place.isIn($0) }.map(\.level)) {
                 levels[level, default: []].append(index)
             }
         }
-        let order = levels.keys.sorted(by: >)
+        return levels.sorted { $0.key > $1.key }.map { Claimants(level: $0, policies: $1) }
+    }
+
+    /// What decides each site class where these claim.
+    func deciders(of claimants: [Claimants]) -> [Decider] {
+        let levels = claimants.map { SiteClaims($0, policies) }
         return (0..<sites.count).map { siteClass in
+            let host: SitePattern? = siteClass == 0 ? nil : sites.patterns[siteClass - 1]
             // The place decides before the site does.
-            for level in order {
-                if let (policy, site) = closest(levels[level] ?? [], siteClass: siteClass) {
-                    return Decider(policy: policy, level: level, site: site)
-                }
+            for level in levels {
+                if let decider = level.closest(to: host) { return decider }
             }
             preconditionFailure("some policy claims `world` for every site")
         }
     }
+}
 
-    /// Of `candidates` the one whose site pattern names the class most closely.
-    private func closest(
-        _ candidates: [Int], siteClass: Int
-    ) -> (policy: Int, pattern: SitePattern)? {
-        let host: SitePattern? = siteClass == 0 ? nil : sites.patterns[siteClass - 1]
-        var best: (policy: Int, pattern: SitePattern)?
-        for policy in candidates {
-            for pattern in policies[policy].sites where pattern.covers(host) {
-                if best.map({ pattern.isCloser(than: $0.pattern) }) ?? true {
-                    best = (policy, pattern)
-                }
+/// The site patterns of the policies that claim one place at one level, by what they name.
+private struct SiteClaims {
+    private var exact: [Substring: RuleSet.Decider] = [:]
+    private var wildcards: [Substring: RuleSet.Decider] = [:]
+
+    init(_ claimants: RuleSet.Claimants, _ policies: [CompiledPolicy]) {
+        for policy in claimants.policies {
+            for site in policies[policy].sites {
+                let decider = RuleSet.Decider(policy: policy, level: claimants.level, site: site)
+                let other =
+                    site.isWildcard
+                    ? wildcards.updateValue(decider, forKey: site.suffix[...])
+                    : exact.updateValue(decider, forKey: site.suffix[...])
+                precondition(other == nil, "no two policies claim one place and site at one level")
             }
         }
-        return best
+    }
+
+    /// What names the class that `host` opens (nil: the hosts no pattern names) most closely: the name itself, else the
+    /// longest wildcard that holds it.
+    func closest(to host: SitePattern?) -> RuleSet.Decider? {
+        guard let host, host != .all else { return wildcards[""] }
+        var rest = host.suffix[...]
+        if let found = host.isWildcard ? wildcards[rest] : exact[rest] { return found }
+        while let dot = rest.utf8.firstIndex(of: 0x2E) {
+            rest = rest[rest.utf8.index(after: dot)...]
+            if let found = wildcards[rest] { return found }
+        }
+        return wildcards[""]
     }
 }
 
@@ -165,27 +190,10 @@ package struct RulePlace: Hashable, Sendable {
     package func isIn(_ claim: CompiledPolicy.Claim) -> Bool {
         switch claim.level {
         case .world: true
-        case .group:
-            country.map { claim.codes.contains($0) } ?? false
-                || subdivision.map { claim.codes.contains($0) } ?? false
+        case .group: PlaceCode.holds(claim.codes, country: country, subdivision: subdivision)
         case .country: country.map { claim.codes.contains($0) } ?? false
         case .subdivision: subdivision.map { claim.codes.contains($0) } ?? false
         }
-    }
-}
-
-extension SitePattern {
-    /// Whether every host of the class that `other` opens (nil: the hosts no pattern names) matches.
-    fileprivate func covers(_ other: SitePattern?) -> Bool {
-        if self == .all { return true }
-        guard let other else { return false }
-        if self == other { return true }
-        return isWildcard && other.suffix.hasSuffix("." + suffix)
-    }
-
-    fileprivate func isCloser(than other: SitePattern) -> Bool {
-        isWildcard == other.isWildcard
-            ? suffix.utf8.count > other.suffix.utf8.count : !isWildcard
     }
 }
 

@@ -38,9 +38,7 @@ struct PolicyChecks {
         var reported: Set<CompiledPolicy.Level> = []
         for claim in left.claims {
             for other in right.claims where other.level == claim.level {
-                let places =
-                    claim.level == .world
-                    ? ["world"] : claim.codes.intersection(other.codes).sorted()
+                let places = Self.shared(claim, other).sorted()
                 guard let place = places.first, reported.insert(claim.level).inserted else {
                     continue
                 }
@@ -67,6 +65,17 @@ struct PolicyChecks {
             signals.formUnion(policy.consent.signals)
             for case .vendor(let id) in policy.consent.meanings.values.map(\.holder) {
                 vendors.insert(id)
+    /// The places that two claims of one level both name. A group may hold a country of which another holds a subdivision.
+    private static func shared(
+        _ claim: CompiledPolicy.Claim, _ other: CompiledPolicy.Claim
+    ) -> Set<String> {
+        switch claim.level {
+        case .world: ["world"]
+        case .group: PlaceCode.shared(claim.codes, other.codes)
+        case .country, .subdivision: claim.codes.intersection(other.codes)
+        }
+    }
+
             }
             if vendors.count > ConsentLimits.vendorsMax {
                 problems.error(

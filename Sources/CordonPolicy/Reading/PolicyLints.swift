@@ -306,9 +306,7 @@ extension PolicyLints {
         }
         func outside(_ set: PlaceSet) -> String? {
             if set.isWorld { return "`world`" }
-            let codes = set.codes.filter {
-                !allowed.contains($0) && !allowed.contains(String($0.prefix(2)))
-            }.sorted()
+            let codes = set.codes.filter { !PlaceCode.holds(allowed, $0) }.sorted()
             guard let first = codes.first else { return nil }
             return codes.count == 1 ? "`\(first)`" : "`\(first)` and \(codes.count - 1) more"
         }
