@@ -68,3 +68,60 @@ import Testing
         #expect(names("example.com") == ["world", "far"])
     }
 }
+
+@Suite struct `Sizes of a rule set` {
+    private let law: CompiledPolicy
+    private let world: CompiledPolicy
+
+    init() throws {
+        let policies = try SampleProject.load().ruleSet.policies
+        law = policies[0]
+        world = policies[1]
+    }
+
+    private func mistakes(_ policies: [CompiledPolicy]) -> [String] {
+        let problems = ProblemList()
+        PolicyChecks(problems: problems).check(policies + [world], regions: [])
+        return problems.errors.sorted().map(\.description)
+    }
+
+    /// The law `count` times, at places of its own that nobody claims.
+    private func copies(_ count: Int, names: Int = 0) -> [CompiledPolicy] {
+        var copy = law
+        (copy.claims, copy.sites) = ([], [])
+        copy.fields.page?.keeping.parameters = []
+        copy.fields.parameters?.keeping = (0..<names).map { "p\($0)" }
+        return (1...count).map { number in
+            copy.position = FilePosition(file: "Policies/law.yaml", line: number, column: 1)
+            return copy
+        }
+    }
+
+    @Test func `have a bound for sites`() throws {
+        var law = law
+        law.sites = (0..<SiteClasses.patternsMax).map { SitePattern("s\($0)")! }
+        #expect(mistakes([law]) == [])
+        #expect(SiteClasses(law.sites).count == SiteClasses.patternsMax + 1)
+        law.sites.append(SitePattern("one-more")!)
+        #expect(
+            mistakes([law]) == [
+                "Policies/law.yaml:1:9: more than 65535 different sites in all policies"
+            ])
+    }
+
+    @Test func `have a bound for names of parameters`() {
+        #expect(mistakes(copies(655, names: 100)) == [])
+        #expect(
+            mistakes(copies(657, names: 100)) == [
+                "Policies/law.yaml:656:1: more than 65535 names of parameters in all policies"
+            ])
+    }
+
+    @Test func `have a bound for policies`() {
+        #expect(mistakes(copies(PolicyChecks.policiesMax - 1)) == [])
+        #expect(
+            mistakes(copies(PolicyChecks.policiesMax + 1)) == [
+                "Policies/law.yaml:1001:1: more than 1000 policies, found 1002"
+            ])
+    }
+}

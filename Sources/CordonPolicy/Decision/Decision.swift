@@ -109,6 +109,9 @@ package struct Decision: Equatable, Sendable, BitwiseCopyable {
         private var start: UInt16 = 0
         private var end: UInt16 = 0
 
+        /// Greatest index: the parameter names of all policies stand in one list.
+        package static let indexMax = Int(UInt16.max)
+
         package init() {}
         package init(_ range: Range<Int>) {
             start = UInt16(range.lowerBound)

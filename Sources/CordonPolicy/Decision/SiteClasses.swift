@@ -13,6 +13,7 @@ struct SiteClasses: Sendable {
     /// Open addressing, a power of two in size and at most half full; 0 is empty, else the class.
     private(set) var slots: [UInt16]
 
+    /// - Parameter patterns: different ones, at most ``patternsMax``.
     init(_ patterns: [SitePattern]) {
         self.patterns = patterns
         names = NameList(patterns.map(\.suffix))
@@ -28,6 +29,9 @@ struct SiteClasses: Sendable {
             slots[slot] = UInt16(index + 1)
         }
     }
+
+    /// Most patterns: a class is a number of 16 bits, and class 0 is that of hosts which none names.
+    static let patternsMax = Int(UInt16.max)
 
     var count: Int { patterns.count + 1 }
 

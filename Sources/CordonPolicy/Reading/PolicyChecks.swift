@@ -7,10 +7,9 @@ struct PolicyChecks {
 
     func check(_ policies: [CompiledPolicy], regions: [RegionConfiguration]) {
         checkWorld(policies)
-        for (index, policy) in policies.enumerated() {
-            for other in policies[(index + 1)...] { checkPair(policy, other) }
-        }
+        checkPairs(policies)
         checkCounts(policies)
+        checkSizes(policies)
         let used = Set(policies.compactMap(\.route.region))
         for region in regions where !used.contains(region.name) {
             problems.warn(
@@ -31,10 +30,20 @@ struct PolicyChecks {
             "no policy claims `world` for every site `*`: hits from unknown places have no outcome")
     }
 
+    private func checkPairs(_ policies: [CompiledPolicy]) {
+        guard policies.count <= Self.policiesMax else { return }
+        let sites = policies.map { Set($0.sites) }
+        for index in policies.indices {
+            for other in policies.indices[(index + 1)...] {
+                let shared = sites[index].intersection(sites[other])
+                guard let site = shared.map(\.text).min() else { continue }
+                checkPair(policies[index], policies[other], at: site)
+            }
+        }
+    }
+
     /// Two policies must not claim one place for one site at one level: no order between them is right.
-    private func checkPair(_ left: CompiledPolicy, _ right: CompiledPolicy) {
-        let shared = Set(left.sites).intersection(right.sites).map(\.text).sorted()
-        guard let site = shared.first else { return }
+    private func checkPair(_ left: CompiledPolicy, _ right: CompiledPolicy, at site: String) {
         var reported: Set<CompiledPolicy.Level> = []
         for claim in left.claims {
             for other in right.claims where other.level == claim.level {
@@ -56,15 +65,6 @@ struct PolicyChecks {
         }
     }
 
-    private func checkCounts(_ policies: [CompiledPolicy]) {
-        var purposes: Set<String> = []
-        var signals: Set<ConsentSignal> = []
-        var vendors: Set<UInt16> = []
-        for policy in policies {
-            purposes.formUnion(policy.consent.purposes)
-            signals.formUnion(policy.consent.signals)
-            for case .vendor(let id) in policy.consent.meanings.values.map(\.holder) {
-                vendors.insert(id)
     /// The places that two claims of one level both name. A group may hold a country of which another holds a subdivision.
     private static func shared(
         _ claim: CompiledPolicy.Claim, _ other: CompiledPolicy.Claim
@@ -76,6 +76,15 @@ struct PolicyChecks {
         }
     }
 
+    private func checkCounts(_ policies: [CompiledPolicy]) {
+        var purposes: Set<String> = []
+        var signals: Set<ConsentSignal> = []
+        var vendors: Set<UInt16> = []
+        for policy in policies {
+            purposes.formUnion(policy.consent.purposes)
+            signals.formUnion(policy.consent.signals)
+            for case .vendor(let id) in policy.consent.meanings.values.map(\.holder) {
+                vendors.insert(id)
             }
             if vendors.count > ConsentLimits.vendorsMax {
                 problems.error(
@@ -92,6 +101,35 @@ struct PolicyChecks {
             }
         }
     }
+
+    /// What the tables that decide have room for; reported at the policy with which it is passed.
+    private func checkSizes(_ policies: [CompiledPolicy]) {
+        if policies.count > Self.policiesMax {
+            problems.error(
+                policies[Self.policiesMax].position,
+                "more than \(Self.policiesMax) policies, found \(policies.count)")
+        }
+        var sites: Set<SitePattern> = []
+        var parameters = 0
+        for policy in policies {
+            let before = (sites: sites.count, parameters: parameters)
+            sites.formUnion(policy.sites.lazy.filter { $0 != .all })
+            parameters += policy.fields.page?.keeping.parameters.count ?? 0
+            parameters += policy.fields.parameters?.keeping.count ?? 0
+            for (count, before, bound, noun) in [
+                (sites.count, before.sites, SiteClasses.patternsMax, "different sites"),
+                (
+                    parameters, before.parameters, Decision.IndexRange.indexMax,
+                    "names of parameters"
+                ),
+            ] where count > bound && before <= bound {
+                problems.error(policy.position, "more than \(bound) \(noun) in all policies")
+            }
+        }
+    }
+
+    /// Most policies: each is held against every other one, and kept rule sets have room for the files of so many.
+    static let policiesMax = 1000
 
     /// Purposes and signals are bits of 32-bit words at each hit.
     private static let bitsMax = 32

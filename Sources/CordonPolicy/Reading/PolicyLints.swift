@@ -38,13 +38,32 @@ extension PolicyLints {
         return places + [RulePlace(country: nil)]
     }
 
+    /// A policy that decides some site by its claim of a level.
+    private struct Winner: Hashable {
+        var policy: Int
+        var level: CompiledPolicy.Level
+    }
+
+    /// A policy's site that names some class of hosts more closely than all others.
+    private struct LiveSite: Hashable {
+        var policy: Int
+        var site: SitePattern
+    }
+
     private func lintClaims() {
-        var live: Set<RuleSet.Decider> = []
-        var deciders: [(place: RulePlace, rows: [RuleSet.Decider])] = []
+        var live: Set<LiveSite> = []
+        var known: [[RuleSet.Claimants]: Set<Winner>] = [:]
+        var winners: [(place: RulePlace, winners: Set<Winner>)] = []
         for place in universe {
-            let rows = ruleSet.deciders(of: place)
-            live.formUnion(rows)
-            deciders.append((place, rows))
+            // Most places are claimed by the same policies as some other.
+            let claimants = ruleSet.claimants(of: place)
+            if known[claimants] == nil {
+                let rows = ruleSet.deciders(of: claimants)
+                live.formUnion(rows.lazy.map { LiveSite(policy: $0.policy, site: $0.site) })
+                known[claimants] = Set(
+                    rows.lazy.map { Winner(policy: $0.policy, level: $0.level) })
+            }
+            winners.append((place, known[claimants] ?? []))
         }
         for (index, policy) in ruleSet.policies.enumerated() {
             for (number, claim) in policy.claims.enumerated() {
@@ -55,7 +74,7 @@ extension PolicyLints {
                     )
                     continue
                 }
-                let takers = takers(of: claim, from: index, deciders)
+                let takers = takers(of: claim, from: index, winners)
                 guard let takers else { continue }
                 let names = takers.sorted().map { "`\($0)`" }.joined(separator: ", ")
                 problems.warn(
@@ -64,9 +83,7 @@ extension PolicyLints {
                         + "its places more closely; take it out, or name the places one by one")
             }
             for site in policy.sites where site != .all {
-                guard !live.contains(where: { $0.policy == index && $0.site == site }) else {
-                    continue
-                }
+                guard !live.contains(LiveSite(policy: index, site: site)) else { continue }
                 problems.warn(
                     .deadSite, policy.position,
                     "no hit comes to policy `\(policy.name)` by its site `\(site.text)`: other policies name the "
@@ -91,16 +108,14 @@ extension PolicyLints {
     /// The policies that take every hit which `claim` might bring; nil when it brings one.
     private func takers(
         of claim: CompiledPolicy.Claim, from policy: Int,
-        _ deciders: [(place: RulePlace, rows: [RuleSet.Decider])]
+        _ winners: [(place: RulePlace, winners: Set<Winner>)]
     ) -> Set<String>? {
-        var takers: Set<String> = []
-        for (place, rows) in deciders where place.isIn(claim) {
-            for row in rows {
-                if row.policy == policy, row.level == claim.level { return nil }
-                takers.insert(ruleSet.policies[row.policy].name)
-            }
+        var takers: Set<Int> = []
+        for (place, winners) in winners where place.isIn(claim) {
+            if winners.contains(Winner(policy: policy, level: claim.level)) { return nil }
+            takers.formUnion(winners.lazy.map(\.policy))
         }
-        return takers.isEmpty ? nil : takers
+        return takers.isEmpty ? nil : Set(takers.map { ruleSet.policies[$0].name })
     }
 }
 
