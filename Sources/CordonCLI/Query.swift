@@ -262,7 +262,7 @@ private final class LateRegion: QueryRegion {
 
     var name: String { region.name }
     var jurisdiction: String { region.jurisdiction }
-    var scratchDirectory: String { region.stateDirectory + "/query-scratch" }
+    var scratchDirectory: String { region.queryScratchDirectory }
     var sealedColumns: Set<String> { Set(region.sealedColumns.map(\.rawValue)) }
     func files() throws -> [QueryFile] { try opening.get().files() }
     func suppressedPseudonyms() throws -> [SuppressedPseudonym] {

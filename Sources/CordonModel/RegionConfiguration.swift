@@ -165,6 +165,33 @@ package struct RegionConfiguration: Equatable, Sendable {
 }
 
 extension RegionConfiguration {
+    /// Something that the region listens on.
+    package struct Listener: Equatable, Sendable {
+        /// For people: `collector`.
+        package var name: String
+        package var address: SocketAddress
+    }
+
+    /// Everything that the region listens on; no two listeners of a project may meet.
+    package var listeners: [Listener] {
+        var listeners = [Listener(name: "collector", address: collector.listen)]
+        if let service { listeners.append(Listener(name: "service", address: service.listen)) }
+        return listeners
+    }
+
+    /// What lies right in the state folder, with a word for people: nothing else may be placed there.
+    package var statePaths: [(name: String, path: String)] {
+        [
+            ("journal", journalPath), ("audit log", auditDirectory),
+            ("head of the audit log", auditDirectory + ".head"),
+            ("witnessed logs", witnessDirectory), ("certificates", certificatesDirectory),
+            ("ledger of the erased", erasedLedgerPath), ("requests", requestsPath),
+            ("access tokens", tokensPath), ("lake lock", lakeLockPath),
+            ("lock of requests", requestsLockPath), ("index of persons", personIndexDirectory),
+            ("lake scratch", lakeScratchDirectory), ("query scratch", queryScratchDirectory),
+        ]
+    }
+
     package var journalPath: String { stateDirectory + "/journal.sqlite" }
     package var auditDirectory: String { stateDirectory + "/audit" }
     /// Where the region keeps what it witnessed of other regions' audit logs.
@@ -180,6 +207,14 @@ extension RegionConfiguration {
     package var lakeLockPath: String { stateDirectory + "/lake.lock" }
     /// Locked (`flock`) by whoever carries out a request of a person, retention or maintenance.
     package var requestsLockPath: String { stateDirectory + "/requests.lock" }
+    /// Filters of who may be in each data file.
+    package var personIndexDirectory: String { stateDirectory + "/lake-index" }
+    /// For what the lake's engine cannot hold in memory.
+    package var lakeScratchDirectory: String { stateDirectory + "/lake-scratch" }
+    /// The same of queries.
+    package var queryScratchDirectory: String { stateDirectory + "/query-scratch" }
+    /// Says whose the lake is. A name with a dot is passed over by what reads a lake's folder.
+    package var lakeMarkPath: String { lakeDirectory + "/.cordon-region" }
     /// Folder of the one table: `metadata/` and `data/` lie in it.
     package var hitsTableDirectory: String { lakeDirectory + "/pixels/hits" }
 }
@@ -200,6 +235,12 @@ package struct ProjectLayout: Equatable, Sendable {
     package var runDirectory: String { root + "/var/run" }
     /// Where the proof certificate lies that a collector may be started with.
     package var proofPath: String { root + "/var/proof/certificate" }
+    /// Folders that no region may keep anything in, relative to the project: its configuration, and what belongs to all
+    /// regions.
+    package var ownDirectories: [String] {
+        ["Regions", "Policies", "var/geo", "var/proof", "var/rules", "var/run", "var/shadow"]
+    }
+
     /// `path` made absolute from the project's folder.
     package func absolute(_ path: String) -> String {
         path.hasPrefix("/") ? path : root + "/" + path

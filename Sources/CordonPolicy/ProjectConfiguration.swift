@@ -88,26 +88,14 @@ package struct ProjectConfiguration: Sendable {
         _ files: ProjectFiles, _ layout: ProjectLayout, _ problems: ProblemList
     ) -> [RegionConfiguration] {
         let reader = RegionReader(problems: problems, layout: layout)
+        var checks = RegionChecks(problems: problems, layout: layout)
         var regions: [RegionConfiguration] = []
-        var listeners: [RegionConfiguration.SocketAddress: String] = [:]
-        var paths: [String: String] = [:]
         for path in files.yamlPaths(in: "Regions", problems: problems) {
             guard let root = files.root(path, problems: problems),
                 let region = reader.read(root, fileName: ProjectFiles.name(of: path))
             else { continue }
             regions.append(region)
-            let listen = region.collector.listen
-            if listen.port != 0, let other = listeners.updateValue(region.name, forKey: listen) {
-                root.error(
-                    "region `\(region.name)` listens on \(listen.text), as region `\(other)` does")
-            }
-            for path in [region.lakeDirectory, region.catalogPath, region.keysDirectory] {
-                if let other = paths.updateValue(region.name, forKey: path) {
-                    root.error(
-                        "region `\(region.name)` keeps files where `\(other)` does: a region shares nothing"
-                    )
-                }
-            }
+            checks.check(region, at: root.position)
         }
         if files.paths(in: "Regions").isEmpty {
             problems.error(.init(file: "Regions", line: 1, column: 1), "there is no region")

@@ -43,7 +43,7 @@ package struct RegionQueries: QueryRegion {
 
     package var name: String { region.name }
     package var jurisdiction: String { region.jurisdiction }
-    package var scratchDirectory: String { region.stateDirectory + "/query-scratch" }
+    package var scratchDirectory: String { region.queryScratchDirectory }
     package var sealedColumns: Set<String> { Set(region.sealedColumns.map(\.rawValue)) }
 
     package func files() throws -> [QueryFile] {

@@ -98,6 +98,24 @@ extension File {
         try metadata(path) != nil
     }
 
+    /// An absolute path without links, repeated slashes and dots, as far as what it names exists; what does not exist keeps
+    /// its names.
+    package static func resolved(_ path: String) -> String {
+        var known = path.split(separator: "/").filter { $0 != "." }
+        var rest: [Substring] = []
+        while !known.isEmpty {
+            if let found = unsafe realpath("/" + known.joined(separator: "/"), nil) {
+                // SAFETY: `realpath` made the text for the caller, who frees it once it is copied.
+                defer { unsafe free(found) }
+                let text = unsafe String(cString: found)
+                return rest.isEmpty
+                    ? text : (text == "/" ? "" : text) + "/" + rest.joined(separator: "/")
+            }
+            rest.insert(known.removeLast(), at: 0)
+        }
+        return "/" + rest.joined(separator: "/")
+    }
+
     /// The folder that `path` lies in.
     package static func parent(of path: String) -> String {
         guard let slash = path.utf8.lastIndex(of: 0x2F) else { return "." }
