@@ -24,6 +24,8 @@ package struct LakeError: Error, Equatable, Sendable, CustomStringConvertible {
         case foreignJournal
         /// The table was made in another folder than the one in which it is looked for.
         case movedTable
+        /// The lake's folder is marked as another region's, or holds a table that is not this region's.
+        case foreignLake
         /// The table has a column that only a later version knows.
         case laterTable
         /// A path is outside of the table's folder.

@@ -33,6 +33,8 @@ package final class HitsTable: Sendable {
         package var scratchDirectory: String
         /// Folder of the filters of who is in each data file.
         package var personIndexDirectory: String
+        /// Whose the lake is; nil where its folder is not marked.
+        package var owner: Owner?
         /// Bound on the engine's memory.
         package var engineMegabytesMax = 768
         package var engineThreads = 2
@@ -74,7 +76,8 @@ package final class HitsTable: Sendable {
         package init(_ region: RegionConfiguration) {
             self.init(
                 directory: region.hitsTableDirectory, lockPath: region.lakeLockPath,
-                scratchDirectory: region.stateDirectory + "/lake-scratch")
+                scratchDirectory: region.lakeScratchDirectory)
+            owner = Owner(region: region.name, markPath: region.lakeMarkPath)
             let maintenance = region.maintenance
             snapshotSecondsMin = maintenance.snapshotMinutes * 60
             snapshotsMin = maintenance.snapshotsMin

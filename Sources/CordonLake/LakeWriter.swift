@@ -8,6 +8,7 @@ extension HitsTable {
     /// lets `body` change the table. Blocks its thread.
     package func write<Result>(_ body: (LakeWriter) throws -> Result) throws -> Result {
         try alone { writer in
+            try writer.requireOwnFolder()
             try writer.recover()
             return try body(writer)
         }

@@ -29,7 +29,7 @@ struct TableFiles {
     ///
     /// Locations are absolute, so the catalog of a project that was moved or copied still names the old folder: reading on
     /// would miss the files, and writing on would change the lake of the project it was copied from.
-    private func requireOwn(_ path: String) throws {
+    func requireOwn(_ path: String) throws {
         if path.hasPrefix(metadataDirectory + "/") { return }
         let named = File.parent(of: path)
         let here = try File.metadata(metadataDirectory)

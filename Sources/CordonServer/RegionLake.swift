@@ -29,6 +29,7 @@ package struct RegionLake: Sendable {
             HitsTable.Settings(region), catalog: catalog, clock: clock, audit: audit,
             gate: { try RegionHolds(region).gate() }, erased: { try erased.filter() },
             sealer: { try RegionSealer(region) }, step: step)
+        try table.requireNotForeign()
     }
 
     /// Opens the lake of a region whose audit log hears of every change before it is visible.

@@ -28,6 +28,7 @@ import Testing
         "Sources/CordonCatalog/Watermarks.swift": "days and names of fields",
         "Sources/CordonKeys/RegionKeys+Master.swift": "keys",
         "Sources/CordonKeys/RegionKeys.swift": "keys",
+        "Sources/CordonLake/LakeWriter+Owner.swift": "the region's name",
         "Sources/CordonQuery/QueryBenchmark.swift": "made rows, for measuring",
         "Sources/CordonServer/EraseBenchmark.swift": "made hits, for measuring",
         "Sources/CordonServer/Evidence/TarArchive.swift": "the audit log and certificates",
