@@ -234,6 +234,11 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Regions/north.yaml:5:22: expected an address and port such as `127.0.0.1:8401` or `[::1]:8401`, found `localhost`"
         ),
         MistakeCase(
+            "Policies/invariants.yaml", "",
+            "invariants:\n  - { name: a, truncate_at_least: {} }\n  - { name: b, fields_max: {} }\n",
+            "Policies/invariants.yaml:2:35: expected at least one of `ipv4` and `ipv6`",
+            "Policies/invariants.yaml:3:28: expected at least one field"),
+        MistakeCase(
             region, "[127.0.0.0/8]", "[127.0.0.1/8]",
             "Regions/north.yaml:5:58: expected addresses such as `127.0.0.0/8` without bits beyond the length, found `127.0.0.1/8`"
         ),

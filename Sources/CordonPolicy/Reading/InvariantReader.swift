@@ -127,7 +127,7 @@ extension InvariantReader {
                 outcomes, Dictionary(uniqueKeysWithValues: known.map { ($0.text, $0) }))
         }
         demand.retentionDaysMax = section["retention_max"]?.days()
-        for entry in section["fields_max"]?.entries() ?? [] {
+        for entry in entries(section["fields_max"], "field") {
             guard let field = FieldName(rawValue: entry.key) else {
                 problems.error(
                     entry.keyPosition,
@@ -138,7 +138,8 @@ extension InvariantReader {
             }
             demand.fieldDaysMax[field] = entry.value.days()
         }
-        if let bits = section["truncate_at_least"].flatMap({ Section($0, keys: ["ipv4", "ipv6"]) })
+        if !entries(section["truncate_at_least"], "of `ipv4` and `ipv6`").isEmpty,
+            let bits = section["truncate_at_least"].flatMap({ Section($0, keys: ["ipv4", "ipv6"]) })
         {
             demand.ipv4BitsMax = bits["ipv4"]?.integer(in: 0...32)
             demand.ipv6BitsMax = bits["ipv6"]?.integer(in: 0...128)
@@ -178,6 +179,15 @@ extension InvariantReader {
         guard let item, let texts = item.texts() else { return nil }
         if texts.isEmpty { item.error("expected at least one \(noun)") }
         return texts
+    }
+
+    /// The entries of a mapping, one at least: an empty one would ask for nothing and hold everywhere.
+    private func entries(
+        _ item: Item?, _ noun: String
+    ) -> [(key: String, keyPosition: FilePosition, value: Item)] {
+        guard let item, let entries = item.entries() else { return [] }
+        if entries.isEmpty { item.error("expected at least one \(noun)") }
+        return entries
     }
 
     private func words<Value>(
