@@ -34,10 +34,18 @@ package struct ProjectFiles: Sendable {
                 }
                 continue
             }
-            for name in names where name.hasSuffix(".yaml") || name.hasSuffix(".yml") {
+            for name in names {
                 let path = folder + "/" + name
                 do throws(LinuxError) {
-                    contents[path] = try File.read(root + "/" + path)
+                    if try File.metadata(root + "/" + path)?.isDirectory == true {
+                        // What a version control or an editor keeps beside is nobody's policy.
+                        if path == "Policies/cases" || name.hasPrefix(".") { continue }
+                        problems.error(
+                            FilePosition(file: path, line: 1, column: 1),
+                            "the folder is not read: the files stand in `\(folder)/` itself")
+                    } else if Self.isYAML(name) {
+                        contents[path] = try File.read(root + "/" + path)
+                    }
                 } catch {
                     problems.error(
                         FilePosition(file: path, line: 1, column: 1),
@@ -45,6 +53,11 @@ package struct ProjectFiles: Sendable {
                 }
             }
         }
+    }
+
+    /// Whether the name ends as that of a YAML file does, in any of the spellings that are in use.
+    private static func isYAML(_ name: String) -> Bool {
+        [".yaml", ".yml"].contains { name.lowercased().hasSuffix($0) }
     }
 
     /// Paths of the YAML files right in `folder`, sorted.

@@ -129,3 +129,33 @@ struct RegionCase: CustomTestStringConvertible, Sendable {
         #expect(mistakes("[::]:8401") == [])
     }
 }
+
+@Suite struct `Files that nobody would read` {
+    @Test func `are mistakes, as folders are`() throws {
+        let directory = try TemporaryDirectory()
+        var texts = SampleProject.texts
+        for path in [
+            "Policies/eu/gdpr.yaml", "Policies/gdpr.YAML", "Policies/cases/old/law.yaml",
+            "Policies/.git/gdpr.yaml", "Regions/old/south.yaml", "Regions/README.md",
+        ] {
+            texts[path] = "-"
+        }
+        for (path, text) in texts {
+            let url = URL(fileURLWithPath: directory.file(path))
+            try FileManager.default.createDirectory(
+                at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: url)
+        }
+        let error = #expect(throws: ConfigurationErrors.self) {
+            try ProjectConfiguration.load(
+                ProjectLayout(root: directory.path), now: SampleProject.today)
+        }
+        #expect(
+            error?.problems.map(\.description) == [
+                "Policies/cases/old:1:1: the folder is not read: the files stand in `Policies/cases/` itself",
+                "Policies/eu:1:1: the folder is not read: the files stand in `Policies/` itself",
+                "Policies/gdpr.YAML:1:1: the file is not read: its name must end in `.yaml`",
+                "Regions/old:1:1: the folder is not read: the files stand in `Regions/` itself",
+            ])
+    }
+}
