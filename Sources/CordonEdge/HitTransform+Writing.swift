@@ -116,6 +116,7 @@ extension HitTransform {
         for index in 0..<names.count { self.allowed[index] = .absent }
         while let field = fields.next(in: bytes) {
             let name = EncodedName(field.name, form: .query, in: bytes)
+            // Numbers as `HitParameter` counts: its initializer would be a call for each parameter.
             switch known.index(of: name, in: bytes) {
             case 0: found.event = found.event ?? field.value
             case 1: found.url = found.url ?? field.value

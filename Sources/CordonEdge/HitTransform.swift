@@ -26,7 +26,7 @@ internal import HTTP
     /// The same for a candidate's rules, where those ask for other vendors.
     private var shadowReader: ConsentReader?
     private let consentKey: (UInt64, UInt64)
-    let known = NameList(["event", "url", "userid", "ref", "event_id"])
+    let known = NameList(HitParameter.allCases.map(\.text))
     let invalidSite = Array("invalid".utf8)
 
     init(userAgents: UserAgentCache) {

@@ -66,6 +66,11 @@ struct LintCase: CustomTestStringConvertible, Sendable {
             "Policies/law.yaml:7:3: `param:url` asks for a choice in the parameter `url`, which means something else: no site can send both; name another one, such as `consent` [unsendable-signal]"
         ),
         LintCase(
+            law, "\"param:consent\"", "\"param:event_id\"",
+            "Policies/law.yaml:7:3: `param:event_id` asks for a choice in the parameter `event_id`, which means something else: no site can send both; name another one, such as `consent` [unsendable-signal]"
+        ),
+        LintCase(law, "\"param:consent\"", "\"param:id\""),
+        LintCase(
             law, "\"cookie:consent\"", "\"cookie:usprivacy\"",
             "Policies/law.yaml:7:3: `cookie:usprivacy` asks for a choice in the cookie `usprivacy`, which means something else: no site can send both; name another one, such as `consent` [unsendable-signal]"
         ),
@@ -92,6 +97,16 @@ struct LintCase: CustomTestStringConvertible, Sendable {
         LintCase(
             law, "params: [utm_source]", "params: [utm_source, gclid]",
             "Policies/law.yaml:16:9: `gclid` in `page.params` carries an identifier, which would be kept as it comes: take it out, or send it as `userid`, of which a pseudonym is kept [identifier-in-parameter]"
+        ),
+        LintCase(
+            law, "params: [utm_source]", "params: [utm_source, UserID]",
+            "Policies/law.yaml:16:9: `UserID` in `page.params` carries an identifier, which would be kept as it comes: take it out, or send it as `userid`, of which a pseudonym is kept [identifier-in-parameter]"
+        ),
+        LintCase(
+            law, "allow: [value, currency]", "allow: [us_privacy, gpp, gdpr_consent]",
+            "Policies/law.yaml:20:11: `gdpr_consent` in `params.allow` carries a consent string, which would be kept as it comes and can tell its sender from others: take it out, and name the signal in `consent.signals` [identifier-in-parameter]",
+            "Policies/law.yaml:20:11: `gpp` in `params.allow` carries a consent string, which would be kept as it comes and can tell its sender from others: take it out, and name the signal in `consent.signals` [identifier-in-parameter]",
+            "Policies/law.yaml:20:11: `us_privacy` in `params.allow` carries a consent string, which would be kept as it comes and can tell its sender from others: take it out, and name the signal in `consent.signals` [identifier-in-parameter]"
         ),
         LintCase(
             law, "allow: [value, currency]", "allow: [value, EMAIL]",

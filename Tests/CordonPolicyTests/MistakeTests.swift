@@ -234,6 +234,11 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Regions/north.yaml:5:22: expected an address and port such as `127.0.0.1:8401` or `[::1]:8401`, found `localhost`"
         ),
         MistakeCase(
+            law, "allow: [value, currency]", "allow: [value, UserID, event_id, Site]",
+            "Policies/law.yaml:20:28: `UserID` has a column of its own and is not kept as it comes",
+            "Policies/law.yaml:20:36: `event_id` tells one event from another and is not kept",
+            "Policies/law.yaml:20:46: `Site` has a column of its own and is not kept as it comes"),
+        MistakeCase(
             "Policies/invariants.yaml", "",
             "invariants:\n  - { name: a, truncate_at_least: {} }\n  - { name: b, fields_max: {} }\n",
             "Policies/invariants.yaml:2:35: expected at least one of `ipv4` and `ipv6`",

@@ -19,6 +19,18 @@ enum KnownName: Int, CaseIterable {
         }
     }
 
+    var isCookie: Bool {
+        switch self {
+        case .tcfCookie, .usPrivacyCookie: true
+        case .gdprConsent, .gdpr, .gpp, .gppSections, .usPrivacy, .gcs, .gcd: false
+        }
+    }
+
+    static let parameters = Set(allCases.filter { !$0.isCookie }.map(\.text))
+    static let cookies = Set(allCases.filter(\.isCookie).map(\.text))
+    /// Parameters whose value a visitor's choices, and the time of them, make nearly one's own.
+    static let consentStrings = Set([gdprConsent, gpp, usPrivacy].map(\.text))
+
     var bit: UInt16 { 1 << UInt16(rawValue) }
 
     /// The names that a signal is read from, as bits.

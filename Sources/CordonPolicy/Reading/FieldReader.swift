@@ -142,7 +142,7 @@ struct FieldReader {
         if item.isMapping,
             let list = Section(item, keys: ["keep", "needs", "params"])?["params"]
         {
-            names = parameterNames(list, reserved: [])
+            names = parameterNames(list, reserving: [])
             if keep == "host" {
                 list.error("`params` has no meaning where the page's host is kept alone")
             }
@@ -162,16 +162,15 @@ struct FieldReader {
         guard let section = Section(item, keys: ["allow", "needs"]) else { return nil }
         let needs = needs(section)
         let names = section.required("allow").flatMap {
-            parameterNames($0, reserved: Self.hitParameters)
+            parameterNames($0, reserving: HitParameter.reserved)
         }
         guard let needs, let names else { return nil }
         return .init(names, needs: needs, position: item.position)
     }
 
-    /// Parameters that fill columns of their own, transformed; as they come they are personal.
-    private static let hitParameters: Set = ["userid", "url", "ref", "site", "event"]
-
-    private func parameterNames(_ list: Item, reserved: Set<String>) -> [String]? {
+    /// - Parameter reserved: names, in lowercase, that no spelling of may be kept: what the collector reads fills columns of its
+    ///   own, transformed, and is personal as it comes, whichever letters of its name are large.
+    private func parameterNames(_ list: Item, reserving reserved: Set<String>) -> [String]? {
         guard let texts = list.texts() else { return nil }
         var isWhole = true
         if texts.count > Self.parametersMax {
@@ -179,8 +178,12 @@ struct FieldReader {
             isWhole = false
         }
         for (text, item) in texts {
-            if reserved.contains(text) {
-                item.error("`\(text)` has a column of its own and is not kept as it comes")
+            let name = text.lowercased()
+            if reserved.contains(name) {
+                item.error(
+                    name == HitParameter.eventID.text
+                        ? "`\(text)` tells one event from another and is not kept"
+                        : "`\(text)` has a column of its own and is not kept as it comes")
                 isWhole = false
             } else if !(1...64).contains(text.utf8.count)
                 || !text.utf8.allSatisfy(PolicyReader.isParameterUnit)

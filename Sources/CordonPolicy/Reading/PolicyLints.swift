@@ -123,11 +123,8 @@ extension PolicyLints {
 
 extension PolicyLints {
     /// Parameters and cookies of a hit that mean something else than a choice.
-    private static let takenParameters: Set = [
-        "userid", "url", "ref", "site", "event", "id", "gdpr", "gdpr_consent", "gpp", "gpp_sid",
-        "us_privacy", "gcs", "gcd",
-    ]
-    private static let takenCookies: Set = ["euconsent-v2", "usprivacy"]
+    private static let takenParameters = HitParameter.reserved.union(KnownName.parameters)
+    private static let takenCookies = KnownName.cookies
 
     private func lintConsent(_ policy: CompiledPolicy) {
         let consent = policy.consent
@@ -265,7 +262,7 @@ extension PolicyLints {
         "epik", "fbclid", "fbp", "gbraid", "gclid", "hsenc", "_hsenc", "idfa", "gaid", "igshid",
         "li_fat_id", "mc_eid", "mkt_tok", "msclkid", "phone", "ref_id", "rdt_cid", "sc_click_id",
         "session", "session_id", "sid", "srsltid", "ttclid", "twclid", "uid", "user", "user_id",
-        "uuid", "vero_id", "visitor_id", "wbraid", "yclid",
+        "userid", "uuid", "vero_id", "visitor_id", "wbraid", "yclid",
     ]
 
     private func lintIdentifiers(_ policy: CompiledPolicy) {
@@ -277,6 +274,13 @@ extension PolicyLints {
         let pages = policy.fields.page.map { ("page.params", $0.keeping.parameters, $0.position) }
         let others = policy.fields.parameters.map { ("params.allow", $0.keeping, $0.position) }
         for (list, names, position) in [pages, others].compactMap({ $0 }) {
+            for name in names where KnownName.consentStrings.contains(name.lowercased()) {
+                problems.warn(
+                    .identifierInParameter, position,
+                    "`\(name)` in `\(list)` carries a consent string, which would be kept as it comes and can tell its "
+                        + "sender from others: take it out, and name the signal in `consent.signals`"
+                )
+            }
             for name in names where Self.identifierNames.contains(name.lowercased()) {
                 problems.warn(
                     .identifierInParameter, position,
