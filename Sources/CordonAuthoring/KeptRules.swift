@@ -72,10 +72,7 @@ package struct KeptRules: Sendable {
 
     /// The digest that `name`, a digest or at least ``prefixLengthMin`` digits of its beginning, stands for; nil when none does.
     package func digest(named name: String) throws -> String? {
-        let isDigits = name.utf8.allSatisfy {
-            (0x30...0x39).contains($0) || (0x61...0x66).contains($0)
-        }
-        guard isDigits, (Self.prefixLengthMin...64).contains(name.utf8.count) else { return nil }
+        guard Self.isDigest(name) else { return nil }
         let found = try digests().filter { $0.hasPrefix(name) }
         guard found.count < 2 else {
             throw Failure(
@@ -85,6 +82,14 @@ package struct KeptRules: Sendable {
     }
 
     /// The project as it was when the rule set `digest` came into force; its cases are not kept.
+    /// Whether `name` could be a digest, or enough of its beginning.
+    package static func isDigest(_ name: String) -> Bool {
+        (prefixLengthMin...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x61...0x66).contains($0)
+            }
+    }
+
     package func load(_ digest: String, now: Day) throws -> ProjectConfiguration {
         let path = path(digest)
         guard let bytes = try File.readIfPresent(path) else {

@@ -1,4 +1,5 @@
 import CordonModel
+import CordonPolicy
 import CordonServer
 import Foundation
 import GeoTables
@@ -40,10 +41,18 @@ extension Command {
             lines.append(line)
             if !wantsJSON { console.print(line) }
         }
-        try setup.run(
-            geoFormat: format,
-            geoSources: given.isEmpty ? ProjectSetup.defaultGeoSources : given,
-            clock: SystemWallClock())
+        do {
+            try setup.run(
+                geoFormat: format,
+                geoSources: given.isEmpty ? ProjectSetup.defaultGeoSources : given,
+                clock: SystemWallClock())
+        } catch let error as ConfigurationErrors {
+            throw CommandFailure(
+                text: "the configuration has mistakes\n" + error.description,
+                exitCode: .foundProblem)
+        } catch let error as GeoTableError where error.code != .systemCall {
+            throw CommandFailure(text: error.description, exitCode: .foundProblem)
+        }
         if wantsJSON {
             struct Answer: Encodable {
                 let project: String

@@ -88,12 +88,12 @@ extension Command {
         }
         let kept = KeptRules(CordonCLI.project(arguments))
         guard let day = Day(name) else {
+            let mistake =
+                "`\(name)` is neither a day (YYYY-MM-DD) nor the digest of a rule set that "
+                + "was in force here: at least \(KeptRules.prefixLengthMin) of its digits"
+            guard KeptRules.isDigest(name) else { throw UsageError(text: mistake) }
             guard let digest = try kept.digest(named: name) else {
-                throw CommandFailure(
-                    text:
-                        "`\(name)` is neither a day (YYYY-MM-DD) nor the digest of a rule set that "
-                        + "was in force here: at least \(KeptRules.prefixLengthMin) of its digits",
-                    exitCode: .foundProblem)
+                throw CommandFailure(text: mistake, exitCode: .foundProblem)
             }
             return ChosenRules(
                 project: try kept.load(digest, now: CordonCLI.today), day: CordonCLI.today)
