@@ -77,6 +77,7 @@ let package = Package(
         target("Iceberg", ["Bytes", "Avro"]),
         target("Parquet", ["Bytes", "LinuxIO"]),
         target("ArrowIPC", ["Engine"]),
+        target("PostgresWire", ["Bytes"]),
 
         // core
         target("CordonModel", ["Bytes"]),
@@ -116,7 +117,8 @@ let package = Package(
         target(
             "CordonQuery",
             [
-                "CLinux", "Bytes", "LinuxIO", "Crypto", "Engine", "ArrowIPC", "CordonModel",
+                "CLinux", "Bytes", "LinuxIO", "Crypto", "Engine", "ArrowIPC",
+                "PostgresWire", "CordonModel",
                 "CordonPolicy", "CordonAudit",
             ]),
         target(
@@ -132,7 +134,7 @@ let package = Package(
             "CordonAPI",
             [
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Compression", "HTTP", "Iceberg",
-                "Parquet", "ArrowIPC", "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens",
+                "Parquet", "ArrowIPC", "PostgresWire", "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens",
                 "CordonLake",
                 "CordonCatalog", "CordonQuery",
             ]),
@@ -176,7 +178,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "TestSupport", "Bytes", "Compression", "HTTP", "HTTP2", "Consent", "AccessLogs",
-                "CordonModel", "CordonEdge",
+                "CordonModel", "CordonEdge", "PostgresWire",
             ],
             path: "Tests/FuzzTargets", exclude: ["Fixtures"], swiftSettings: strict),
         tests("FuzzTargets"),
@@ -195,6 +197,7 @@ let package = Package(
         tests("AccessLogs"),
         tests("HTTP"),
         tests("HTTP2"),
+        tests("PostgresWire"),
         tests("Consent"),
         tests("Merkle"),
         tests("HPKE", ["Bytes"]),

@@ -1,6 +1,8 @@
-/// The HTTP service of one region: its Iceberg REST catalog and its queries, for bearers of the region's tokens.
+/// The service of one region: its Iceberg REST catalog and its queries over HTTP, and the same queries in the PostgreSQL
+/// protocol, for bearers of the region's tokens.
 ///
-/// ``RegionAPI`` turns a request into an answer and knows no socket; ``ServiceListener`` moves bytes and knows no route. What a
+/// ``RegionAPI`` turns a request into an answer and knows no socket; ``ServiceListener`` moves bytes and knows no route;
+/// ``PostgresSession`` is what a client of PostgreSQL talks to. What a
 /// commit makes of a table's metadata is decided by `Iceberg` alone. Three rules hold everywhere: nobody is served without a
 /// token; `pixels` is written by Cordon alone, and read as files only by those whom every policy of the region shows whole rows;
 /// what cannot be written to the audit log does not happen. Start at ``RegionAPI/answer(_:)``.
@@ -24,6 +26,8 @@ package enum APILimits {
     package static let answerMillisecondsMax: UInt64 = 120_000
     /// Silence between two requests of a connection, in milliseconds.
     package static let idleMillisecondsMax: UInt64 = 30_000
+    /// Silence of a client of PostgreSQL between two messages, in milliseconds: people think, and pools of connections wait.
+    package static let sessionIdleMillisecondsMax: UInt64 = 1_800_000
     /// How long a refused client is read on, unheard, so that it can read why, in milliseconds.
     package static let lingerMillisecondsMax: UInt64 = 2000
     /// How long stopping waits for requests under way, in milliseconds: a query's own bound and some more.

@@ -2,6 +2,7 @@ internal import ArrowIPC
 internal import CordonAudit
 internal import CordonModel
 internal import CordonQuery
+internal import CordonTokens
 internal import Dispatch
 
 // Questions in SQL, under the same gate as `cordon query`.
@@ -37,12 +38,9 @@ extension RegionAPI {
         }
         let request = QueryRequest(
             sql: question.sql, principal: call.bearer.principal, format: form.format)
-        querySlots.wait()
-        defer { querySlots.signal() }
         let outcome: QueryService.Outcome
         do {
-            let (service, region) = try queries(call.bearer.token)
-            outcome = try service.run(request, in: region)
+            outcome = try withQueries(of: call.bearer.token) { try $0.run(request, in: $1) }
         } catch let error as QueryError {
             throw Self.error(error)
         }
@@ -50,6 +48,16 @@ extension RegionAPI {
         case .refused(let refusal): return Self.refused(refusal)
         case .answered(let answer): return Self.response(answer, form.mediaType)
         }
+    }
+
+    /// The one way from a listener to the region's rows: in its turn, to what answers the bearer's questions.
+    func withQueries<Result>(
+        of token: IssuedToken, _ ask: (QueryService, any QueryRegion) throws -> Result
+    ) throws -> Result {
+        querySlots.wait()
+        defer { querySlots.signal() }
+        let (service, region) = try queries(token)
+        return try ask(service, region)
     }
 
     /// The best form that `accept` names; quality values are not weighed, order is.
@@ -66,7 +74,7 @@ extension RegionAPI {
     private static func error(_ error: QueryError) -> APIError {
         switch error.code {
         case .query: .bad(error.text)
-        case .limits: APIError(422, "QueryLimitException", error.text)
+        case .limits, .cancelled: APIError(422, "QueryLimitException", error.text)
         case .unconfined, .audit: .unavailable(error.text)
         case .world: APIError(500, "InternalServerError", error.text)
         }

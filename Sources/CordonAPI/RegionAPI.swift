@@ -97,14 +97,15 @@ package final class RegionAPI: Sendable {
     }
 
     /// The world failed: the answer holds a number that the log holds too, and nothing else of it.
-    private func failed(_ error: any Error) -> APIResponse {
+    private func failed(_ error: any Error) -> APIResponse { Self.response(logged(error)) }
+
+    /// The error that is shown for one of the world, which the log holds under the number that it shows.
+    func logged(_ error: any Error) -> APIError {
         let id = String(SecureRandom.uint64(), radix: 16)
         logger.error(
             "a request failed", ["service.error_id": .text(id), "error": .text("\(error)")])
-        return Self.response(
-            APIError(
-                500, "InternalServerError",
-                "the service failed; its log says more under \(id)"))
+        return APIError(
+            500, "InternalServerError", "the service failed; its log says more under \(id)")
     }
 
     private func respond(_ request: APIRequest) throws -> APIResponse {
@@ -120,12 +121,12 @@ package final class RegionAPI: Sendable {
             }
             bearer = try Bearer(token, request)
         } catch let error as APIError {
-            throw try told(error, token, nil, route)
+            throw try told(error, token, nil, route.name)
         }
         do {
             return try once(request, route, bearer)
         } catch let error as APIError {
-            throw try told(error, token, bearer.principal, route)
+            throw try told(error, token, bearer.principal, route.name)
         }
     }
 
@@ -234,16 +235,25 @@ struct Bearer: Sendable {
 
     /// Of several purposes or places of a token, the request names one.
     init(_ token: IssuedToken, _ request: APIRequest) throws(APIError) {
+        try self.init(
+            token, purpose: request.fields["cordon-purpose"],
+            place: request.fields["cordon-place"]
+        ) { "in the header `Cordon-\($0.prefix(1).uppercased())\($0.dropFirst())`" }
+    }
+
+    /// - Parameter way: how one of several is named, in words.
+    init(
+        _ token: IssuedToken, purpose: String?, place: String?, way: (String) -> String
+    ) throws(APIError) {
         self.token = token
         principal = Principal(
             role: token.grant.role,
-            purpose: try Self.one(
-                of: token.grant.purposes, "purpose", request.fields["cordon-purpose"]),
-            place: try Self.one(of: token.grant.places, "place", request.fields["cordon-place"]))
+            purpose: try Self.one(of: token.grant.purposes, "purpose", purpose, way),
+            place: try Self.one(of: token.grant.places, "place", place, way))
     }
 
     private static func one(
-        of allowed: [String], _ what: String, _ asked: String?
+        of allowed: [String], _ what: String, _ asked: String?, _ way: (String) -> String
     ) throws(APIError) -> String {
         if let asked {
             guard allowed.contains(asked) else {
@@ -255,7 +265,7 @@ struct Bearer: Sendable {
         }
         guard allowed.count == 1 else {
             throw .bad(
-                "the token allows several: name one of \(allowed.joined(separator: ", ")) in the header `Cordon-\(what.prefix(1).uppercased())\(what.dropFirst())`"
+                "the token allows several: name one of \(allowed.joined(separator: ", ")) \(way(what))"
             )
         }
         return allowed[0]
@@ -276,23 +286,30 @@ extension RegionAPI {
             throw try toldStranger(
                 APIError(
                     401, "NotAuthorizedException", "a token is needed: `Authorization: Bearer …`",
-                    reason: "no-token"), route)
+                    reason: "no-token"), route.name)
         }
         let words = value.split(separator: " ")
         guard words.count == 2, words[0].lowercased() == "bearer" else {
             throw try toldStranger(
                 APIError(
                     401, "NotAuthorizedException", "expected `Authorization: Bearer` and a token",
-                    reason: "no-token"), route)
+                    reason: "no-token"), route.name)
         }
+        return try bearer(String(words[1]), route.name)
+    }
+
+    /// Whose token it is.
+    ///
+    /// - Parameter route: what is asked for, in the words of the audit log.
+    func bearer(_ token: String, _ route: String) throws -> IssuedToken {
         do {
-            return try tokens.check(String(words[1]), at: clock.now())
+            return try tokens.check(token, at: clock.now())
         } catch let refusal as TokenRefusal {
             throw try toldStranger(Self.error(refusal, region.name), route)
         }
     }
 
-    private static func error(_ refusal: TokenRefusal, _ region: String) -> APIError {
+    static func error(_ refusal: TokenRefusal, _ region: String) -> APIError {
         func unauthorized(_ message: String, _ reason: String) -> APIError {
             APIError(401, "NotAuthorizedException", message, reason: reason)
         }
@@ -314,21 +331,21 @@ extension RegionAPI {
     }
 
     /// The refusal, once the audit log has it.
-    private func told(
-        _ error: APIError, _ token: IssuedToken, _ principal: Principal?, _ route: Route
+    func told(
+        _ error: APIError, _ token: IssuedToken, _ principal: Principal?, _ route: String
     ) throws -> APIError {
         guard let reason = error.reason else { return error }
         try tell(
             "service.refused", token, principal,
             [
-                "reason": .text(reason), "route": .text(route.name),
+                "reason": .text(reason), "route": .text(route),
                 "status": .integer(error.status),
             ])
         return error
     }
 
     /// As ``told(_:_:_:_:)`` for people who showed no good token: a flood of them fills no log.
-    private func toldStranger(_ error: APIError, _ route: Route) throws -> APIError {
+    func toldStranger(_ error: APIError, _ route: String) throws -> APIError {
         let minute = clock.now().microseconds / 60_000_000
         let untold: Int? = strangers.withLock { strangers in
             if strangers.minute != minute {
@@ -347,7 +364,7 @@ extension RegionAPI {
         try tell(
             "service.refused", nil, nil,
             [
-                "reason": .text(error.reason ?? ""), "route": .text(route.name),
+                "reason": .text(error.reason ?? ""), "route": .text(route),
                 "status": .integer(error.status), "untold_before": .integer(untold),
             ])
         return error

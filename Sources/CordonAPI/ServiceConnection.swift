@@ -3,18 +3,32 @@ internal import HTTP
 internal import LinuxIO
 internal import TLS
 
-/// One connection: requests in, answers out, one after the other, each within its time.
-final class ServiceConnection: Sendable {
+/// One connection that a listener took, of whichever protocol.
+protocol ServedConnection: Sendable {
+    /// Tells that there are too many, without reading, as far as the socket takes it at once.
+    func refuse()
+    /// Serves until the client goes, breaks a rule, or the service stops.
+    func serve(isStopping: () -> Bool)
+}
+
+/// One connection of HTTP: requests in, answers out, one after the other, each within its time.
+final class ServiceConnection: ServedConnection {
     private let socket: Socket
     private let context: TLSContext?
     private let wake: Int32
     private let limits: ServiceLimits
     private let clock: any ServiceClock
+    private let answer: @Sendable (APIRequest) -> APIResponse
+    private let refusal: @Sendable (APIRequest) -> APIResponse?
 
+    /// - Parameter refusal: asked with a large request's head alone, without its body: what it answers ends the connection.
     init(
         _ socket: consuming Socket, _ context: TLSContext?, _ wake: Int32, _ limits: ServiceLimits,
-        _ clock: any ServiceClock
+        _ clock: any ServiceClock, refusal: @escaping @Sendable (APIRequest) -> APIResponse?,
+        answer: @escaping @Sendable (APIRequest) -> APIResponse
     ) {
+        self.answer = answer
+        self.refusal = refusal
         self.socket = socket
         self.context = context
         self.wake = wake
@@ -22,21 +36,18 @@ final class ServiceConnection: Sendable {
         self.clock = clock
     }
 
-    /// Answers without reading, as far as the socket takes it at once.
-    func refuse(_ response: APIResponse) {
-        let bytes = Self.encoded(response, keepsAlive: false, isHead: false)
+    func refuse() {
+        // Before a handshake nobody would understand it.
+        guard context == nil else { return }
+        let bytes = Self.encoded(
+            RegionAPI.response(.unavailable("too many connections; try again")), keepsAlive: false,
+            isHead: false)
         // The client may be gone, and then there is nobody to tell.
         _ = unsafe bytes.withUnsafeBytes { unsafe socket.write($0) }
     }
 
-    /// Serves requests until the client goes, breaks a rule, or the service stops.
-    ///
-    /// - Parameter refusal: asked with a large request's head alone, without its body: what it answers ends the connection.
-    func serve(
-        _ answer: (APIRequest) -> APIResponse, refusal: (APIRequest) -> APIResponse?,
-        isStopping: () -> Bool
-    ) {
-        var stream = Stream(socket.descriptor, context, clock)
+    func serve(isStopping: () -> Bool) {
+        var stream = ServiceStream(socket.descriptor, context, clock)
         let handshakeEnd = clock.now() + limits.headMilliseconds
         guard stream.handshake(until: handshakeEnd, orWake: wake) else { return }
         var input: [UInt8] = []
@@ -81,14 +92,14 @@ final class ServiceConnection: Sendable {
     private var answerEnd: UInt64 { clock.now() + limits.answerMilliseconds }
 
     /// Answers a request that is not read to its end, and ends the connection.
-    private func refuse(_ stream: inout Stream, _ status: HTTPStatus) {
+    private func refuse(_ stream: inout ServiceStream, _ status: HTTPStatus) {
         refuse(
             &stream,
             RegionAPI.response(
                 APIError(Int(status.rawValue), "BadRequestException", status.reason)))
     }
 
-    private func refuse(_ stream: inout Stream, _ response: APIResponse) {
+    private func refuse(_ stream: inout ServiceStream, _ response: APIResponse) {
         let bytes = Self.encoded(response, keepsAlive: false, isHead: false)
         guard stream.write(bytes, until: answerEnd) else { return }
         stream.finish()
@@ -104,7 +115,7 @@ final class ServiceConnection: Sendable {
 
     private static let headEnd = Array("\r\n\r\n".utf8)
 
-    private func readHead(_ stream: inout Stream, _ input: inout [UInt8]) -> HeadRead {
+    private func readHead(_ stream: inout ServiceStream, _ input: inout [UInt8]) -> HeadRead {
         // What came along with the request before it may be the beginning of this one.
         var hasBegun = !input.isEmpty
         var deadline =
@@ -156,7 +167,7 @@ final class ServiceConnection: Sendable {
     }
 
     private func readBody(
-        _ stream: inout Stream, _ input: inout [UInt8], _ head: ServiceRequest
+        _ stream: inout ServiceStream, _ input: inout [UInt8], _ head: ServiceRequest
     ) -> BodyRead {
         if head.expectsContinue, input.isEmpty,
             !stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8), until: answerEnd)
@@ -189,126 +200,5 @@ final class ServiceConnection: Sendable {
         for (name, value) in response.fields { head += "\(name): \(value)\r\n" }
         if !keepsAlive { head += "Connection: close\r\n" }
         return Array((head + "\r\n").utf8) + (isHead || hasNoBody ? [] : response.body)
-    }
-}
-
-/// Bytes over a socket, with TLS or without.
-private struct Stream {
-    private let descriptor: Int32
-    private let tls: TLSConnection?
-    private let clock: any ServiceClock
-    private static let readBytes = 1 << 16
-
-    /// What reading came to.
-    enum Arrival {
-        case arrived, timedOut
-        /// The client is gone, or the service stops.
-        case ended
-    }
-
-    init(_ descriptor: Int32, _ context: TLSContext?, _ clock: any ServiceClock) {
-        self.descriptor = descriptor
-        self.clock = clock
-        tls = context.map { TLSConnection($0, descriptor: descriptor) }
-    }
-
-    mutating func handshake(until deadline: UInt64, orWake wake: Int32) -> Bool {
-        guard let tls else { return true }
-        while true {
-            switch tls.handshake() {
-            case .done: return true
-            case .failed: return false
-            case .wouldBlock:
-                // The client's part is what is waited for; what is written here fits into a new socket.
-                guard
-                    clock.wait(descriptor, for: POLLIN, until: deadline, orWake: wake) == .ready
-                else { return false }
-            }
-        }
-    }
-
-    /// Adds what comes to `input`.
-    mutating func read(into input: inout [UInt8], until deadline: UInt64, orWake wake: Int32?)
-        -> Arrival
-    {
-        var chunk = [UInt8](repeating: 0, count: Self.readBytes)
-        while true {
-            let transfer = unsafe chunk.withUnsafeMutableBytes { buffer in
-                if let tls { return unsafe tls.read(into: buffer) }
-                return unsafe receive(into: buffer)
-            }
-            switch transfer {
-            case .bytes(let count):
-                input += chunk.prefix(count)
-                return .arrived
-            case .closed: return .ended
-            case .wouldBlock:
-                switch clock.wait(descriptor, for: POLLIN, until: deadline, orWake: wake) {
-                case .ready: break
-                case .timedOut: return .timedOut
-                case .woken: return .ended
-                }
-            }
-        }
-    }
-
-    private func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
-        while true {
-            let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
-            if count > 0 { return .bytes(count) }
-            if count == 0 { return .closed }
-            if errno == EINTR { continue }
-            return errno == EAGAIN ? .wouldBlock : .closed
-        }
-    }
-
-    /// Writes all; false when the client is gone or does not take it in time.
-    mutating func write(_ bytes: [UInt8], until deadline: UInt64) -> Bool {
-        var sent = 0
-        while sent < bytes.count {
-            let transfer = unsafe bytes.withUnsafeBytes { buffer in
-                let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[sent...])
-                if let tls { return unsafe tls.write(rest) }
-                while true {
-                    let count = unsafe send(
-                        descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
-                    if count >= 0 { return Transfer.bytes(count) }
-                    if errno == EINTR { continue }
-                    return errno == EAGAIN ? Transfer.wouldBlock : Transfer.closed
-                }
-            }
-            switch transfer {
-            case .bytes(let count): sent += count
-            case .closed: return false
-            case .wouldBlock:
-                guard
-                    clock.wait(descriptor, for: POLLOUT, until: deadline, orWake: nil) == .ready
-                else { return false }
-            }
-        }
-        return true
-    }
-
-    mutating func finish() {
-        tls?.finish()
-        // Told that nothing more comes; the socket itself closes with its owner.
-        _ = shutdown(descriptor, Int32(SHUT_WR))
-    }
-
-    /// Reads on and forgets it, until the client closes too.
-    ///
-    /// A socket that is closed with bytes unread is reset, and many a client then loses the answer it has not read yet.
-    func linger(until deadline: UInt64, orWake wake: Int32) {
-        var chunk = [UInt8](repeating: 0, count: Self.readBytes)
-        while clock.now() < deadline {
-            switch unsafe chunk.withUnsafeMutableBytes({ unsafe receive(into: $0) }) {
-            case .bytes: break
-            case .closed: return
-            case .wouldBlock:
-                guard
-                    clock.wait(descriptor, for: POLLIN, until: deadline, orWake: wake) == .ready
-                else { return }
-            }
-        }
     }
 }

@@ -7,19 +7,17 @@ internal import Synchronization
 package import TLS
 package import Telemetry
 
-/// Takes connections and hands their requests to a ``RegionAPI``, each connection on a thread of its own.
+/// Takes connections and serves each on a thread of its own, in the protocol that it was made for.
 ///
 /// ``start()`` once, ``stop()`` once: requests under way are answered, no new one is taken.
 package final class ServiceListener: Sendable {
     /// Where it listens; the port is known even when the system chose it.
     package let port: UInt16
     private let socket: Socket
-    private let tls: TLSContext?
     private let tickets: TicketKeys?
     private let limits: ServiceLimits
     private let clock: any ServiceClock
-    private let answer: @Sendable (APIRequest) -> APIResponse
-    private let refusal: @Sendable (APIRequest) -> APIResponse?
+    private let connection: @Sendable (consuming Socket, _ wake: Int32) -> any ServedConnection
     private let logger: Logger
     private let wake: WakeSignal
     private let isStopping = Atomic<Bool>(false)
@@ -32,28 +30,40 @@ package final class ServiceListener: Sendable {
     /// How often the ticket keys are looked at, in milliseconds: a small part of their life.
     package static let ticketLookMilliseconds: UInt64 = 60_000
 
-    /// Opens the socket; nothing is accepted yet.
+    /// Opens the socket for HTTP; nothing is accepted yet.
     ///
     /// - Parameters:
     ///   - tickets: the ticket keys of `tls`, which are renewed here while it listens.
     ///   - refusal: asked before a large body is read, with the request but for its body; nil lets it be read.
-    package init(
+    package convenience init(
         address: IPAddress, port: UInt16, tls: TLSContext?, tickets: TicketKeys? = nil,
         limits: ServiceLimits = ServiceLimits(), clock: any ServiceClock = SystemServiceClock(),
         logger: Logger, refusal: @escaping @Sendable (APIRequest) -> APIResponse? = { _ in nil },
         answer: @escaping @Sendable (APIRequest) -> APIResponse
     ) throws {
+        try self.init(
+            address: address, port: port, tickets: tickets, limits: limits, clock: clock,
+            logger: logger
+        ) { socket, wake in
+            ServiceConnection(
+                socket, tls, wake, limits, clock, refusal: refusal, answer: answer)
+        }
+    }
+
+    init(
+        address: IPAddress, port: UInt16, tickets: TicketKeys?, limits: ServiceLimits,
+        clock: any ServiceClock, logger: Logger,
+        connection: @escaping @Sendable (consuming Socket, _ wake: Int32) -> any ServedConnection
+    ) throws {
         if port != 0 { try Socket.requireFree(address, port: port) }
         socket = try Socket.listening(on: address, port: port, backlog: Self.backlog)
         self.port = try socket.localPort
         wake = try WakeSignal()
-        self.tls = tls
         self.tickets = tickets
         self.limits = limits
         self.clock = clock
         self.logger = logger
-        self.answer = answer
-        self.refusal = refusal
+        self.connection = connection
     }
 
     package func start() {
@@ -76,20 +86,14 @@ package final class ServiceListener: Sendable {
     private func accept() {
         do {
             while let accepted = try socket.accept() {
-                let connection = ServiceConnection(
-                    accepted.take(), tls, wake.descriptor, limits, clock)
+                let connection = self.connection(accepted.take(), wake.descriptor)
                 guard open.add(1, ordering: .relaxed).newValue <= limits.connections else {
                     open.subtract(1, ordering: .relaxed)
-                    if tls == nil {
-                        connection.refuse(
-                            RegionAPI.response(.unavailable("too many connections; try again")))
-                    }
+                    connection.refuse()
                     continue
                 }
                 run("service-client") { [self] in
-                    connection.serve(answer, refusal: refusal) { [self] in
-                        isStopping.load(ordering: .acquiring)
-                    }
+                    connection.serve { [self] in isStopping.load(ordering: .acquiring) }
                     open.subtract(1, ordering: .relaxed)
                 }
             }

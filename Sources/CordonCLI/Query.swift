@@ -126,8 +126,8 @@ extension Command {
         _ arguments: Arguments, _ console: Console
     ) throws(UsageError) -> (QueryRequest, destination: String?) {
         let named = arguments.value("format") ?? (arguments.wantsJSON ? "json" : "table")
-        guard let format = QueryFormat(rawValue: named) else {
-            let forms = QueryFormat.allCases.map(\.rawValue)
+        let forms = QueryFormat.named.map(\.rawValue)
+        guard forms.contains(named), let format = QueryFormat(rawValue: named) else {
             throw UsageError(
                 text: "option `--format` takes \(forms.joined(separator: ", ")), found `\(named)`"
                     + suggestion(named, among: forms))

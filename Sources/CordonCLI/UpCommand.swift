@@ -94,16 +94,18 @@ extension Command {
 
 extension Command {
     static let serve = Command(
-        ["serve"], summary: "run one region's service: Iceberg REST catalog and queries over HTTP",
+        ["serve"],
+        summary:
+            "run one region's service: Iceberg REST catalog and queries over HTTP, queries for clients of PostgreSQL",
         usage: "--region R [--free-ports] [--ready-file FILE]",
         options: [
             .region,
             Option(
                 name: "free-ports", value: nil,
-                help: "listen on a port that is free instead of the one in the region file"),
+                help: "listen on ports that are free instead of those in the region file"),
             Option(
                 name: "ready-file", value: "FILE",
-                help: "written when the listener accepts: process id and listener as JSON"),
+                help: "written when the listeners accept: process id and listeners as JSON"),
             Option(
                 name: "log-level", value: "LEVEL",
                 help: "error, warning, info or debug (default: info)"),
@@ -141,6 +143,12 @@ private struct NodeRun {
         let pid: Int32
         let regions: [Node.Listener]
         let services: [Node.Listener]
+        /// Where clients of PostgreSQL connect.
+        let postgres: [Node.Listener]
+    }
+
+    private static func text(_ listener: Node.Listener) -> String {
+        "\(listener.region): clients of PostgreSQL at \(listener.scheme)://\(listener.address)/\(listener.region)"
     }
 
     /// Runs one region's service until SIGTERM or SIGINT; SIGHUP takes up policies that were changed.
@@ -156,14 +164,17 @@ private struct NodeRun {
         let service = try RegionService(
             region, configuration, layout: layout, usesFreePort: arguments.has("free-ports"),
             logger: logger)
-        let listener = try service.start()
-        let ready = Ready(pid: getpid(), regions: [], services: [listener])
+        let (listener, postgres) = try service.start()
+        let ready = Ready(
+            pid: getpid(), regions: [], services: [listener],
+            postgres: postgres.map { [$0] } ?? [])
         if wantsJSON {
             try console.print(json: ready)
         } else {
             console.print(
                 "\(listener.region): catalog and queries at \(listener.scheme)://\(listener.address)"
             )
+            if let postgres { console.print(Self.text(postgres)) }
         }
         try announce(ready)
         while signals.next() == SIGHUP { service.reload() }
@@ -186,7 +197,8 @@ private struct NodeRun {
         let node = try Node(layout: layout, options: options, logger: logger)
         let listeners = try node.start()
         let ready = Ready(
-            pid: getpid(), regions: listeners.collectors, services: listeners.services)
+            pid: getpid(), regions: listeners.collectors, services: listeners.services,
+            postgres: listeners.postgres)
         if wantsJSON {
             try console.print(json: ready)
         } else {
@@ -198,6 +210,7 @@ private struct NodeRun {
                     "\(service.region): catalog and queries at \(service.scheme)://\(service.address)"
                 )
             }
+            for listener in listeners.postgres { console.print(Self.text(listener)) }
         }
         try announce(ready)
         while signals.next() == SIGHUP { node.reload() }

@@ -44,10 +44,13 @@ package struct RegionConfiguration: Equatable, Sendable {
         package var listen: SocketAddress
         /// Nil when the listener speaks plain HTTP.
         package var tls: TLS?
+        /// Where clients of PostgreSQL connect, with the same certificate; nil when they do not.
+        package var postgres: SocketAddress?
 
-        package init(listen: SocketAddress, tls: TLS? = nil) {
+        package init(listen: SocketAddress, tls: TLS? = nil, postgres: SocketAddress? = nil) {
             self.listen = listen
             self.tls = tls
+            self.postgres = postgres
         }
     }
 

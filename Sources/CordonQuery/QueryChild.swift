@@ -94,6 +94,7 @@ package final class QueryChild: Sendable {
         var columns: [String] = []
         /// The first message of an Arrow stream; empty in the other forms.
         var schema: [UInt8] = []
+        var types: [String] = []
         var rows: [UInt8] = []
         var summary: WorkerSummary
     }
@@ -102,11 +103,12 @@ package final class QueryChild: Sendable {
     enum Broken: Error {
         case notStarted(Int32)
         case timedOut
+        case cancelled
         case died
     }
 
     /// Runs the plan; blocks until the child is gone.
-    func run(_ plan: QueryPlan) throws -> Outcome {
+    func run(_ plan: QueryPlan, _ cancellation: QueryCancellation? = nil) throws -> Outcome {
         // A child that died must show as a failed write, not as a signal to this process.
         _ = signal(SIGPIPE, SIG_IGN)
         let payload = try JSONEncoder().encode(plan)
@@ -119,11 +121,13 @@ package final class QueryChild: Sendable {
         }
         try child.input.fileHandleForWriting.close()
         return try gather(
-            from: child.output.fileHandleForReading.fileDescriptor, plan.limits, deadline)
+            from: child.output.fileHandleForReading.fileDescriptor, plan.limits, deadline,
+            cancellation)
     }
 
     private func gather(
-        from descriptor: Int32, _ limits: QueryLimits, _ deadline: UInt64
+        from descriptor: Int32, _ limits: QueryLimits, _ deadline: UInt64,
+        _ cancellation: QueryCancellation?
     ) throws -> Outcome {
         var outcome = Outcome(summary: WorkerSummary(rowCount: 0, confinement: ""))
         var received: [UInt8] = []
@@ -131,10 +135,15 @@ package final class QueryChild: Sendable {
         while true {
             let now = SystemClock.monotonicMilliseconds()
             guard now < deadline else { throw Broken.timedOut }
-            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let ready = unsafe Foundation.poll(&poll, 1, Int32(min(deadline - now, 60_000)))
+            // A negative descriptor is passed over (poll(2)).
+            var watched = [
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: cancellation?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+            ]
+            let ready = unsafe Foundation.poll(&watched, 2, Int32(min(deadline - now, 60_000)))
             if ready < 0 && errno != EINTR { throw Broken.died }
             if ready <= 0 { continue }
+            guard watched[1].revents == 0 else { throw Broken.cancelled }
             let count = unsafe read(descriptor, &chunk, chunk.count)
             guard count > 0 else { throw Broken.died }
             received += chunk[..<count]
@@ -145,6 +154,7 @@ package final class QueryChild: Sendable {
                 case .ready: break
                 case .columns(let names): outcome.columns = names
                 case .schema(let bytes): outcome.schema = bytes
+                case .types(let types): outcome.types = types
                 case .rows(let bytes):
                     outcome.rows += bytes
                     guard outcome.rows.count <= limits.resultBytes else { throw Broken.died }
@@ -175,6 +185,8 @@ package final class QueryChild: Sendable {
         case .columns:
             return (.columns(try decoder.decode([String].self, from: Data(payload))), end)
         case .schema: return (.schema(Array(payload)), end)
+        case .types:
+            return (.types(try decoder.decode([String].self, from: Data(payload))), end)
         case .rows: return (.rows(Array(payload)), end)
         case .done: return (.done(try decoder.decode(WorkerSummary.self, from: Data(payload))), end)
         case .failed:

@@ -33,26 +33,43 @@ package final class QueryGate {
     }
 
     /// The checked tree of `sql`: the parser's object with one statement.
-    func check(_ sql: String) throws -> JSONTree {
-        guard sql.utf8.count <= Self.textBytesMax else {
-            throw Refused("the query is longer than \(Self.textBytesMax) bytes")
+    ///
+    /// - Parameter parameters: values that take the places of `$1` and so on before anything is checked.
+    func check(_ sql: String, _ parameters: [QueryParameter] = []) throws -> JSONTree {
+        var tree = try parsed(sql)
+        if !parameters.isEmpty {
+            let found = try StatementParameters(of: tree)
+            tree = try StatementParameters.bound(tree, found.settled(parameters))
         }
-        guard !sql.utf8.contains(0) else { throw Refused("the query contains a zero byte") }
-        let tree = try parse(sql)
         var walk = GateWalk()
         try walk.statement(tree["statements"].array[0])
         return tree
     }
 
+    /// Lets a tree through that reads nothing but the catalog of a session.
+    func checkCatalog(_ tree: JSONTree) throws {
+        var walk = GateWalk(isCatalog: true)
+        try walk.statement(tree["statements"].array[0])
+    }
+
+    /// The tree of `sql` as the parser gives it, of which nothing is checked.
+    func parsed(_ sql: String) throws -> JSONTree {
+        guard sql.utf8.count <= Self.textBytesMax else {
+            throw Refused("the query is longer than \(Self.textBytesMax) bytes")
+        }
+        guard !sql.utf8.contains(0) else { throw Refused("the query contains a zero byte") }
+        return try parse(sql)
+    }
+
     /// The text of a checked, possibly rewritten tree, after it passed the gate again.
-    func render(_ tree: JSONTree) throws -> String {
+    func render(_ tree: JSONTree, isCatalog: Bool = false) throws -> String {
         guard
             let text = try parser.text(
                 "json_deserialize_sql(\(EngineText.literal(tree.text))::JSON)")
         else {
             throw Refused("the query cannot be written back")
         }
-        var walk = GateWalk(allowsGuards: true)
+        var walk = GateWalk(allowsGuards: !isCatalog, isCatalog: isCatalog)
         try walk.statement(parse(text)["statements"].array[0])
         return text
     }
@@ -64,7 +81,7 @@ package final class QueryGate {
         if tree["error"] != .bool(false) {
             let message = tree["error_message"].string ?? ""
             if tree["error_type"].string == "parser" {
-                throw Refused("the query is not valid SQL: \(message)")
+                throw Refused("\(Refusal.syntaxHead): \(message)")
             }
             throw Refused("only a single SELECT may be asked")
         }
@@ -81,15 +98,20 @@ package final class QueryGate {
 private struct GateWalk {
     /// Whether the reserved columns of guards may appear: in text that Cordon wrote.
     var allowsGuards = false
+    /// Whether the statement reads the catalog of a session instead of hits.
+    var isCatalog = false
     private var nodeCount = 0
     private typealias Refused = QueryGate.Refused
 
-    init(allowsGuards: Bool = false) { self.allowsGuards = allowsGuards }
+    init(allowsGuards: Bool = false, isCatalog: Bool = false) {
+        self.allowsGuards = allowsGuards
+        self.isCatalog = isCatalog
+    }
 
     mutating func statement(_ statement: JSONTree) throws {
         try members(of: statement, are: ["node", "named_param_map"])
         guard statement["named_param_map"].array.isEmpty else {
-            throw Refused("parameters are not supported")
+            throw Refused("a parameter has no value")
         }
         try node(statement["node"], tables: [], depth: 0)
     }
@@ -222,9 +244,13 @@ private struct GateWalk {
             let schema = source["schema_name"].string?.lowercased() ?? ""
             let table = source["table_name"].string?.lowercased() ?? ""
             let isKnown =
-                schema.isEmpty
-                ? table == "hits" || tables.contains(table)
-                : schema == "pixels" && table == "hits"
+                isCatalog
+                ? schema.isEmpty
+                    ? tables.contains(table)
+                    : schema == SessionCatalog.schema && SessionCatalog.tableNames.contains(table)
+                : schema.isEmpty
+                    ? table == "hits" || tables.contains(table)
+                    : schema == "pixels" && table == "hits"
             guard isKnown, source["catalog_name"].string == "" else {
                 throw Refused(
                     "there is no table `\(source["table_name"].string ?? "")`; the table is `hits`",
@@ -422,6 +448,7 @@ private struct GateWalk {
         // The parser itself qualifies some calls, such as `extract` and list literals, with `main`.
         guard ["", "main"].contains(node["schema"].string), node["catalog"].string == "",
             allowed.contains(name) || allowsGuards && name == "error"
+                || isCatalog && SessionCatalog.functionNames.contains(name)
         else {
             throw Refused(
                 "the function `\(node["function_name"].string ?? "")` is not allowed",

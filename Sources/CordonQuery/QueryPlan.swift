@@ -1,10 +1,12 @@
 /// All that the child is told: the relation, the statement, and what it may use. Written to its standard input as JSON.
 struct QueryPlan: Codable, Sendable {
-    /// The query behind the relation `hits`; see ``HitsView``.
-    var view: String
+    /// The query behind the relation `hits`; see ``HitsView``. Nil where the statement reads a catalog instead.
+    var view: String?
     /// The same with numbers for the people of some rows alone, under which quick guards are tried first; see
     /// ``HitsView/sampled``. Nil where that spares nothing.
     var sampledView: String?
+    /// What makes the tables of a catalog; see ``SessionCatalog``.
+    var catalog: [String] = []
     /// Files that may be read.
     var files: [String]
     /// Tables of suppressed pseudonyms that the view names.
@@ -16,6 +18,8 @@ struct QueryPlan: Codable, Sendable {
     var format: QueryFormat
     /// Stands before each row of an Arrow answer, in a column `region`.
     var leadingRegion: String?
+    /// Whether the columns are told and the statement is not run.
+    var describes = false
     /// The only folder that may be written.
     var scratchDirectory: String
     var limits: QueryLimits
@@ -34,6 +38,11 @@ struct QueryPlan: Codable, Sendable {
 /// How rows are handed over.
 package enum QueryFormat: String, CaseIterable, Sendable, Codable {
     case table, csv, json, parquet, arrow
+    /// Rows as messages of the PostgreSQL protocol with every value as text, and the types of the columns.
+    case postgres
+
+    /// Those that a person may ask for.
+    package static let named: [QueryFormat] = [.table, .csv, .json, .parquet, .arrow]
 }
 
 /// What the child says to its parent: frames of a kind, a length (32 bits, least significant byte first) and a payload.
@@ -44,7 +53,9 @@ enum WorkerFrame: Equatable {
     case columns([String])
     /// The first message of an Arrow stream, before any row.
     case schema([UInt8])
-    /// A run of rows in the asked form; for `table`, JSON arrays of texts and nulls, one a line; for `arrow`, messages.
+    /// Their types, for the form `postgres`.
+    case types([String])
+    /// A run of rows in the asked form; for `table`, JSON arrays of texts and nulls, one a line; for `arrow` and `postgres`, messages.
     case rows([UInt8])
     case done(WorkerSummary)
     case failed(WorkerFailure)
@@ -56,6 +67,7 @@ enum WorkerFrame: Equatable {
         case ready = 0x57
         case columns = 0x42
         case schema = 0x53
+        case types = 0x54
         case rows = 0x52
         case done = 0x44
         case failed = 0x45

@@ -140,7 +140,7 @@ extension QueryService {
             let body: QueryAnswer.Body =
                 switch request.format {
                 case .table: .cells(try cells(outcome.rows))
-                case .csv, .json: .text(outcome.rows)
+                case .csv, .json, .postgres: .text(outcome.rows)
                 case .arrow:
                     .arrow(ArrowStreamParts(schema: outcome.schema, batches: outcome.rows))
                 case .parquet:

@@ -10,17 +10,26 @@ internal import LinuxIO
 /// A question of a principal.
 package struct QueryRequest: Sendable {
     package var sql: String
+    /// Values for its parameters, the first for `$1`.
+    package var parameters: [QueryParameter]
     package var principal: Principal
     package var format: QueryFormat
     package var limits: QueryLimits
     /// Whether each row of an Arrow answer stands behind its region's name.
     var namesRegion = false
+    /// What ends the query before its time, if anything may.
+    package var cancellation: QueryCancellation?
+    /// Whether only the columns of the answer are wanted: no file is opened then.
+    var describes = false
 
     package init(
-        sql: String, principal: Principal, format: QueryFormat = .table,
-        limits: QueryLimits = QueryLimits()
+        sql: String, parameters: [QueryParameter] = [], principal: Principal,
+        format: QueryFormat = .table, limits: QueryLimits = QueryLimits(),
+        cancellation: QueryCancellation? = nil
     ) {
         self.sql = sql
+        self.parameters = parameters
+        self.cancellation = cancellation
         self.principal = principal
         self.format = format
         self.limits = limits
@@ -98,7 +107,7 @@ package struct QueryAuditEntry: Equatable, Sendable {
     /// Files that could be read.
     package var fileCount: Int
     package var format: QueryFormat
-    /// Hexadecimal SHA-256 of the salt and the text as it was asked.
+    /// Hexadecimal SHA-256 of the salt, the text as it was asked and the values of its parameters.
     package var statementDigest: String
     /// 16 random bytes in hexadecimal, so that equal questions do not show as equal.
     package var salt: String
@@ -109,7 +118,7 @@ package struct QueryAnswer: Sendable {
     package enum Body: Sendable {
         /// For the form `table`: texts by row, nil where null.
         case cells([[String?]])
-        /// Bytes to print as they are: CSV or a JSON object a line.
+        /// Bytes to print as they are: CSV, a JSON object a line, or messages of the PostgreSQL protocol.
         case text([UInt8])
         /// An Arrow stream.
         case arrow(ArrowStreamParts)
@@ -117,6 +126,8 @@ package struct QueryAnswer: Sendable {
         case file(path: String)
     }
     package var columns: [String]
+    /// The columns with their types, for the form `postgres` alone.
+    package var typedColumns: [QueryColumn]
     package var rowCount: Int
     package var body: Body
     package var access: Access
@@ -131,6 +142,8 @@ package struct QueryError: Error, Equatable, Sendable, CustomStringConvertible {
         case query
         /// It asks for more time, memory or rows than it may have.
         case limits
+        /// Whoever asked has ended it.
+        case cancelled
         /// The kernel cannot confine the child.
         case unconfined
         /// The audit log could not be written, so nothing is shown.
@@ -138,14 +151,23 @@ package struct QueryError: Error, Equatable, Sendable, CustomStringConvertible {
         /// A file, the engine or the child failed.
         case world
     }
+    /// What exactly, where callers tell it apart.
+    package enum Cause: String, Sendable {
+        /// A value that cannot be converted or is out of range.
+        case value
+        case time, memory, scratch
+        /// Rows or bytes of the result.
+        case size
+    }
     package let code: Code
     package let text: String
+    package var cause: Cause?
     package var description: String { text }
 }
 
 /// Answers or refuses queries over one region.
 package struct QueryService {
-    private let policies: [CompiledPolicy]
+    let policies: [CompiledPolicy]
     private let clock: any WallClock
     let child: QueryChild
     let allowsUnsandboxed: Bool
@@ -213,7 +235,9 @@ package struct QueryService {
         }
         let statement: Gated
         do {
-            statement = try gated(request.sql, access)
+            statement = try gated(request, access)
+        } catch let error as QueryParameter.Invalid {
+            throw QueryError(error)
         } catch let error as QueryGate.Refused {
             return try refused(error.refusal)
         } catch let error as GroupGuard.Refused {
@@ -221,6 +245,8 @@ package struct QueryService {
         }
         let today = Day(clock.now())
         let answer = try answer(request, region, access, statement, today, destination)
+        // Of what was not read there is nothing to tell.
+        if request.describes { return .answered(answer.shown(access)) }
         if access.isHeldToGroups && answer.rowCount == 0 {
             if case .file(let path) = answer.body { _ = try File.remove(path) }
             return try refused(
@@ -237,10 +263,7 @@ package struct QueryService {
             if case .file(let path) = answer.body { _ = try File.remove(path) }
             throw error
         }
-        return .answered(
-            QueryAnswer(
-                columns: answer.columns, rowCount: answer.rowCount, body: answer.body,
-                access: access, confinement: answer.confinement))
+        return .answered(answer.shown(access))
     }
 
     /// What the policies of a region let the principal see.
@@ -259,8 +282,8 @@ package struct QueryService {
     }
 
     /// The statement that runs: checked, held to groups where it must be.
-    private func gated(_ sql: String, _ access: Access) throws -> Gated {
-        let tree = try gate.check(sql)
+    private func gated(_ request: QueryRequest, _ access: Access) throws -> Gated {
+        let tree = try gate.check(request.sql, request.parameters)
         // What the engine will take for today, whatever the service's clock says.
         let pruning = FilePruning(
             tree, today: Day(Timestamp(microseconds: SystemClock.realtimeMicroseconds())))
@@ -300,10 +323,17 @@ package struct QueryService {
 
     private struct RawAnswer {
         var columns: [String]
+        var typedColumns: [QueryColumn]
         var rowCount: Int
         var body: QueryAnswer.Body
         var confinement: String
         var fileCount: Int
+
+        func shown(_ access: Access) -> QueryAnswer {
+            QueryAnswer(
+                columns: columns, typedColumns: typedColumns, rowCount: rowCount, body: body,
+                access: access, confinement: confinement)
+        }
     }
 
     /// Files may be replaced between listing and opening (compaction, erasure); then the listing is taken again.
@@ -333,9 +363,12 @@ package struct QueryService {
         _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated,
         _ today: Day, _ destination: String?
     ) throws -> RawAnswer {
-        let readable = try region.files().filter { file in
-            (file.retainUntil.map { $0 > today } ?? true) && statement.pruning.needs(file)
-        }
+        let readable =
+            request.describes
+            ? []
+            : try region.files().filter { file in
+                (file.retainUntil.map { $0 > today } ?? true) && statement.pruning.needs(file)
+            }
         let files = readable.map(\.path)
         let suppressed = try region.suppressedPseudonyms()
         let tables = SuppressedPseudonym.Column.allCases.compactMap { column in
@@ -366,22 +399,24 @@ package struct QueryService {
             suppression: tables.map(\.table),
             statement: statement.exact,
             quickStatement: statement.quick, format: request.format,
-            leadingRegion: request.namesRegion ? region.name : nil, scratchDirectory: scratch.path,
-            limits: request.limits,
+            leadingRegion: request.namesRegion ? region.name : nil, describes: request.describes,
+            scratchDirectory: scratch.path, limits: request.limits,
             allowsUnsandboxed: allowsUnsandboxed)
-        let outcome = try child.run(plan)
+        let outcome = try child.run(plan, request.cancellation)
         let body: QueryAnswer.Body
         switch request.format {
         case .parquet:
             let made = scratch.path + "/" + QueryPlan.parquetName
             body = .file(path: try moved(made, to: destination ?? ""))
         case .table: body = .cells(try cells(outcome.rows))
-        case .csv, .json: body = .text(outcome.rows)
+        case .csv, .json, .postgres: body = .text(outcome.rows)
         case .arrow:
             body = .arrow(ArrowStreamParts(schema: outcome.schema, batches: outcome.rows))
         }
         return RawAnswer(
-            columns: outcome.columns, rowCount: outcome.summary.rowCount, body: body,
+            columns: outcome.columns,
+            typedColumns: zip(outcome.columns, outcome.types).map(QueryColumn.init(name:type:)),
+            rowCount: outcome.summary.rowCount, body: body,
             confinement: outcome.summary.confinement, fileCount: files.count)
     }
 
@@ -420,27 +455,30 @@ extension QueryError {
         case .conversion:
             self.init(
                 code: .query,
-                text: "a value cannot be converted or is out of range; TRY_CAST gives null instead")
+                text: "a value cannot be converted or is out of range; TRY_CAST gives null instead",
+                cause: .value)
         case .memory:
             self.init(
                 code: .limits,
-                text: "the query needs more memory than \(limits.memoryBytes >> 20) MiB")
+                text: "the query needs more memory than \(limits.memoryBytes >> 20) MiB",
+                cause: .memory)
         case .scratch:
             self.init(
                 code: .limits,
                 text:
-                    "the query needs more than \(limits.scratchBytes >> 20) MiB of disk beside its memory, or the disk is full"
-            )
+                    "the query needs more than \(limits.scratchBytes >> 20) MiB of disk beside its memory, or the disk is full",
+                cause: .scratch)
         case .tooManyRows:
             self.init(
                 code: .limits,
-                text: "the result has more than \(limits.rows) rows; add LIMIT or aggregate")
+                text: "the result has more than \(limits.rows) rows; add LIMIT or aggregate",
+                cause: .size)
         case .tooManyBytes:
             self.init(
                 code: .limits,
                 text:
-                    "the result is larger than \(limits.resultBytes >> 20) MiB; add LIMIT or aggregate"
-            )
+                    "the result is larger than \(limits.resultBytes >> 20) MiB; add LIMIT or aggregate",
+                cause: .size)
         case .file: self.init(code: .world, text: "a data file cannot be read")
         }
     }
@@ -450,11 +488,28 @@ extension QueryError {
         case .notStarted(let errno):
             self.init(code: .world, text: "the query process cannot be started (error \(errno))")
         case .timedOut:
-            self.init(code: .limits, text: "the query took longer than \(limits.seconds) s")
+            self.init(
+                code: .limits, text: "the query took longer than \(limits.seconds) s", cause: .time)
+        case .cancelled:
+            self.init(code: .cancelled, text: "the query was cancelled by who asked it")
         case .died:
             self.init(
-                code: .limits, text: "the query process died, most likely of its memory limit")
+                code: .limits, text: "the query process died, most likely of its memory limit",
+                cause: .memory)
         }
+    }
+
+    init(_ invalid: QueryParameter.Invalid) {
+        self.init(
+            code: .query, text: "a value for a parameter is no `\(invalid.kind.rawValue)`",
+            cause: .value)
+    }
+}
+
+extension QueryRequest {
+    /// What the digest in the audit log is made of: the text, and behind a zero each the values.
+    fileprivate var committedText: String {
+        sql + parameters.map { "\u{0}\($0)" }.joined()
     }
 }
 
@@ -477,7 +532,7 @@ private struct AuditDraft {
         QueryAuditEntry(
             at: time, region: region, principal: request.principal, outcome: outcome, rules: rules,
             rowCount: rowCount, fileCount: fileCount, format: request.format,
-            statementDigest: SHA256.digest(salt + Array(request.sql.utf8)).hex,
+            statementDigest: SHA256.digest(salt + Array(request.committedText.utf8)).hex,
             salt: Bytes.hex(salt))
     }
 }

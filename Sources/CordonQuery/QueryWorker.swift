@@ -4,6 +4,7 @@ package import CordonModel
 internal import Engine
 internal import Foundation
 internal import LinuxIO
+internal import PostgresWire
 
 /// The child's side: confines itself, then runs one statement and hands its rows over.
 ///
@@ -114,6 +115,14 @@ package enum QueryWorker {
 
     private static func run(_ plan: QueryPlan, _ output: FrameWriter) throws -> Int {
         let connection = try prepared(plan)
+        if plan.format == .postgres {
+            let columns = try described(plan.statement, connection)
+            try output.send(.types, JSONEncoder().encode(columns.map(\.type)))
+            guard !plan.describes else {
+                try output.send(.columns, JSONEncoder().encode(columns.map(\.name)))
+                return 0
+            }
+        }
         if let quick = plan.quickStatement {
             for view in [plan.sampledView, plan.view].compactMap({ $0 }) {
                 try connection.execute("CREATE OR REPLACE VIEW pixels.hits AS \(view)")
@@ -127,6 +136,14 @@ package enum QueryWorker {
             }
         }
         return try run(plan.statement, plan, connection, output, sendsAtOnce: true)
+    }
+
+    /// The columns of a statement's result, which is not run.
+    private static func described(
+        _ statement: String, _ connection: EngineConnection
+    ) throws(EngineError) -> [QueryColumn] {
+        try connection.query("SELECT column_name, column_type FROM (DESCRIBE \(statement))").rows()
+            .map { QueryColumn(name: ($0[0] ?? ""), type: ($0[1] ?? "")) }
     }
 
     /// - Parameter sendsAtOnce: whether rows leave before the statement has come to its end.
@@ -207,8 +224,11 @@ package enum QueryWorker {
                 try connection.execute("CREATE TABLE \(table.name) AS SELECT value FROM staged")
                 try connection.execute("DROP TABLE staged")
             }
-            try connection.execute("CREATE VIEW pixels.hits AS \(plan.view)")
-            try connection.execute("CREATE VIEW main.hits AS SELECT * FROM pixels.hits")
+            for statement in plan.catalog { try connection.execute(statement) }
+            if let view = plan.view {
+                try connection.execute("CREATE VIEW pixels.hits AS \(view)")
+                try connection.execute("CREATE VIEW main.hits AS SELECT * FROM pixels.hits")
+            }
             try connection.execute("SET lock_configuration = true")
             return connection
         } catch {
@@ -309,6 +329,10 @@ struct RowWriter {
                             if case .null = value { return nil }
                             return value.text
                         }))
+            case .postgres:
+                var messages = BackendMessages()
+                messages.dataRow(values.map { $0.postgresText.map { Array($0.utf8) } })
+                bytes += messages.take()
             case .json:
                 let members = zip(quotedNames, values).map { $0 + $1.json }
                 append("{" + members.joined(separator: ",") + "}\n")

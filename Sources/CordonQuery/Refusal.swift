@@ -17,6 +17,9 @@ package struct Refusal: Equatable, Sendable, Codable {
         self.text = text
     }
 
+    /// How the text begins when the statement is no SQL at all.
+    package static let syntaxHead = "the query is not valid SQL"
+
     init(rule: String, at position: FilePosition, text: String) {
         self.init(rule: rule, file: position.file, line: position.line, text: text)
     }

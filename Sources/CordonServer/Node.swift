@@ -185,12 +185,15 @@ package final class Node: Sendable {
     /// Starts everything; when it returns, every listener accepts.
     ///
     /// - Returns: where the collectors listen, and where the services of the regions that have one do.
-    package func start() throws -> (collectors: [Listener], services: [Listener]) {
+    package func start() throws -> (
+        collectors: [Listener], services: [Listener], postgres: [Listener]
+    ) {
         let collectors = try startCollecting()
-        return (collectors, options.delivers ? try startServices() : [])
+        let services = options.delivers ? try startServices() : []
+        return (collectors, services.map(\.http), services.compactMap(\.postgres))
     }
 
-    private func startServices() throws -> [Listener] {
+    private func startServices() throws -> [(http: Listener, postgres: Listener?)] {
         let configuration = try ProjectConfiguration.load(layout, now: Day(clock.now()))
         let made = try configuration.regions.filter { $0.service != nil }.map {
             try RegionService(

@@ -11,7 +11,7 @@ import Synchronization
 import TLS
 package import Telemetry
 
-/// The HTTP service of one region: its lake, tokens and policies behind a ``RegionAPI``, and the socket that it is asked at.
+/// The service of one region: its lake, tokens and policies behind a ``RegionAPI``, and the sockets that it is asked at.
 package final class RegionService: Sendable {
     private let layout: ProjectLayout
     private let region: RegionConfiguration
@@ -22,6 +22,8 @@ package final class RegionService: Sendable {
     private let listener: ServiceListener
     /// Runs all queries; a process waits for the next one.
     private let queryChild: QueryChild
+    /// For clients of PostgreSQL, where the region's file says so.
+    private let postgres: ServiceListener?
     /// The policies in force; a reload replaces them whole.
     private let policies: Policies
 
@@ -80,14 +82,24 @@ package final class RegionService: Sendable {
         let tickets = settings.tls.map { _ in TicketKeys(at: SystemClock.monotonicMilliseconds()) }
         listener = try ServiceListener(
             address: settings.listen.address, port: usesFreePort ? 0 : settings.listen.port,
-            tls: try tickets.flatMap { try Self.tls(settings, region, clock, $0) },
+            tls: try tickets.flatMap { try Self.tls(settings, region, clock, $0, .http1) },
             tickets: tickets, logger: logger, refusal: { api.refusal($0) },
             answer: { api.answer($0) })
+        postgres = try settings.postgres.map { listen in
+            // With ticket keys of its own: sessions are resumed within one listener alone.
+            let tickets = settings.tls.map { _ in
+                TicketKeys(at: SystemClock.monotonicMilliseconds())
+            }
+            return try api.postgresListener(
+                address: listen.address, port: usesFreePort ? 0 : listen.port,
+                tls: try tickets.flatMap { try Self.tls(settings, region, clock, $0, .postgres) },
+                tickets: tickets)
+        }
     }
 
     private static func tls(
         _ settings: RegionConfiguration.Service, _ region: RegionConfiguration,
-        _ clock: any WallClock, _ tickets: TicketKeys
+        _ clock: any WallClock, _ tickets: TicketKeys, _ application: TLSApplication
     ) throws -> TLSContext? {
         guard let tls = settings.tls else { return nil }
         let identity = try TLSIdentity(
@@ -96,22 +108,30 @@ package final class RegionService: Sendable {
         return try TLSContext(
             identity,
             authorities: try tls.clientAuthorities.map { try TLSAuthorities(path: $0.path) },
-            minimum: tls.minimum == .tls13 ? .tls13 : .tls12, applications: [.http1],
-            scope: region.name + " service", tickets: tickets)
+            minimum: tls.minimum == .tls13 ? .tls13 : .tls12, applications: [application],
+            scope: region.name + " service " + application.rawValue, tickets: tickets)
     }
 
-    /// Begins to accept; returns where.
-    package func start() throws -> Node.Listener {
+    /// Begins to accept; returns where, over HTTP and, if it does, in the PostgreSQL protocol.
+    package func start() throws -> (http: Node.Listener, postgres: Node.Listener?) {
         try api.sweep()
         try log.append(
             AuditEntry(at: clock.now(), kind: "service.started", region: region.name))
         queryChild.prepare()
         listener.start()
+        postgres?.start()
         var listen = region.service?.listen ?? region.collector.listen
         listen.port = listener.port
-        return Node.Listener(
+        let http = Node.Listener(
             region: region.name, address: listen.text, port: listen.port,
             scheme: region.service?.tls == nil ? "http" : "https")
+        guard let postgres, var listen = region.service?.postgres else { return (http, nil) }
+        listen.port = postgres.port
+        return (
+            http,
+            Node.Listener(
+                region: region.name, address: listen.text, port: listen.port, scheme: "postgresql")
+        )
     }
 
     /// Takes up policies that were changed. A project with a mistake leaves the old ones in force.
@@ -134,6 +154,7 @@ package final class RegionService: Sendable {
     /// Answers what is under way and ends.
     package func stop() throws {
         listener.stop()
+        postgres?.stop()
         try log.append(
             AuditEntry(at: clock.now(), kind: "service.stopped", region: region.name))
     }

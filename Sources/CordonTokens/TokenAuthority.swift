@@ -88,6 +88,15 @@ package final class TokenAuthority: Sendable {
         return known
     }
 
+    /// Throws when a token that was good has ended since.
+    package func recheck(_ token: IssuedToken, at now: Timestamp) throws {
+        if now >= token.expiresAt { throw TokenRefusal.expired }
+        guard let known = try register.token(token.id), known.grant == token.grant else {
+            throw TokenRefusal.unknown
+        }
+        guard known.revokedAt == nil else { throw TokenRefusal.revoked }
+    }
+
     /// Ends a token at once, in every process.
     ///
     /// - Parameter audit: told before it ends.

@@ -14,6 +14,8 @@ package enum TLSVersion: String, CaseIterable, Sendable {
 /// What is spoken inside, by its name in ALPN (RFC 7301).
 package enum TLSApplication: String, Sendable {
     case http1 = "http/1.1"
+    /// The PostgreSQL protocol.
+    case postgres = "postgresql"
     case http2 = "h2"
 }
 

@@ -24,7 +24,8 @@ internal import Crypto
 
     /// - Parameters:
     ///   - authorities: when given, a client must show a certificate that one of them issued.
-    ///   - applications: what may be spoken inside, the preferred first. A client without ALPN gets HTTP/1.1.
+    ///   - applications: what may be spoken inside, the preferred first. A client without ALPN gets HTTP/1.1, or what else
+    ///     is spoken here.
     ///   - scope: sessions are resumed within one scope alone, such as a region.
     package init(
         _ identity: TLSIdentity, authorities: TLSAuthorities? = nil, minimum: TLSVersion = .tls12,
@@ -96,7 +97,9 @@ internal import Crypto
 
     private func setUpApplications(_ applications: [TLSApplication]) {
         unsafe SSL_CTX_set_alpn_select_cb(
-            handle, applications.contains(.http2) ? selectHTTP2 : selectHTTP1, nil)
+            handle,
+            applications.contains(.postgres)
+                ? selectPostgres : applications.contains(.http2) ? selectHTTP2 : selectHTTP1, nil)
     }
 }
 
@@ -112,6 +115,10 @@ private let selectHTTP2: Selector = { _, chosen, count, offered, offeredCount, _
 
 private let selectHTTP1: Selector = { _, chosen, count, offered, offeredCount, _ in
     unsafe select(chosen, count, offered, offeredCount, [.http1])
+}
+
+private let selectPostgres: Selector = { _, chosen, count, offered, offeredCount, _ in
+    unsafe select(chosen, count, offered, offeredCount, [.postgres])
 }
 
 /// Points `chosen` at the first of `preferred` within the client's list (RFC 7301 section 3.1): names, each after its length.

@@ -34,6 +34,7 @@ package struct FuzzTarget: Sendable {
         FuzzTarget("log-combined", logLines(.combined)),
         FuzzTarget("log-json", logLines(.ndjson)),
         FuzzTarget("packed", packedBytes),
+        FuzzTarget("postgres", postgresMessages),
     ]
 }
 

@@ -113,16 +113,19 @@ struct CordonProgram: Sendable {
         let ports: [String: UInt16]
         /// Port of each region's service, by region name.
         let servicePorts: [String: UInt16]
+        /// Port for clients of PostgreSQL of each region's service that has one, by region name.
+        let postgresPorts: [String: UInt16]
         private let process: Process
         private let logPath: String
 
         init(
             process: Process, ports: [String: UInt16], servicePorts: [String: UInt16],
-            logPath: String
+            postgresPorts: [String: UInt16], logPath: String
         ) {
             self.process = process
             self.ports = ports
             self.servicePorts = servicePorts
+            self.postgresPorts = postgresPorts
             self.logPath = logPath
             processIdentifier = process.processIdentifier
         }
@@ -170,14 +173,18 @@ struct CordonProgram: Sendable {
             }
             let regions: [Listener]
             let services: [Listener]
+            let postgres: [Listener]
         }
         let ready = try JSONDecoder().decode(
             Ready.self, from: FileManager.default.contents(atPath: readyFile) ?? Data())
         let ports = Dictionary(uniqueKeysWithValues: ready.regions.map { ($0.region, $0.port) })
         let services = Dictionary(
             uniqueKeysWithValues: ready.services.map { ($0.region, $0.port) })
+        let postgres = Dictionary(
+            uniqueKeysWithValues: ready.postgres.map { ($0.region, $0.port) })
         return Running(
-            process: process, ports: ports, servicePorts: services, logPath: logPath)
+            process: process, ports: ports, servicePorts: services, postgresPorts: postgres,
+            logPath: logPath)
     }
 
     /// A command under way that nobody listens to.

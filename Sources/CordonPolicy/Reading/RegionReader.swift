@@ -129,18 +129,30 @@ struct RegionReader {
     }
 
     private func service(_ item: Item) -> RegionConfiguration.Service? {
-        guard let section = Section(item, keys: ["listen", "tls"]) else { return nil }
+        guard let section = Section(item, keys: ["listen", "tls", "postgres"]) else { return nil }
         let listen = section.required("listen").flatMap(socketAddress)
         let tls = section["tls"].map(self.tls)
+        let postgres = section["postgres"].map(socketAddress)
         guard let listen else { return nil }
         if case .some(.none) = tls { return nil }
-        if tls == nil, !isLoopback(listen.address) {
-            section["listen"]?.error(
+        if case .some(.none) = postgres { return nil }
+        let addresses: [(String, RegionConfiguration.SocketAddress?)] = [
+            ("listen", listen), ("postgres", postgres ?? nil),
+        ]
+        for (key, address) in addresses where tls == nil {
+            guard let address, !isLoopback(address.address) else { continue }
+            section[key]?.error(
                 "tokens would cross the network in the clear: give `tls`, or listen on loopback behind a proxy that has it"
             )
             return nil
         }
-        return .init(listen: listen, tls: tls ?? nil)
+        if postgres == listen, listen.port != 0 {
+            section["postgres"]?.error(
+                "`\(listen.text)` is where the service is asked over HTTP; give PostgreSQL another port"
+            )
+            return nil
+        }
+        return .init(listen: listen, tls: tls ?? nil, postgres: postgres ?? nil)
     }
 
     private func country(_ item: Item) -> String? {

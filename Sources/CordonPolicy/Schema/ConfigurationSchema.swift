@@ -173,6 +173,11 @@ package enum ConfigurationSchema {
             "listen", .text(form: "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$"), required: true,
             "address and port; beyond loopback only with `tls`"),
         tls,
+        SchemaKey(
+            "postgres", .text(form: "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$"),
+            fallback: "none",
+            "address and port for clients of PostgreSQL, with the certificate of `tls`; beyond loopback only with that"
+        ),
     ])
 
     // MARK: Policies
