@@ -41,7 +41,10 @@ package struct KeptRules: Sendable {
 
     private func path(_ digest: String) -> String { directory + "/" + digest + Self.suffix }
 
-    /// Keeps the rule set of `project`, synced; one that is kept already stays as it is.
+    /// Keeps the rule set of `project`, synced; one that is kept already and can be read stays as it is.
+    ///
+    /// One that cannot be read would go unnoticed until an auditor asks, while new records go on pointing at it. It is put aside
+    /// under another name, since the audit log holds its hash, and the rule set is kept anew.
     ///
     /// - Returns: SHA-256 of the kept file, hexadecimal.
     @discardableResult
@@ -58,8 +61,20 @@ package struct KeptRules: Sendable {
         let content = Content(
             format: Self.format, ruleSet: project.ruleSet.digest, files: files)
         let bytes = Array(try encoder.encode(content)) + [0x0A]
-        _ = try File.create(path, bytes, mode: 0o644)
+        if try !File.create(path, bytes, mode: 0o644) {
+            let found = try File.read(path)
+            if found != bytes, !isReadable(project.ruleSet.digest) {
+                let mark = Bytes.hex(SHA256.hash(found)).prefix(8)
+                try File.rename(path, to: "\(path).unreadable-\(mark)")
+                _ = try File.create(path, bytes, mode: 0o644)
+            }
+        }
         return Bytes.hex(SHA256.hash(try File.read(path)))
+    }
+
+    private func isReadable(_ digest: String) -> Bool {
+        // Whatever is wrong with it, it is kept anew. The day bears on warnings alone, which nobody sees here.
+        (try? load(digest, now: Day(number: 0))) != nil
     }
 
     /// Digests of all kept rule sets, sorted.
@@ -68,6 +83,14 @@ package struct KeptRules: Sendable {
         return try Directory.list(directory)
             .filter { $0.hasSuffix(Self.suffix) && !$0.hasPrefix(".") }
             .map { String($0.dropLast(Self.suffix.count)) }.sorted()
+    }
+
+    /// Whether `name` could be a digest, or enough of its beginning.
+    package static func isDigest(_ name: String) -> Bool {
+        (prefixLengthMin...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x61...0x66).contains($0)
+            }
     }
 
     /// The digest that `name`, a digest or at least ``prefixLengthMin`` digits of its beginning, stands for; nil when none does.
@@ -82,14 +105,6 @@ package struct KeptRules: Sendable {
     }
 
     /// The project as it was when the rule set `digest` came into force; its cases are not kept.
-    /// Whether `name` could be a digest, or enough of its beginning.
-    package static func isDigest(_ name: String) -> Bool {
-        (prefixLengthMin...64).contains(name.utf8.count)
-            && name.utf8.allSatisfy {
-                (0x30...0x39).contains($0) || (0x61...0x66).contains($0)
-            }
-    }
-
     package func load(_ digest: String, now: Day) throws -> ProjectConfiguration {
         let path = path(digest)
         guard let bytes = try File.readIfPresent(path) else {

@@ -141,6 +141,22 @@ func geoTable(_ lines: String, in directory: TemporaryDirectory) throws -> GeoTa
         #expect(again.cases.isEmpty)
     }
 
+    @Test func `a file that cannot be read is put aside, and the rule set kept anew`() throws {
+        let project = try project(PolicyDials.texts(PolicyDials.dials.map { _ in 0 }))
+        let kept = KeptRules(layout)
+        let digest = try kept.keep(project)
+        let path = directory.file("var/rules/\(project.ruleSet.digest).json")
+        try File.write(path, Array("{".utf8))
+        #expect(try kept.keep(project) == digest)
+        _ = try kept.load(project.ruleSet.digest, now: today)
+        #expect(try kept.digests() == [project.ruleSet.digest])
+        let aside = try Directory.list(directory.file("var/rules")).filter {
+            $0.contains("unreadable")
+        }
+        #expect(aside.count == 1)
+        #expect(try aside.map { try File.read(directory.file("var/rules/\($0)")) } == [[0x7B]])
+    }
+
     @Test func `a changed, broken or missing file is refused`() throws {
         let project = try project(PolicyDials.texts(PolicyDials.dials.map { _ in 0 }))
         let kept = KeptRules(layout)
