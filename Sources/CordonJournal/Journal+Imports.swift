@@ -9,11 +9,13 @@ package struct ImportMark: Equatable, Sendable {
         case whole = 1
         /// And the audit log says so.
         case told = 2
+        /// Its rest comes with a longer file that begins with it, and has a mark of its own.
+        case passedOn = 3
     }
 
-    /// SHA-256 of the file as it was first met: the name it keeps when it grows.
+    /// What the file's counts stand under: its digest. Older marks were moved on to a longer file, and kept the name.
     package var file: [UInt8]
-    /// SHA-256 and size in bytes of the file as it was last met.
+    /// SHA-256 and size in bytes of the file.
     package var digest: [UInt8]
     package var bytes: Int
     /// Lines whose hits of this region are in the journal: all up to this number.
@@ -134,6 +136,30 @@ extension Journal {
     package func put(_ mark: ImportMark) throws(JournalError) {
         do {
             try connection.transaction(.immediate) { try write(mark) }
+        } catch {
+            throw JournalError(wrapping: error)
+        }
+    }
+
+    /// Takes up a file that begins with the bytes of `beginning`, whose lines and counts are its own too. A beginning that is
+    /// not whole ends there, so that no line of its rest comes in by both.
+    package func put(_ mark: ImportMark, behind beginning: ImportMark) throws(JournalError) {
+        do {
+            try connection.transaction(.immediate) {
+                try write(mark)
+                let copy = try connection.prepare(
+                    """
+                    INSERT INTO import_counts
+                    SELECT ?, policy, outcome, lines FROM import_counts WHERE file = ?
+                    """)
+                try copy.bind(1, mark.file)
+                try copy.bind(2, beginning.file)
+                try copy.run()
+                guard beginning.state == .begun else { return }
+                var ended = beginning
+                ended.state = .passedOn
+                try write(ended)
+            }
         } catch {
             throw JournalError(wrapping: error)
         }

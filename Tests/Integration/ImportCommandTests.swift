@@ -106,6 +106,89 @@ import Testing
         #expect(Set(try events()).count == 90)
     }
 
+    /// What the program says of each file, from `--json`.
+    private struct Said: Decodable, Equatable {
+        var state: String
+        var lines: Int
+        var linesBefore: Int
+
+        private enum CodingKeys: String, CodingKey {
+            case state, lines
+            case linesBefore = "lines_before"
+        }
+    }
+
+    private func said(_ words: [String]) throws -> [Said] {
+        let result = try cordon.run(
+            ["import", "--json", "--unlogged-signals", "absent", "--format", "cloudfront-standard"]
+                + words)
+        try #require(result.exitCode == 0, "\(result.output) \(result.errorOutput)")
+        return try result.output.split(separator: "\n").map {
+            try JSONDecoder().decode(Said.self, from: Data($0.utf8))
+        }
+    }
+
+    @Test func `a quiet hour with nothing but a header stands for no other file`() throws {
+        let a = try write("a.log", Self.header)
+        let b = try write("b.log", Self.header + (0..<5).map { line($0) + "\n" }.joined())
+        let c = try write("c.log", Self.header + (5..<10).map { line($0) + "\n" }.joined())
+        let known = Said(state: "known", lines: 0, linesBefore: 7)
+        #expect(
+            try said([a, b, a, c, b]) == [
+                Said(state: "imported", lines: 2, linesBefore: 0),
+                Said(state: "imported", lines: 5, linesBefore: 2),
+                Said(state: "known", lines: 0, linesBefore: 2),
+                Said(state: "imported", lines: 5, linesBefore: 2), known,
+            ])
+        #expect(try events().sorted() == (0..<10).map { "e\($0)" })
+        // Another run finds the same.
+        #expect(try said([c, b]) == [known, known])
+        #expect(try events().count == 10)
+        let log = try cordon.run("audit", "log", "--kind", "import.file", "--json")
+        #expect(log.output.contains("\"no-request\":2"), "\(log.output)")
+    }
+
+    @Test func `beginnings and forks of a log come in once, whatever comes again and when`() throws
+    {
+        var random = Generator()
+        var wanted: Set<String> = []
+        for round in 0..<5 {
+            var number = round * 1000
+            /// Bytes of a file by what it is named, each a longer form of the one it is named after.
+            var texts = ["log": Self.header]
+            var parents: [String: String] = [:]
+            for place in 0..<6 {
+                let parent = texts.keys.sorted().randomElement(using: &random)!
+                let name = "\(parent)-\(place)"
+                let count = Int.random(in: 1...4, using: &random)
+                let lines = (number..<number + count).map { line($0) + "\n" }
+                wanted.formUnion((number..<number + count).map { "e\($0)" })
+                number += count
+                texts[name] = texts[parent]! + lines.joined()
+                parents[name] = parent
+            }
+            // A beginning before what begins with it, in any order beside, and anything again at any time.
+            var order: [String] = []
+            var left = Set(texts.keys)
+            while !left.isEmpty {
+                let ready = left.filter { parents[$0].map { !left.contains($0) } ?? true }
+                let next = ready.sorted().randomElement(using: &random)!
+                left.remove(next)
+                order.append(next)
+                if random.chance(0.6) { order.append(order.randomElement(using: &random)!) }
+            }
+            let paths = try order.map { try write("\(round)-\($0).log", texts[$0]!) }
+            // Over two runs, so that half of it is read back from the journals.
+            let half = Int.random(in: 0...paths.count, using: &random)
+            for part in [paths.prefix(half), paths.suffix(paths.count - half)] where !part.isEmpty {
+                _ = try said(Array(part))
+            }
+            let found = try events()
+            #expect(found.count == wanted.count, "seed \(random.seed), \(order), \(half)")
+            #expect(Set(found) == wanted, "seed \(random.seed), \(order), \(half)")
+        }
+    }
+
     @Test func `an archive that is cut gives the lines before, and the whole one the rest`() throws
     {
         let text = Self.header + (0..<1500).map { line($0) }.joined(separator: "\n")
@@ -118,10 +201,17 @@ import Testing
         #expect(first.errorOutput.contains("the file is cut"), "\(first.errorOutput)")
         let count = try events().count
         #expect(count > 100 && count < 1500)
+        let longer = logs.file("longer.gz")
+        try bytes.prefix(bytes.count * 3 / 4).write(to: URL(fileURLWithPath: longer))
+        #expect(try bring("cloudfront-standard", longer).exitCode == 4)
         let second = try bring("cloudfront-standard", packed)
         #expect(second.exitCode == 0, "\(second.output) \(second.errorOutput)")
         #expect(try events().count == 1500)
         #expect(Set(try events()).count == 1500)
+        // The whole one has brought the rest of both.
+        let again = try bring("cloudfront-standard", cut, longer)
+        #expect(again.exitCode == 0, "\(again.output) \(again.errorOutput)")
+        #expect(try events().count == 1500)
     }
 
     @Test func `a run that is killed at any moment is gone on with, each line once`() throws {

@@ -61,6 +61,8 @@ package final class HitImporter {
     private var lastContext: EdgeContext
 
     private var lanes: [ImportLane] = []
+    /// Lines up to here that have no home were counted when a journal that is ahead took its own.
+    private var homelessAfter = 0
     private var report = ImportReport()
     private var windowBytes = 0
 
@@ -93,22 +95,27 @@ package final class HitImporter {
     ///
     /// - Parameters:
     ///   - marks: how far the file has come into each journal; they are written as the run goes on.
-    /// - Returns: what became of the lines of this run. Every mark is then `whole`.
+    /// - Returns: what became of the lines of this run. Every mark that was `begun` is then `whole`; journals with other
+    ///   marks take nothing.
     package func run(
         _ lines: LineReader, _ reader: LogReader, marks: [ImportMark]
     ) throws -> ImportReport {
         precondition(marks.count == journals.count, "each journal has its mark")
         report = ImportReport()
         windowBytes = 0
-        let first = marks.map(\.lines).min() ?? 0
-        let last = marks.map(\.lines).max() ?? 0
+        lanes = []
+        let first = marks.filter { $0.state == .begun }.map(\.lines).min() ?? 0
         // Lines that some journals have and others have not were decided on by what those that are ahead remember.
-        if marks.contains(where: { $0.lines > first && $0.decidedBy != decidedBy(reader) }) {
-            throw ImportError.decidedOtherwise(from: first + 1, to: last)
+        let ahead = marks.filter { $0.state != .begun || $0.lines > first }
+        if ahead.contains(where: { $0.decidedBy != decidedBy(reader) }) {
+            throw ImportError.decidedOtherwise(
+                from: first + 1, to: ahead.map(\.lines).max() ?? first)
         }
+        homelessAfter =
+            marks.contains { $0.state != .begun } ? .max : marks.map(\.lines).max() ?? 0
         lanes = try zip(marks, journals).map { mark, journal in
             var mark = mark
-            mark.decidedBy = decidedBy(reader)
+            if mark.state == .begun { mark.decidedBy = decidedBy(reader) }
             return ImportLane(
                 mark: mark, suppression: try journal.suppression(),
                 policyCount: context.policyNames.count)
@@ -172,10 +179,8 @@ package final class HitImporter {
 
     private func take(_ entry: LogEntry, _ text: Span<UInt8>, _ number: Int) throws {
         guard entry.isGet, let path = entry.path.range, isPixel(text, path) else {
-            if number > lanes[0].mark.lines {
-                report.notHits += 1
-                lanes[0].notHits += 1
-            }
+            report.notHits += 1
+            if number > homelessAfter { lanes[0].notHits += 1 }
             return
         }
         guard text.count <= HTTPLimits.headBytesMax else {
@@ -196,7 +201,7 @@ package final class HitImporter {
         let decided = transform.decide(head, text, client, context, at: time)
         let policy = decided.decision.policy
         let slot = max(decided.slot, 0)
-        guard number > lanes[slot].mark.lines else { return }
+        guard decided.slot < 0 ? number > homelessAfter : lanes[slot].takes(number) else { return }
         if !isConsentShown, !settings.takesUnloggedAsAbsent { report.consentUnknown += 1 }
         if let fate = decided.fate {
             lanes[slot].fates[policy * HitFate.allCases.count + fate.rawValue] += 1
@@ -267,22 +272,21 @@ package final class HitImporter {
     // MARK: Counting
 
     /// Lines without a home are counted by the first region.
-    private func refuse(_ refusal: ImportRefusal, _ number: Int, slot: Int = 0) {
-        guard number > lanes[slot].mark.lines else { return }
+    private func refuse(_ refusal: ImportRefusal, _ number: Int, slot: Int? = nil) {
         report.refused[refusal.index] += 1
-        lanes[slot].refused[refusal.index] += 1
+        guard slot != nil || number > homelessAfter else { return }
+        lanes[slot ?? 0].refused[refusal.index] += 1
     }
 
     private func countBlank(_ number: Int) {
-        guard number > lanes[0].mark.lines else { return }
         report.blank += 1
-        lanes[0].blank += 1
+        if number > homelessAfter { lanes[0].blank += 1 }
     }
 
     // MARK: Committing
 
     private func endWindow(at number: Int, state: ImportMark.State) throws {
-        for slot in lanes.indices {
+        for slot in lanes.indices where lanes[slot].isOpen {
             // A journal that was ahead of the others keeps its mark.
             var mark = lanes[slot].mark
             mark.lines = max(mark.lines, number)

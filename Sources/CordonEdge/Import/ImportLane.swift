@@ -20,6 +20,12 @@ struct ImportLane {
         fates = Array(repeating: 0, count: policyCount * HitFate.allCases.count)
     }
 
+    /// Whether lines of the file are still to come into this journal.
+    var isOpen: Bool { mark.state == .begun }
+
+    /// Whether the journal takes a line that is its own.
+    func takes(_ number: Int) -> Bool { isOpen && number > mark.lines }
+
     /// A batch with room for one more record.
     mutating func batch(_ context: EdgeContext, windowBytes: inout Int) -> BatchBuffer {
         if let last = batches.last, last.hasRoom { return last }

@@ -15,8 +15,9 @@ import UserAgents
 /// Log files on their way into the journals of this machine's regions: `cordon import`.
 ///
 /// A file is known by the digest of its content, not by its name. Each journal remembers how many of its lines are in, in the
-/// transaction that holds their hits, so a file that is given again adds nothing, and one that was cut, or has grown
-/// since, is gone on with. The audit log hears of a file before its first line and after its last.
+/// transaction that holds their hits, so a file that is given again adds nothing, and one that was cut is gone on with. A file
+/// that begins with the bytes of a known one is a file of its own whose first lines are in: so what is known of a
+/// content never changes when others come. The audit log hears of a file before its first line and after its last.
 package final class LogImport {
     package struct Options: Sendable {
         package var format: LogFormat
@@ -47,7 +48,7 @@ package final class LogImport {
     private let progress: ImportProgress
     /// Held as long as this lives, so that no two imports take the same file.
     private let locks: [ImportLock]
-    /// Marks of each journal, by the file's name.
+    /// Marks of each journal, by the file's digest.
     private var marks: [[[UInt8]: ImportMark]]
 
     /// Opens everything that is needed; nothing is written but tables that are missing.
@@ -80,8 +81,21 @@ package final class LogImport {
                 userAgents: UserAgentRules.loadInstalled(), keys: keys, today: Day(now)),
             journals: journals, settings: options.settings, now: now, moment: moment)
         marks = try journals.map { journal in
-            Dictionary(uniqueKeysWithValues: try journal.importMarks().map { ($0.file, $0) })
+            Self.byDigest(try journal.importMarks())
         }
+    }
+
+    private static func byDigest(_ marks: [ImportMark]) -> [[UInt8]: ImportMark] {
+        var known = Dictionary(
+            marks.map { ($0.digest, $0) }, uniquingKeysWith: { $0.lines < $1.lines ? $1 : $0 })
+        // An older mark was moved from the file that it is named by to a longer one, which the size belongs to.
+        for var mark in marks where known[mark.file] == nil {
+            mark.digest = mark.file
+            mark.bytes = 0
+            mark.state = .passedOn
+            known[mark.file] = mark
+        }
+        return known
     }
 
     /// Imports one file, or standard input for `-`.
@@ -94,25 +108,19 @@ package final class LogImport {
     private func runStandardInput() throws -> FileResult {
         let name = SecureRandom.bytes(32)
         let source = try StandardInput(progress: progress)
-        let own = regions.map { _ in mark(name, digest: name, bytes: 0) }
+        let own = regions.map { _ in Taken(mark: mark(name, bytes: 0)) }
         return try bring(UnpackedSource(source), own, stays: { true })
     }
 
     private func runFile(_ path: String) throws -> FileResult {
         let file = try LogFile(path, progress: progress)
-        let (digest, name) = try identify(file)
-        var own = marks.map { $0[name] ?? mark(name, digest: digest, bytes: file.size) }
-        let isKnown = own.allSatisfy { $0.state != .begun && $0.digest == digest }
-        if isKnown {
-            var result = FileResult(name: shown(name), isKnown: true)
-            result.report.linesBefore = own.map(\.lines).min() ?? 0
-            try finish(own)
+        let own = try takeUp(file)
+        if own.allSatisfy({ $0.mark.state != .begun }) {
+            var result = FileResult(name: shown(own[0].mark.digest), isKnown: true)
+            result.report.linesBefore = own.map(\.mark.lines).min() ?? 0
+            try finish(own.map(\.mark))
             progress.add(file.size)
             return result
-        }
-        for slot in own.indices {
-            own[slot].digest = digest
-            own[slot].bytes = file.size
         }
         let source: any ByteSource
         if try file.start(ParquetSource.magic.count) == ParquetSource.magic {
@@ -129,24 +137,36 @@ package final class LogImport {
         return try bring(source, own, stays: { try !file.hasChanged() }, changed: file.changed.text)
     }
 
-    private func mark(_ name: [UInt8], digest: [UInt8], bytes: Int) -> ImportMark {
+    private func mark(_ digest: [UInt8], bytes: Int) -> ImportMark {
         ImportMark(
-            file: name, digest: digest, bytes: bytes, lines: 0, state: .begun, decidedBy: [])
+            file: digest, digest: digest, bytes: bytes, lines: 0, state: .begun, decidedBy: [])
     }
 
-    /// The file's digest, and the name by which the journals know it: that of the longest of its beginnings that was
-    /// imported before (a log that has grown, an archive that was cut when it came), else its own digest.
-    private func identify(_ file: LogFile) throws -> (digest: [UInt8], name: [UInt8]) {
-        var known: [Int: [[UInt8]: [UInt8]]] = [:]
-        for mark in marks.flatMap(\.values) {
-            known[mark.bytes, default: [:]][mark.digest] = mark.file
+    /// What one journal knows of a file.
+    private struct Taken {
+        var mark: ImportMark
+        /// The longest of its beginnings that was imported before, when the file itself was not.
+        var beginning: ImportMark?
+    }
+
+    /// What each journal knows of `file`. One that is new has the lines of the longest known beginning in (a log that has
+    /// grown, an archive that was cut when it came, another one that had the same start).
+    private func takeUp(_ file: LogFile) throws -> [Taken] {
+        let sizes = Set(marks.flatMap { $0.values.map(\.bytes) }).filter { $0 > 0 }
+        let (whole, beginnings) = try file.digests(sizes: sizes.sorted())
+        let longestFirst = beginnings.sorted { $0.key > $1.key }
+        return marks.map { known in
+            if let mark = known[whole] { return Taken(mark: mark) }
+            var taken = Taken(mark: mark(whole, bytes: file.size))
+            for (size, digest) in longestFirst {
+                guard let beginning = known[digest], beginning.bytes == size else { continue }
+                taken.mark.lines = beginning.lines
+                taken.mark.decidedBy = beginning.decidedBy
+                taken.beginning = beginning
+                break
+            }
+            return taken
         }
-        let (whole, beginnings) = try file.digests(sizes: known.keys.filter { $0 > 0 }.sorted())
-        if let name = known[file.size]?[whole] { return (whole, name) }
-        for (size, digest) in beginnings.sorted(by: { $0.key > $1.key }) {
-            if let name = known[size]?[digest] { return (whole, name) }
-        }
-        return (whole, whole)
     }
 
     private func shown(_ name: [UInt8]) -> String { String(Bytes.hex(name).prefix(16)) }
@@ -156,61 +176,79 @@ package final class LogImport {
     /// - Parameters:
     ///   - stays: whether the file is still the one that was opened.
     private func bring(
-        _ source: any ByteSource, _ own: [ImportMark], stays: () throws -> Bool,
+        _ source: any ByteSource, _ own: [Taken], stays: () throws -> Bool,
         changed: String = ""
     ) throws -> FileResult {
-        var result = FileResult(name: shown(own[0].file))
+        var result = FileResult(name: shown(own[0].mark.digest))
         try tellStart(own)
+        try goOn(own)
         let lines = LineReader(source)
         let reader = LogReader(options.format, columns: options.columns)
+        var reached = own.map(\.mark)
         do {
-            result.report = try importer.run(lines, reader, marks: own)
+            result.report = try importer.run(lines, reader, marks: reached)
+            reached = importer.marks
             if try !stays() {
                 result.failure = changed
-                try reopen()
+                reached = try reopen(reached, open: own.map { $0.mark.state == .begun })
             }
         } catch {
             result.report = importer.partialReport
+            reached = importer.marks
             result.failure = "\(error)"
         }
-        remember(importer.marks)
-        if result.failure == nil { try finish(importer.marks) }
+        remember(reached)
+        if result.failure == nil { try finish(reached) }
         for (region, log) in zip(regions, logs) {
             try RegionLedger(region: region, log: log, clock: clock).tell(includingOpenMinute: true)
         }
         return result
     }
 
-    /// Takes back that the file is whole.
-    private func reopen() throws {
-        for (journal, mark) in zip(journals, importer.marks) {
-            var mark = mark
-            mark.state = .begun
-            try journal.put(mark)
+    /// Writes the marks of files that go on behind a beginning.
+    private func goOn(_ own: [Taken]) throws {
+        for slot in own.indices {
+            guard let beginning = own[slot].beginning else { continue }
+            try journals[slot].put(own[slot].mark, behind: beginning)
+            marks[slot][own[slot].mark.digest] = own[slot].mark
+            if beginning.state == .begun { marks[slot][beginning.digest]?.state = .passedOn }
         }
     }
 
+    /// Takes back that the file is whole, where this run says so.
+    private func reopen(_ reached: [ImportMark], open: [Bool]) throws -> [ImportMark] {
+        var reached = reached
+        for slot in reached.indices where open[slot] {
+            reached[slot].state = .begun
+            try journals[slot].put(reached[slot])
+        }
+        return reached
+    }
+
     private func remember(_ own: [ImportMark]) {
-        for (slot, mark) in own.enumerated() { marks[slot][mark.file] = mark }
+        for (slot, mark) in own.enumerated() { marks[slot][mark.digest] = mark }
     }
 
     // MARK: Audit
 
-    private func tellStart(_ own: [ImportMark]) throws {
-        for (slot, log) in logs.enumerated() {
+    private func tellStart(_ own: [Taken]) throws {
+        for (taken, log) in zip(own, logs) where taken.mark.state == .begun {
+            var fields: [String: AuditEntry.Value] = [
+                "file": .text(Bytes.hex(taken.mark.file)),
+                "digest": .text(Bytes.hex(taken.mark.digest)),
+                "bytes": .integer(taken.mark.bytes),
+                "format": .text(options.format.rawValue),
+                "after_line": .integer(taken.mark.lines),
+                "rule_set": .text(ruleSet.digest),
+                "unlogged_signals": .text(
+                    options.settings.takesUnloggedAsAbsent ? "absent" : "deny"),
+            ]
+            if let beginning = taken.beginning {
+                fields["begins_with"] = .text(Bytes.hex(beginning.file))
+            }
             try log.append(
                 AuditEntry(
-                    at: clock.now(), kind: "import.started", region: log.region,
-                    fields: [
-                        "file": .text(Bytes.hex(own[slot].file)),
-                        "digest": .text(Bytes.hex(own[slot].digest)),
-                        "bytes": .integer(own[slot].bytes),
-                        "format": .text(options.format.rawValue),
-                        "after_line": .integer(own[slot].lines),
-                        "rule_set": .text(ruleSet.digest),
-                        "unlogged_signals": .text(
-                            options.settings.takesUnloggedAsAbsent ? "absent" : "deny"),
-                    ]))
+                    at: clock.now(), kind: "import.started", region: log.region, fields: fields))
         }
     }
 
@@ -222,7 +260,7 @@ package final class LogImport {
             var mark = own[slot]
             mark.state = .told
             try journals[slot].put(mark)
-            marks[slot][mark.file] = mark
+            marks[slot][mark.digest] = mark
         }
     }
 
