@@ -64,14 +64,23 @@ private final class Text: ByteSource {
         }
     }
 
+    /// Runs for `regions` alone, with their marks in order; nil is all.
     private func bring(
         _ log: String, format: LogFormat = .cloudFrontRealTime, columns: [String]? = Self.columns,
         settings: HitImporter.Settings = .init(), marks: [ImportMark]? = nil,
+        regions: [Int]? = nil,
         moment: @escaping (HitImporter.Moment) throws -> Void = { _ in }
     ) throws -> Run {
+        var context = fixture.collector.context
+        if let regions {
+            context = try EdgeContext(
+                ruleSet: context.ruleSet, geoTable: context.geoTable,
+                userAgents: context.userAgents, keys: regions.map { fixture.keys[$0] },
+                today: context.keyDay)
+        }
         let importer = try HitImporter(
-            context: fixture.collector.context, journals: journals, settings: settings, now: now,
-            moment: moment)
+            context: context, journals: regions.map { $0.map { journals[$0] } } ?? journals,
+            settings: settings, now: now, moment: moment)
         let report = try importer.run(
             LineReader(try UnpackedSource(Text(log))), LogReader(format, columns: columns),
             marks: marks ?? self.marks(1))
@@ -193,6 +202,67 @@ private final class Text: ByteSource {
         other.takesUnloggedAsAbsent = true
         #expect(throws: ImportError.self) { try bring(log, settings: other, marks: own) }
         #expect(throws: Never.self) { try bring(log, marks: own) }
+    }
+
+    /// What a new process finds.
+    private func found(_ own: [ImportMark]) throws -> [ImportMark] {
+        try zip(journals, own).map { journal, mark in
+            try journal.importMarks().first { $0.file == mark.file } ?? mark
+        }
+    }
+
+    @Test func `regions that lack what another one took alone catch up, each line once`() throws {
+        defer { fixture.collector.drain() }
+        struct Ended: Error {}
+        let addresses = [EdgeFixture.german, EdgeFixture.american, EdgeFixture.indian]
+        SentValues.note(addresses)
+        let log = (0..<300).map { number in
+            number % 10 == 9
+                ? line(addresses[0], "/other")
+                : line(addresses[number % 3], "/hit?consent=granted&event=e\(number)")
+        }.joined(separator: "\n")
+        var settings = HitImporter.Settings()
+        settings.windowLines = 100
+        for slot in journals.indices {
+            let name = UInt8(10 + slot)
+            for journal in journals { try journal.delete(through: BatchNumber(.max)) }
+            let narrow = try bring(
+                log, settings: settings, marks: [marks(name)[slot]], regions: [slot])
+            #expect(narrow.report.total(.away) == 180)
+            #expect(narrow.report.notHits == 30)
+            // The first run for all is killed on its way.
+            var left = 3
+            #expect(throws: Ended.self) {
+                try bring(log, settings: settings, marks: try found(marks(name))) { _ in
+                    left -= 1
+                    if left == 0 { throw Ended() }
+                }
+            }
+            let whole = try bring(log, settings: settings, marks: try found(marks(name)))
+            #expect(whole.marks.allSatisfy { $0.lines == 300 && $0.state == .whole })
+            let events = try fixture.regions.flatMap { try fixture.records($0.name).map(\.event) }
+            #expect(events.count == 270)
+            #expect(Set(events).count == 270)
+            let counts = try journals.flatMap {
+                try $0.importCounts(of: whole.marks[0].file)
+            }
+            #expect(counts.filter { $0.outcome == "not a hit" }.map(\.lines) == [30])
+        }
+    }
+
+    @Test func `regions do not catch up under other options, and the error says why`() throws {
+        defer { fixture.collector.drain() }
+        SentValues.note(EdgeFixture.german)
+        let log = line(EdgeFixture.german, "/hit?consent=granted")
+        _ = try bring(log, marks: [marks(1)[0]], regions: [0])
+        var other = HitImporter.Settings()
+        other.takesUnloggedAsAbsent = true
+        let error = #expect(throws: ImportError.self) {
+            try bring(log, settings: other, marks: try found(marks(1)))
+        }
+        let text = try #require(error).description
+        #expect(text.hasPrefix("lines 1 to 1 of this file are in the journals of some"))
+        #expect(throws: Never.self) { try bring(log, marks: try found(marks(1))) }
     }
 
     @Test func `lines that are no hits, and those of other regions, are counted and not kept`()

@@ -189,6 +189,31 @@ import Testing
         }
     }
 
+    @Test func `what was taken for one region is taken for the others when they are given it`()
+        throws
+    {
+        let text = Self.header + (0..<30).map { line($0) + "\n" }.joined()
+        let path = try write("l.log", text)
+        let narrow = try said(["--region", "eu-central", path])
+        #expect(narrow == [Said(state: "imported", lines: 32, linesBefore: 0)])
+        #expect(try events().count == 10)
+        #expect(try said([path]) == [Said(state: "imported", lines: 32, linesBefore: 0)])
+        #expect(try events().sorted() == (0..<30).map { "e\($0)" }.sorted())
+        #expect(try said([path]) == [Said(state: "known", lines: 0, linesBefore: 32)])
+        // And one that has grown since: each region goes on behind its own.
+        let more = try write("l.log", text + (30..<60).map { line($0) + "\n" }.joined())
+        #expect(try said(["--region", "us-east", more])[0].lines == 30)
+        #expect(try events().count == 40)
+        #expect(try said([more])[0].lines == 30)
+        #expect(try events().count == 60)
+        #expect(Set(try events()).count == 60)
+        let states: [ImportMark.State] = try Self.regions.flatMap { region in
+            let journal = try Journal(path: cordon.project + "/var/\(region)/journal.sqlite")
+            return try journal.importMarks().map(\.state)
+        }
+        #expect(states.allSatisfy { $0 == .told })
+    }
+
     @Test func `an archive that is cut gives the lines before, and the whole one the rest`() throws
     {
         let text = Self.header + (0..<1500).map { line($0) }.joined(separator: "\n")

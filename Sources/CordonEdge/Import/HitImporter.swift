@@ -335,7 +335,8 @@ package final class HitImporter {
         }
     }
 
-    /// A digest of everything that can give a line another home: rules, places, columns and options.
+    /// A digest of everything that can give a line another home: rules, places, columns and options. Which regions are
+    /// taken does not: a line of another one is away, and is that one's all the same when it is taken later.
     private func decidedBy(_ reader: LogReader) -> [UInt8] {
         var hash = SHA256()
         hash.update(context.batchHeader)
@@ -343,7 +344,6 @@ package final class HitImporter {
         if reader.format == .cloudFrontRealTime {
             hash.update(reader.columns.map { UInt8($0.rawValue) })
         }
-        hash.update(Array(context.localRegions.joined(separator: "\n").utf8))
         for path in settings.paths {
             hash.update(path)
             hash.update(0)

@@ -83,16 +83,16 @@ package struct ImportReport: Equatable, Sendable {
 
 /// Why an import ended before its file did. What was committed stays, and the next run goes on behind it.
 package enum ImportError: Error, Sendable, CustomStringConvertible {
-    /// The rules, the geo table or the options changed after a kill between the commits of two regions, and lines in
-    /// between may have another home now.
+    /// The rules, the geo table or the options changed while some regions had lines that others had not, and those lines may
+    /// have another home now.
     case decidedOtherwise(from: Int, to: Int)
 
     package var description: String {
         switch self {
         case .decidedOtherwise(let from, let to):
-            "an earlier import of this file was cut between the journals of two regions (lines \(from) to \(to)), "
-                + "under other rules, another geo table or other options: finish it with those first, so that no "
-                + "line is taken twice"
+            "lines \(from) to \(to) of this file are in the journals of some of these regions and not of others, because an "
+                + "earlier import was cut or had `--region`, under other rules, another geo table or other options: "
+                + "finish it with those first, so that no line is taken twice"
         }
     }
 }
