@@ -9,6 +9,9 @@ package enum AccessLogs {
     package static let lineBytesMax = 65_536
     /// CloudFront cuts cookies and headers to this many bytes; a value that long may lack its end.
     package static let headerBytesMax = 800
+    /// `X-Forwarded-For` headers of one request that are remembered; proxies add one each, and the collector remembers as
+    /// many.
+    package static let forwardFieldsMax = 8
 }
 
 /// How the lines of a log are written.

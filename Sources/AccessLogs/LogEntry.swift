@@ -16,6 +16,25 @@ package struct LogEntry: Sendable, BitwiseCopyable {
         var isPresent: Bool { start >= 0 }
     }
 
+    /// Values of a header that may stand more than once, in order.
+    package struct Texts: Sendable, BitwiseCopyable {
+        private var texts = InlineArray<8, Text>(repeating: .absent)
+        package private(set) var count = 0
+        /// Not all that the request had are here: the log was cut, or there are more than are remembered.
+        package var isIncomplete = false
+
+        package subscript(index: Int) -> Text { texts[index] }
+
+        mutating func append(_ text: Text) {
+            guard count < AccessLogs.forwardFieldsMax else {
+                isIncomplete = true
+                return
+            }
+            texts[count] = text
+            count += 1
+        }
+    }
+
     /// In microseconds since 1970, UTC.
     package var microseconds: Int64 = 0
     package var isGet = false
@@ -29,7 +48,7 @@ package struct LogEntry: Sendable, BitwiseCopyable {
     package var cookie = Text.absent
     package var globalPrivacyControl = Text.absent
     package var doNotTrack = Text.absent
-    package var forwardedFor = Text.absent
+    package var forwardedFor = Texts()
     /// Whether the line shows the request's cookies whole, so that an absent one was not sent.
     package var showsCookies = false
     /// Whether the line shows `Sec-GPC` and `DNT`, so that an absent one was not sent.
@@ -50,7 +69,6 @@ package struct LogEntry: Sendable, BitwiseCopyable {
             case .cookie: cookie
             case .globalPrivacyControl: globalPrivacyControl
             case .doNotTrack: doNotTrack
-            case .forwardedFor: forwardedFor
             case .stem: path
             case .query: query
             default: .absent
@@ -66,7 +84,6 @@ package struct LogEntry: Sendable, BitwiseCopyable {
             case .cookie: cookie = newValue
             case .globalPrivacyControl: globalPrivacyControl = newValue
             case .doNotTrack: doNotTrack = newValue
-            case .forwardedFor: forwardedFor = newValue
             case .stem: path = newValue
             case .query: query = newValue
             default: break

@@ -84,7 +84,7 @@ extension LogReader {
         _ field: LogField, _ cursor: inout JSONCursor, _ raw: inout JSONValues
     ) -> Bool {
         guard field != .ignored else { return unsafe cursor.skipValue(depth: Self.depthMax) }
-        // A field that stands twice leaves the first; one about consent is then unclear.
+        // A field that stands twice leaves the first; one about consent is then unclear, and a forwarding chain goes on.
         let isRepeated = raw.has(field)
         if isRepeated, field == .cookie || field == .globalPrivacyControl || field == .doNotTrack {
             entry.repeatsConsentHeader = true
@@ -95,10 +95,19 @@ extension LogReader {
         }
         let start = count
         guard let value = unsafe scalar(&cursor) else { return false }
-        guard let value else { return true }
+        guard let value else {
+            if field == .forwardedFor, isRepeated { foundForwardedFor.isIncomplete = true }
+            return true
+        }
         // CloudFront's mark of an empty field is one in JSON too.
         let isDash = unsafe value.end - value.start == 1 && out[Int(value.start)] == 0x2D
-        if isRepeated || isDash || value.end == value.start {
+        if isDash || value.end == value.start {
+            count = start
+            // A header without a hop cannot be read, so neither can a chain that it is one of.
+            if field == .forwardedFor, isRepeated { foundForwardedFor.isIncomplete = true }
+        } else if field == .forwardedFor {
+            foundForwardedFor.append(value)
+        } else if isRepeated {
             count = start
         } else {
             raw.texts[field.rawValue] = value

@@ -27,6 +27,8 @@ internal import Glibc
     var count = 0
     /// Where each field stands in the line.
     let found: UnsafeMutablePointer<LogEntry.Text>
+    /// Where each `X-Forwarded-For` stands in it.
+    var foundForwardedFor = LogEntry.Texts()
     var keys = KeyMemory()
 
     /// - Parameter columns: names of the columns of a log without a header; nil takes all of real-time logs, or waits for
@@ -70,6 +72,7 @@ internal import Glibc
         if line.isEmpty { return .nothing }
         count = 0
         entry = LogEntry()
+        foundForwardedFor = LogEntry.Texts()
         let refusal: LogRefusal?
         switch format {
         case .combined: refusal = unsafe readCombined(line)
@@ -116,6 +119,7 @@ extension LogReader {
             let field = columns[column]
             if field != .ignored, stop > start, unsafe !(stop == start + 1 && base[start] == 0x2D) {
                 unsafe found[field.rawValue] = .init(start, stop)
+                if field == .forwardedFor { foundForwardedFor.append(.init(start, stop)) }
             }
             column += 1
             if stop == end { break }
@@ -157,7 +161,10 @@ extension LogReader {
             entry.referer = unsafe isEscaped ? copyOnceEscaped(referer) : copy(referer)
             if !isHeaderValue(entry.referer) { return .encoding }
         }
-        for field in [LogField.host, .forwardedFor, .acceptLanguage, .cookie] {
+        if foundForwardedFor.count > 0 {
+            guard unsafe takeForwardedFor(line, isEscaped: isEscaped) else { return .encoding }
+        }
+        for field in [LogField.host, .acceptLanguage, .cookie] {
             if let value = unsafe bytes(field, line) {
                 entry[field] = unsafe isEscaped ? copyDecoded(value) : copy(value)
                 if !isHeaderValue(entry[field]) { return .encoding }
@@ -173,6 +180,26 @@ extension LogReader {
             entry.showsCookies = false
         }
         return nil
+    }
+
+    /// The chain of explicit columns or keys, which count before `cs-headers`; false when a value is none of a header.
+    private func takeForwardedFor(
+        _ line: UnsafeBufferPointer<UInt8>, isEscaped: Bool
+    ) -> Bool {
+        entry.forwardedFor = LogEntry.Texts()
+        for index in 0..<foundForwardedFor.count {
+            guard let range = foundForwardedFor[index].range else { continue }
+            let value = unsafe UnsafeBufferPointer(rebasing: line[range])
+            let text = unsafe isEscaped ? copyDecoded(value) : copy(value)
+            guard isHeaderValue(text) else { return false }
+            entry.forwardedFor.append(text)
+            // Its last hop, which is asked first, may be gone.
+            if isEscaped, value.count >= AccessLogs.headerBytesMax {
+                entry.forwardedFor.isIncomplete = true
+            }
+        }
+        if foundForwardedFor.isIncomplete { entry.forwardedFor.isIncomplete = true }
+        return true
     }
 
     private func takeTime(_ line: UnsafeBufferPointer<UInt8>) -> LogRefusal? {
@@ -241,14 +268,21 @@ extension LogReader {
         if isWhole {
             entry.showsCookies = true
             entry.showsPreferences = true
+        } else {
+            entry.forwardedFor.isIncomplete = true
         }
         return nil
     }
 
-    /// Sets a header's field; the first of several counts, and one about consent makes it known that there are more.
+    /// Sets a header's field; the first of several counts, and one about consent makes it known that there are more. Of a
+    /// forwarding chain all count: what the client wrote stands first.
     func takeHeader(_ field: LogField, _ value: LogEntry.Text) -> LogRefusal? {
         guard field != .ignored, isHeaderValue(value) else {
             return field == .ignored ? nil : .encoding
+        }
+        if field == .forwardedFor {
+            entry.forwardedFor.append(value)
+            return nil
         }
         if entry[field].isPresent {
             if field == .cookie || field == .globalPrivacyControl || field == .doNotTrack {

@@ -73,7 +73,7 @@ package struct RequestHead: Sendable, BitwiseCopyable {
 package struct FieldList: Sendable, BitwiseCopyable {
     private var ranges = InlineArray<8, ByteRange>(repeating: .absent)
     package private(set) var count = 0
-    /// More fields came than are remembered.
+    /// More fields came than are remembered, or can be shown.
     package private(set) var isOverfull = false
 
     package init() {}
@@ -88,4 +88,7 @@ package struct FieldList: Sendable, BitwiseCopyable {
         ranges[count] = range
         count += 1
     }
+
+    /// Says that there were fields that are not here.
+    package mutating func leaveIncomplete() { isOverfull = true }
 }

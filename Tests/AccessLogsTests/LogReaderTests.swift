@@ -8,6 +8,8 @@ struct Found: Equatable {
     var microseconds: Int64 = 0
     var isGet = true
     var texts: [String: String] = [:]
+    var forwardedFor: [String] = []
+    var isChainIncomplete = false
     var showsCookies = false
     var showsPreferences = false
 
@@ -22,12 +24,17 @@ struct Found: Equatable {
             ("host", entry.host), ("referer", entry.referer), ("agent", entry.userAgent),
             ("language", entry.acceptLanguage), ("cookie", entry.cookie),
             ("gpc", entry.globalPrivacyControl), ("dnt", entry.doNotTrack),
-            ("forwarded", entry.forwardedFor),
         ] {
             guard let range = range.range else { continue }
             let text = reader.text
             texts[name] = String(decoding: range.map { text[$0] }, as: UTF8.self)
         }
+        let chain = (0..<entry.forwardedFor.count).compactMap { entry.forwardedFor[$0].range }
+        let text = reader.text
+        for range in chain {
+            forwardedFor.append(String(decoding: range.map { text[$0] }, as: UTF8.self))
+        }
+        isChainIncomplete = entry.forwardedFor.isIncomplete
     }
 }
 
@@ -173,6 +180,24 @@ extension LogReader {
         #expect(found.showsCookies && !found.showsPreferences)
     }
 
+    @Test func `a forwarding chain is all lines of the headers, and not whole when they are cut`()
+        throws
+    {
+        let reader = LogReader(.cloudFrontRealTime)
+        let chain = "X-Forwarded-For:1.1.1.1%0AX-Forwarded-For:2.2.2.2%0A"
+        var found = try reader.found(Self.line(["cs-headers": chain]))
+        #expect(found.forwardedFor == ["1.1.1.1", "2.2.2.2"] && !found.isChainIncomplete)
+        let long = String(repeating: "x", count: 800)
+        found = try reader.found(Self.line(["cs-headers": chain + "Accept:" + long]))
+        #expect(found.forwardedFor == ["1.1.1.1", "2.2.2.2"] && found.isChainIncomplete)
+        // A column of its own counts before.
+        found = try reader.found(
+            Self.line(["cs-headers": chain + "Accept:" + long, "x-forwarded-for": "3.3.3.3"]))
+        #expect(found.forwardedFor == ["3.3.3.3"] && !found.isChainIncomplete)
+        found = try reader.found(Self.line(["x-forwarded-for": "1.1.1.1," + long]))
+        #expect(found.isChainIncomplete)
+    }
+
     @Test func `a preference that stands twice is unclear`() throws {
         let reader = LogReader(.cloudFrontRealTime)
         _ = try reader.found(Self.line(["cs-headers": "DNT:1%0ADNT:0%0A"]))
@@ -307,6 +332,43 @@ extension LogReader {
         found = try LogReader(.ndjson).found(start + #","cookie":null,"sec_gpc":null,"dnt":"1"}"#)
         #expect(found.showsCookies && found.showsPreferences)
         #expect(found.texts["dnt"] == "1")
+    }
+
+    @Test(arguments: [
+        (#""x_forwarded_for":"1.1.1.1""#, ["1.1.1.1"], false),
+        (
+            #""x_forwarded_for":"1.1.1.1","http_x_forwarded_for":"2.2.2.2""#,
+            ["1.1.1.1", "2.2.2.2"], false
+        ),
+        (#""x_forwarded_for":"1.1.1.1","x_forwarded_for":"-""#, ["1.1.1.1"], true),
+        (#""x_forwarded_for":"1.1.1.1","x_forwarded_for":null"#, ["1.1.1.1"], true),
+        (#""x_forwarded_for":"-""#, [String](), false),
+        (
+            #""headers":{"X-Forwarded-For":["1.1.1.1","2.2.2.2"],"x-forwarded-for":"3.3.3.3"}"#,
+            ["1.1.1.1", "2.2.2.2", "3.3.3.3"], false
+        ),
+        (
+            #""headers":{"X-Forwarded-For":"1.1.1.1"},"x_forwarded_for":"2.2.2.2""#, ["2.2.2.2"],
+            false
+        ),
+    ]) func `a forwarding chain keeps its headers in their order`(
+        _ members: String, _ chain: [String], _ isIncomplete: Bool
+    ) throws {
+        let found = try LogReader(.ndjson).found(
+            #"{"ts":1767323045,"ip":"::1","method":"GET","path":"/hit",\#(members)}"#)
+        #expect(found.forwardedFor == chain)
+        #expect(found.isChainIncomplete == isIncomplete)
+    }
+
+    @Test func `a chain of more headers than are remembered says so`() throws {
+        for count in [8, 9] {
+            let list = (0..<count).map { "\"1.1.1.\($0)\"" }.joined(separator: ",")
+            let found = try LogReader(.ndjson).found(
+                #"{"ts":1767323045,"ip":"::1","method":"GET","path":"/hit","headers":{"X-Forwarded-For":[\#(list)]}}"#
+            )
+            #expect(found.forwardedFor.count == 8)
+            #expect(found.isChainIncomplete == (count > 8))
+        }
     }
 
     @Test func `escapes are those of RFC 8259`() throws {

@@ -373,6 +373,87 @@ private final class Text: ByteSource {
         #expect(report.rules.contains { $0.region == "us-east" && $0.received == 1 })
     }
 
+    @Test func `a chain of several headers gives what the edge gives, in every form of a log`()
+        throws
+    {
+        let forged = EdgeFixture.american
+        let client = EdgeFixture.german
+        SentValues.note([forged, client])
+        let live = try fixture.client()
+        for chain in [
+            [forged, client], [client, "127.0.0.2"], ["\(forged), \(client)"], [forged],
+        ] {
+            let answer = live.get(
+                "/hit?consent=granted&event=chain",
+                chain.map { "X-Forwarded-For: \($0)" } + ["User-Agent: Firefox/1"])
+            #expect(answer?.status == 200 || answer?.status == 204)
+        }
+        // More headers than are remembered: nobody knows the client.
+        let many = [String](repeating: forged, count: 8) + [client]
+        _ = live.get(
+            "/hit?consent=granted&event=chain",
+            many.map { "X-Forwarded-For: \($0)" } + ["User-Agent: Firefox/1"])
+        fixture.collector.drain()
+        let wanted = try records()
+        #expect(wanted.values.contains { !$0.isEmpty })
+
+        let time = String(format: "%.3f", Double(now.microseconds) / 1e6)
+        let chains = [
+            [forged, client], [client, "127.0.0.2"], ["\(forged), \(client)"], [forged], many,
+        ]
+        func object(_ chain: String) -> String {
+            "{\"ts\":\(time),\"ip\":\"127.0.0.1\",\"method\":\"GET\","
+                + "\"url\":\"/hit?consent=granted&event=chain\",\"user_agent\":\"Firefox/1\",\(chain)}"
+        }
+        let list = chains.map { chain in
+            object(
+                "\"headers\":{\"X-Forwarded-For\":["
+                    + chain.map { "\"\($0)\"" }.joined(separator: ",") + "]}")
+        }
+        let keys = chains.map { chain in
+            object(
+                "\"headers\":{},"
+                    + chain.map { "\"x_forwarded_for\":\"\($0)\"" }.joined(separator: ","))
+        }
+        let columns = chains.map { chain in
+            line(
+                "127.0.0.1", "/hit?consent=granted&event=chain",
+                headers: chain.map { "X-Forwarded-For: \($0)" })
+        }
+        var settings = HitImporter.Settings()
+        settings.trustedProxies = [try #require(IPPrefix("127.0.0.0/8"))]
+        for (name, (log, format)) in [
+            (list, LogFormat.ndjson), (keys, .ndjson), (columns, .cloudFrontRealTime),
+        ].enumerated() {
+            for journal in journals { try journal.delete(through: BatchNumber(.max)) }
+            _ = try bring(
+                log.joined(separator: "\n"), format: format,
+                columns: format == .ndjson ? nil : Self.columns, settings: settings,
+                marks: marks(UInt8(100 + name)))
+            #expect(try records() == wanted, "form \(name)")
+        }
+    }
+
+    @Test func `a chain that the log cut is not believed`() throws {
+        defer { fixture.collector.drain() }
+        SentValues.note(EdgeFixture.american)
+        var settings = HitImporter.Settings()
+        settings.takesUnloggedAsAbsent = true
+        settings.trustedProxies = [try #require(IPPrefix("10.0.0.0/8"))]
+        func policies(_ headers: [String], _ name: UInt8) throws -> [String] {
+            try bring(
+                line("10.0.0.1", "/hit?consent=granted", headers: headers), settings: settings,
+                marks: marks(name)
+            ).report.rules.map(\.policy)
+        }
+        let forged = "X-Forwarded-For: \(EdgeFixture.american)"
+        let unknown = try policies([], 1)
+        let known = try policies([forged], 2)
+        #expect(known != unknown)
+        let filler = "X-Filler: " + String(repeating: "x", count: 800)
+        #expect(try policies([forged, filler], 3) == unknown)
+    }
+
     @Test func `nothing raw of a log is on disk`() throws {
         let raw = "person77@mail.example"
         _ = try bring(

@@ -54,11 +54,12 @@ private func fault(_ reader: LogReader) -> String? {
         return "an entry without its address or path"
     }
     // The address is not looked into here: whoever reads it as one refuses what is none.
-    let ranges = [
-        entry.path, entry.query, entry.host, entry.referer, entry.userAgent,
-        entry.acceptLanguage, entry.cookie, entry.globalPrivacyControl, entry.doNotTrack,
-        entry.forwardedFor,
-    ].compactMap(\.range)
+    let ranges =
+        [
+            entry.path, entry.query, entry.host, entry.referer, entry.userAgent,
+            entry.acceptLanguage, entry.cookie, entry.globalPrivacyControl, entry.doNotTrack,
+        ].compactMap(\.range)
+        + (0..<entry.forwardedFor.count).compactMap { entry.forwardedFor[$0].range }
     let text = reader.text
     for range in ranges {
         if range.upperBound > text.count { return "a range leaves the text" }

@@ -368,9 +368,10 @@ extension RequestHead {
         cookie = ByteRange(entry.cookie)
         globalPrivacyControl = ByteRange(entry.globalPrivacyControl)
         doNotTrack = ByteRange(entry.doNotTrack)
-        if let range = entry.forwardedFor.range {
-            forwardedFor.append(ByteRange(range.lowerBound, range.upperBound))
+        for index in 0..<entry.forwardedFor.count {
+            forwardedFor.append(ByteRange(entry.forwardedFor[index]))
         }
+        if entry.forwardedFor.isIncomplete { forwardedFor.leaveIncomplete() }
         repeatsConsentHeader = entry.repeatsConsentHeader
     }
 }
