@@ -37,7 +37,52 @@ package struct DecodedConsent: Equatable, Sendable {
     package struct Restriction: Equatable, Sendable {
         package var purpose: Int
         package var type: Int
-        package var vendors: [Int]
+        /// There may be a thousand restrictions in one string, and each may name every vendor, so ids are not written out.
+        package var vendors: IDRanges
+
+        package init(purpose: Int, type: Int, vendors: IDRanges) {
+            self.purpose = purpose
+            self.type = type
+            self.vendors = vendors
+        }
+
+        package init(purpose: Int, type: Int, vendors: [Int]) {
+            self.init(purpose: purpose, type: type, vendors: IDRanges(vendors.map { $0...$0 }))
+        }
+    }
+
+    /// A set of ids as runs.
+    package struct IDRanges: Equatable, Sendable {
+        /// Ascending, with a gap between any two.
+        package private(set) var ranges: [ClosedRange<Int>] = []
+
+        /// The ids of all of `parts`, which may overlap and stand in any order.
+        package init(_ parts: [ClosedRange<Int>]) {
+            for part in parts.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+                if let last = ranges.last, part.lowerBound <= last.upperBound + 1 {
+                    ranges[ranges.count - 1] =
+                        last.lowerBound...max(last.upperBound, part.upperBound)
+                } else {
+                    ranges.append(part)
+                }
+            }
+        }
+
+        package var ids: [Int] { ranges.flatMap { Array($0) } }
+
+        package func contains(_ id: Int) -> Bool { ranges.contains { $0.contains(id) } }
+
+        /// The ids from 1 to `greatest` that are not in the set, which holds no greater ones.
+        func complement(upTo greatest: Int) -> [Int] {
+            var ids: [Int] = []
+            var next = 1
+            for range in ranges {
+                ids += next..<range.lowerBound
+                next = range.upperBound + 1
+            }
+            if next <= greatest { ids += next...greatest }
+            return ids
+        }
     }
 
     package var format: Format
@@ -330,15 +375,13 @@ extension ConsentDecoder.Reading {
         case .vendors:
             let greatest = try bits.take(16)
             guard try bits.take(1) == 1 else { return .ids(try bits.ids(greatest)) }
-            return .ids(try bits.ranges(upTo: greatest))
+            return .ids(try bits.ranges(upTo: greatest).ids)
         case .legacyVendors:
             let greatest = try bits.take(16)
             guard try bits.take(1) == 1 else { return .ids(try bits.ids(greatest)) }
             let isDefault = try bits.take(1) == 1
             let exceptions = try bits.ranges(upTo: greatest)
-            guard isDefault else { return .ids(exceptions) }
-            let except = Set(exceptions)
-            return .ids(greatest == 0 ? [] : (1...greatest).filter { !except.contains($0) })
+            return .ids(isDefault ? exceptions.complement(upTo: greatest) : exceptions.ids)
         case .fibonacciRange: return .ids(try bits.fibonacciRanges())
         case .restrictions:
             var restrictions: [DecodedConsent.Restriction] = []
@@ -401,16 +444,16 @@ struct BitList {
         return (0..<count).filter { bits[position + $0] == 1 }.map { $0 + 1 }
     }
 
-    mutating func ranges(upTo greatest: Int) throws(ConsentFault) -> [Int] {
-        var ids: Set<Int> = []
+    mutating func ranges(upTo greatest: Int) throws(ConsentFault) -> DecodedConsent.IDRanges {
+        var parts: [ClosedRange<Int>] = []
         for _ in 0..<(try take(12)) {
             let isGroup = try take(1) == 1
             let start = try take(16)
             let end = isGroup ? try take(16) : start
             guard start >= 1, start <= end, end <= greatest else { throw ConsentFault(.badRange) }
-            ids.formUnion(start...end)
+            parts.append(start...end)
         }
-        return ids.sorted()
+        return DecodedConsent.IDRanges(parts)
     }
 
     mutating func fibonacci() throws(ConsentFault) -> Int {

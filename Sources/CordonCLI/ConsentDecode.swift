@@ -75,13 +75,13 @@ extension DecodedConsent.Value {
         case .flag(let isSet): isSet ? "yes" : "no"
         case .text(let text): text
         case .date(let deciseconds): Self.time(deciseconds)
-        case .ids(let ids): Self.ranges(ids)
+        case .ids(let ids): Self.shown(DecodedConsent.IDRanges(ids.map { $0...$0 }))
         case .list(let values): values.map(String.init).joined(separator: " ")
         case .restrictions(let restrictions):
             restrictions.isEmpty
                 ? "–"
                 : restrictions.map {
-                    "purpose \($0.purpose) \(Self.restrictionWord($0.type)): \(Self.ranges($0.vendors))"
+                    "purpose \($0.purpose) \(Self.restrictionWord($0.type)): \(Self.shown($0.vendors))"
                 }.joined(separator: "; ")
         }
     }
@@ -94,20 +94,16 @@ extension DecodedConsent.Value {
         Timestamp(microseconds: Int64(deciseconds) * 100_000).text
     }
 
-    private static func ranges(_ ids: [Int]) -> String {
-        var parts: [String] = []
-        var index = 0
-        while index < ids.count {
-            var end = index
-            while end + 1 < ids.count, ids[end + 1] == ids[end] + 1 { end += 1 }
-            parts.append(end == index ? "\(ids[index])" : "\(ids[index])-\(ids[end])")
-            index = end + 1
+    private static func shown(_ ids: DecodedConsent.IDRanges) -> String {
+        let parts = ids.ranges.map {
+            $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
         }
         return parts.isEmpty ? "–" : parts.joined(separator: ", ")
     }
 }
 
-/// `{"format","valid","error","segments":[{"section","id","segment","fields":{NAME: value}}]}`.
+/// `{"format","valid","error","segments":[{"section","id","segment","fields":{NAME: value}}]}`; a restriction's vendors are ranges of two
+/// ids each.
 private struct DecodedConsentJSON: Encodable {
     let decoded: DecodedConsent
 
@@ -158,7 +154,9 @@ private struct DecodedConsentJSON: Encodable {
                 var item = list.nestedContainer(keyedBy: Key.self)
                 try item.encode(restriction.purpose, forKey: .purpose)
                 try item.encode(restriction.type, forKey: .type)
-                try item.encode(restriction.vendors, forKey: .vendors)
+                try item.encode(
+                    restriction.vendors.ranges.map { [$0.lowerBound, $0.upperBound] },
+                    forKey: .vendors)
             }
         }
     }

@@ -82,6 +82,47 @@ private let start2022 = 16_409_952_000
         }
     }
 
+    @Test func `a thousand restrictions of every vendor stay a thousand ranges`() throws {
+        var sample = SampleTCF()
+        sample.broadRestrictions = 900
+        #expect(sample.text.utf8.count <= ConsentLimits.textBytesMax)
+        let decoded = try decode(sample.text)
+        #expect(decoded.fault == nil)
+        guard case .restrictions(let restrictions)? = field(decoded, "PubRestrictions") else {
+            Issue.record("PubRestrictions is missing")
+            return
+        }
+        #expect(restrictions.count == 900)
+        #expect(restrictions.allSatisfy { $0.vendors.ranges == [1...65535] })
+    }
+
+    @Test func `ranges that name the same vendors again and again are merged`() throws {
+        var sample = SampleTCF()
+        sample.broadVendorRuns = 1400
+        #expect(sample.text.utf8.count <= ConsentLimits.textBytesMax)
+        let decoded = try decode(sample.text)
+        #expect(field(decoded, "VendorConsent") == .ids(Array(1...65535)))
+    }
+
+    @Test func `merged ranges hold what their parts hold`() {
+        var random = Generator()
+        for _ in 0..<300 {
+            let parts = (0..<Int.random(in: 0...6, using: &random)).map { _ in
+                let start = Int.random(in: 1...30, using: &random)
+                return start...start + Int.random(in: 0...8, using: &random)
+            }
+            let merged = DecodedConsent.IDRanges(parts)
+            let ids = Set(parts.flatMap { Array($0) })
+            #expect(merged.ids == ids.sorted(), "seed \(random.seed)")
+            #expect(merged.complement(upTo: 40) == (1...40).filter { !ids.contains($0) })
+            #expect((1...40).allSatisfy { merged.contains($0) == ids.contains($0) })
+            #expect(
+                zip(merged.ranges, merged.ranges.dropFirst()).allSatisfy {
+                    $0.upperBound + 1 < $1.lowerBound
+                })
+        }
+    }
+
     @Test(arguments: [
         (
             "CPgA5EAPgA5EAAOACBENCuCoAP_AAEfAACiQI0Nd_H__bX9n-f7_6Pt0cY1f9_r3ruQzDhfFk-8F3L_W3LwX32E7NF36pq4KmR4ku1LBIQFtHMnUDUmxaokVrzHsak2cpyNKI7BkknsZe2dYGF9Pm5lD-QKZ7_5_d3f52T_9_9v-39z339V3v3d93-_12PjdV599H_v9fR_b8_Kf9_5-_4v8___4IQAAAAQQ_AJMNW4gC7EscCbQMIoAQIwrCQqAUAEFAMLRAYAODgpmVgEusIEACAUARgRAhxBRgQCAAACAJCIAJAiwQAIAiAQAAgARAIQAEDAIKACwMAgABANAxACgAECQgyICIpTAgIgSCAlsqEEoKpDTCAKssAKARGwUACIAABSAAICwcAwRICViwQJMUbwAw0AGAAIJHCIAMAAQSOFQAYAAgkcA",

@@ -59,6 +59,13 @@ struct BitWriter {
         }
     }
 
+    /// One range of all vendors.
+    mutating func putEveryVendor() {
+        put(true)
+        put(1, 16)
+        put(65535, 16)
+    }
+
     mutating func put(fibonacciRanges ids: [Int]) {
         let runs = Self.runs(ids)
         put(runs.count, 12)
@@ -103,6 +110,10 @@ struct SampleTCF {
     var vendorConsents: [Int] = []
     var vendorInterests: [Int] = []
     var restrictions: [(purpose: Int, type: Int, vendors: [Int])] = []
+    /// More restrictions, each of which names every vendor that there can be.
+    var broadRestrictions = 0
+    /// How often the vendors with consent are every one that there can be, when not as above.
+    var broadVendorRuns = 0
     var disclosed: [Int]?
     var allowed: [Int]?
     var publisher: (consents: [Int], interests: [Int], custom: Int)?
@@ -167,13 +178,26 @@ struct SampleTCF {
         core.put(ids: interests, of: 24)
         core.put(false)
         core.put(letters: "FR")
-        core.put(vendors: vendorConsents, asRanges: asRanges)
+        if broadVendorRuns > 0 {
+            core.put(65535, 16)
+            core.put(true)
+            core.put(broadVendorRuns, 12)
+            for _ in 0..<broadVendorRuns { core.putEveryVendor() }
+        } else {
+            core.put(vendors: vendorConsents, asRanges: asRanges)
+        }
         core.put(vendors: vendorInterests, asRanges: !asRanges)
-        core.put(restrictions.count, 12)
+        core.put(restrictions.count + broadRestrictions, 12)
         for restriction in restrictions {
             core.put(restriction.purpose, 6)
             core.put(restriction.type, 2)
             core.put(ranges: restriction.vendors)
+        }
+        for number in 0..<broadRestrictions {
+            core.put(number % 24 + 1, 6)
+            core.put(number / 24 % 3, 2)
+            core.put(1, 12)
+            core.putEveryVendor()
         }
         var parts = [core.text(padding: padding)]
         for (type, ids) in [(1, disclosed), (2, allowed)] {

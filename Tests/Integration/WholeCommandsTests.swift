@@ -61,6 +61,40 @@ import Testing
         #expect(!other.errorOutput.contains("hello"))
     }
 
+    @Test func `a consent string that restricts every vendor often has a short answer`() throws {
+        var bits = ""
+        func put(_ value: Int, _ width: Int) {
+            let text = String(value, radix: 2)
+            bits += String(repeating: "0", count: width - text.count) + text
+        }
+        // Version, dates, CMP, screen, language `EN`, list, policy, flags, purposes, country, and no vendors.
+        for (value, width) in [
+            (2, 6), (15_500_000_000, 36), (15_500_000_000, 36), (1, 12), (1, 12), (1, 6), (4, 6),
+            (13, 6), (1, 12), (4, 6), (3, 2), (0, 12), (0, 24), (0, 24), (0, 1), (4, 6), (13, 6),
+            (0, 17), (0, 17),
+        ] { put(value, width) }
+        put(850, 12)
+        for number in 0..<850 {
+            for (value, width) in [
+                (number % 24 + 1, 6), (number / 24 % 3, 2), (1, 12), (1, 1), (1, 16), (65535, 16),
+            ] { put(value, width) }
+        }
+        while bits.count % 6 != 0 { bits += "0" }
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+        let digits = Array(bits.utf8)
+        let text = String(
+            stride(from: 0, to: digits.count, by: 6).map { start in
+                alphabet[digits[start..<start + 6].reduce(0) { $0 << 1 | Int($1 - 0x30) }]
+            })
+        for words in [[], ["--json"]] {
+            let answer = try cordon.run(["consent", "decode"] + words + [text])
+            #expect(answer.exitCode == 0, "\(answer.output.prefix(200))")
+            #expect(answer.output.utf8.count < 200_000)
+            let shown = words.isEmpty ? "purpose 1 not allowed: 1-65535" : #""vendors":[[1,65535]]"#
+            #expect(answer.output.contains(shown), "\(answer.output.suffix(200))")
+        }
+    }
+
     @Test func `a word that is no command is answered with the nearest one`() throws {
         let result = try cordon.run("qery")
         #expect(result.exitCode == 2)
