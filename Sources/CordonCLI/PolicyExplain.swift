@@ -15,7 +15,8 @@ extension Command {
         options: [
             Option(name: "address", value: "A", help: "the client's address"),
             Option(name: "url", value: "URL", help: "what the browser asks for"),
-            Option(name: "method", value: "M", help: "GET (default) or HEAD"),
+            Option(
+                name: "method", value: "M", help: "GET (default) or HEAD; bodies are not explained"),
             Option(
                 name: "header", value: "LINE", help: "a header line of the request", repeats: true),
             Option(

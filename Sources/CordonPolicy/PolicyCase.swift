@@ -111,8 +111,12 @@ struct CaseReader {
             guard let site = item.text() else { return nil }
             url += (url.contains("?") ? "&" : "?") + "site=" + site
         }
+        var method = "GET"
+        if let item = section["method"] {
+            guard let text = item.text() else { return nil }
+            method = text
+        }
         do throws(SyntheticRequest.Mistake) {
-            let method = section["method"]?.scalar ?? "GET"
             return (origin, try SyntheticRequest(method: method, url: url, headers: headers), day)
         } catch {
             item.error(error.text)

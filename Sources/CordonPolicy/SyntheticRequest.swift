@@ -14,7 +14,8 @@ package struct SyntheticRequest: Equatable, Sendable {
         method: String = "GET", url: String, headers: [(name: String, value: String)]
     ) throws(Mistake) {
         guard method == "GET" || method == "HEAD" else {
-            throw Mistake(text: "collectors answer `GET` and `HEAD`, found `\(method)`")
+            // What a `POST` says of its events stands in its body, and there is none here.
+            throw Mistake(text: "only `GET` and `HEAD` are explained, found `\(method)`")
         }
         var writer = Writer()
         writer.parts.method = writer.write(method)

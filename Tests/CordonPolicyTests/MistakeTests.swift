@@ -319,6 +319,14 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             "Policies/atlas.yaml:1:9: anchors are not supported"),
 
         MistakeCase(
+            cases, "",
+            "- { note: n, given: { place: DE, method: [POST] }, expect: { outcome: keep } }\n",
+            "Policies/cases/law.yaml:1:42: expected text, found a list"),
+        MistakeCase(
+            cases, "",
+            "- { note: n, given: { place: DE, method: POST }, expect: { outcome: keep } }\n",
+            "Policies/cases/law.yaml:1:21: only `GET` and `HEAD` are explained, found `POST`"),
+        MistakeCase(
             cases, "", "- { note: n, given: { site: a.b }, expect: { outcome: kept } }\n",
             "Policies/cases/law.yaml:1:21: expected either `place` or `address`",
             "Policies/cases/law.yaml:1:55: expected an outcome, found `kept`"),
