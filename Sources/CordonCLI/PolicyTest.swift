@@ -35,8 +35,10 @@ extension Command {
         }
         let runs = try arguments.integer("runs", in: 1...100) ?? 2
         let project = try CordonCLI.configuration(arguments)
-        // Only cases that name an address need the table; they say so when it is not there.
-        let table = try? GeoTable(mapping: CordonCLI.project(arguments).geoTablePath)
+        // Only cases that name an address need the table; they say so when it is not there. One that is there is read.
+        let tablePath = CordonCLI.project(arguments).geoTablePath
+        let table =
+            FileManager.default.fileExists(atPath: tablePath) ? try openGeoTable(tablePath) : nil
         let place = { (address: IPAddress) in table.map { RulePlace($0.place(of: address)) } }
         let report = PolicyTestReport(
             project.cases, under: project.ruleSet, on: CordonCLI.today, place: place)
@@ -47,7 +49,7 @@ extension Command {
         let boundaries =
             arguments.has("boundaries")
             ? BoundarySweep(
-                project, table: try openGeoTable(CordonCLI.project(arguments).geoTablePath)) : nil
+                project, table: try openGeoTable(tablePath)) : nil
         if arguments.wantsJSON {
             try console.print(json: TestReport(report, coverage, boundaries))
         } else {

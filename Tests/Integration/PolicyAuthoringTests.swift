@@ -138,6 +138,18 @@ import Testing
         #expect(try cordon.run("policy", "test", "--write", "a.yaml").exitCode == 2)
         #expect(try cordon.run("policy", "test", "--minimum", "101").exitCode == 2)
     }
+
+    @Test func `a damaged geo table is named as such by the cases`() throws {
+        let path = cordon.project + "/var/geo/places.cgt"
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+        try file.truncate(atOffset: file.seekToEnd() / 2)
+        try file.close()
+        let damaged = try cordon.run("policy", "test")
+        #expect(damaged.exitCode != 0)
+        #expect(damaged.errorOutput.contains(path), "\(damaged.output)\(damaged.errorOutput)")
+        try FileManager.default.removeItem(atPath: path)
+        #expect(try cordon.run("policy", "test").exitCode == 0)
+    }
 }
 
 /// The table that `cordon init` makes of the whole world's addresses.
