@@ -277,6 +277,17 @@ struct LintCase: CustomTestStringConvertible, Sendable {
         #expect(try load(entry.replacing("22 }", with: "23 }")).accepted.count == 1)
     }
 
+    @Test func `that have ended leave a finding to a later one that has not`() throws {
+        let ended = Self.one.replacing(" }", with: ", until: 2026-11-22 }")
+        for list in [ended + Self.one, Self.one + ended] {
+            let project = try load(list)
+            #expect(project.accepted.map(\.reason) == ["kept for a day"])
+            #expect(
+                project.warnings.map(\.finding).sorted { $0.rawValue < $1.rawValue }
+                    == [.endedAcceptance, .identifierInParameter])
+        }
+    }
+
     @Test func `that cover nothing are found`() throws {
         let project = try load(Self.one.replacing("gclid", with: "wbraid"))
         #expect(

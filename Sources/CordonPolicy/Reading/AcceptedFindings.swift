@@ -70,21 +70,17 @@ struct AcceptanceReader {
         var accepted: [AcceptedFinding] = []
         var useful: Set<FilePosition> = []
         for warning in warnings {
-            guard let entry = acceptances.first(where: { $0.covers(warning) }) else {
+            guard let entry = acceptances.first(where: { !hasEnded($0) && $0.covers(warning) })
+            else {
                 left.append(warning)
                 continue
             }
             useful.insert(entry.position)
-            if let until = entry.until, until < today {
-                left.append(warning)
-            } else {
-                accepted.append(
-                    AcceptedFinding(
-                        problem: warning, reason: entry.reason, position: entry.position))
-            }
+            accepted.append(
+                AcceptedFinding(problem: warning, reason: entry.reason, position: entry.position))
         }
         for entry in acceptances {
-            if let until = entry.until, until < today {
+            if hasEnded(entry) {
                 left.append(
                     .init(
                         position: entry.position,
@@ -102,4 +98,6 @@ struct AcceptanceReader {
         }
         return (left.sorted(), accepted)
     }
+
+    private func hasEnded(_ entry: Acceptance) -> Bool { entry.until.map { $0 < today } ?? false }
 }
