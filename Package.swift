@@ -166,7 +166,7 @@ let package = Package(
                 "CordonTokens", "CordonAPI", "CordonServer",
             ]),
         .executableTarget(
-            name: "cordon", dependencies: ["CordonCLI", "LinuxIO"],
+            name: "cordon", dependencies: ["CordonCLI"],
             swiftSettings: strict + [.strictMemorySafety()]),
 
         // tests

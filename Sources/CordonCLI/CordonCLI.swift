@@ -1,11 +1,15 @@
 import CordonModel
 import Foundation
+import LinuxIO
 
 /// The command line: turns words into calls of the services and results into text, JSON and exit codes.
 ///
 /// No logic of the product lives here. Each command stands in a file named after it; ``CommandTable`` lists
 /// them. Start at ``CordonCLI/main(_:)``.
 package enum CordonCLI {
+    /// Must be the first thing that a program does: it may start the program once more.
+    package static func prepareProcess() { CrashReports.withholdMemory() }
+
     /// Runs one command line (without the program's name) and returns the process's exit code.
     package static func main(_ words: [String]) -> Int32 {
         // A write to a pipe or socket that nobody reads any more is an error of that write, not the end of the process.

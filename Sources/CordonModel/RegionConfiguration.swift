@@ -179,6 +179,9 @@ extension RegionConfiguration {
     package var listeners: [Listener] {
         var listeners = [Listener(name: "collector", address: collector.listen)]
         if let service { listeners.append(Listener(name: "service", address: service.listen)) }
+        if let postgres = service?.postgres {
+            listeners.append(Listener(name: "service.postgres", address: postgres))
+        }
         return listeners
     }
 

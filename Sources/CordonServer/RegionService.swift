@@ -80,20 +80,34 @@ package final class RegionService: Sendable {
             })
         let api = api
         let tickets = settings.tls.map { _ in TicketKeys(at: SystemClock.monotonicMilliseconds()) }
-        listener = try ServiceListener(
-            address: settings.listen.address, port: usesFreePort ? 0 : settings.listen.port,
-            tls: try tickets.flatMap { try Self.tls(settings, region, clock, $0, .http1) },
-            tickets: tickets, logger: logger, refusal: { api.refusal($0) },
-            answer: { api.answer($0) })
+        func listening<Listening>(
+            on address: SocketAddress, for what: String, _ open: () throws -> Listening
+        ) throws -> Listening {
+            do { return try open() } catch let error as NetworkError {
+                throw NodeError(
+                    text: "region `\(region.name)` cannot listen on \(address.text) for \(what): \(error)")
+            }
+        }
+        listener = try listening(on: settings.listen, for: "its service") {
+            try ServiceListener(
+                address: settings.listen.address, port: usesFreePort ? 0 : settings.listen.port,
+                tls: try tickets.flatMap { try Self.tls(settings, region, clock, $0, .http1) },
+                tickets: tickets, logger: logger, refusal: { api.refusal($0) },
+                answer: { api.answer($0) })
+        }
         postgres = try settings.postgres.map { listen in
             // With ticket keys of its own: sessions are resumed within one listener alone.
             let tickets = settings.tls.map { _ in
                 TicketKeys(at: SystemClock.monotonicMilliseconds())
             }
-            return try api.postgresListener(
-                address: listen.address, port: usesFreePort ? 0 : listen.port,
-                tls: try tickets.flatMap { try Self.tls(settings, region, clock, $0, .postgres) },
-                tickets: tickets)
+            return try listening(on: listen, for: "clients of PostgreSQL") {
+                try api.postgresListener(
+                    address: listen.address, port: usesFreePort ? 0 : listen.port,
+                    tls: try tickets.flatMap {
+                        try Self.tls(settings, region, clock, $0, .postgres)
+                    },
+                    tickets: tickets)
+            }
         }
     }
 

@@ -1,6 +1,5 @@
 import CordonCLI
 import Foundation
-import LinuxIO
 
-CrashReports.withholdMemory()
+CordonCLI.prepareProcess()
 exit(CordonCLI.main(Array(CommandLine.arguments.dropFirst())))
