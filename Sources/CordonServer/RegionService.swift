@@ -81,11 +81,14 @@ package final class RegionService: Sendable {
         let api = api
         let tickets = settings.tls.map { _ in TicketKeys(at: SystemClock.monotonicMilliseconds()) }
         func listening<Listening>(
-            on address: SocketAddress, for what: String, _ open: () throws -> Listening
+            on address: RegionConfiguration.SocketAddress, for what: String,
+            _ open: () throws -> Listening
         ) throws -> Listening {
             do { return try open() } catch let error as NetworkError {
                 throw NodeError(
-                    text: "region `\(region.name)` cannot listen on \(address.text) for \(what): \(error)")
+                    text:
+                        "region `\(region.name)` cannot listen on \(address.text) for \(what): \(error)"
+                )
             }
         }
         listener = try listening(on: settings.listen, for: "its service") {

@@ -283,7 +283,7 @@ struct LintCase: CustomTestStringConvertible, Sendable {
             let project = try load(list)
             #expect(project.accepted.map(\.reason) == ["kept for a day"])
             #expect(
-                project.warnings.map(\.finding).sorted { $0.rawValue < $1.rawValue }
+                project.warnings.compactMap(\.finding).sorted { $0.rawValue < $1.rawValue }
                     == [.endedAcceptance, .identifierInParameter])
         }
     }
