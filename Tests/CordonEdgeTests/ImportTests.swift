@@ -207,7 +207,8 @@ private final class Text: ByteSource {
     /// What a new process finds.
     private func found(_ own: [ImportMark]) throws -> [ImportMark] {
         try zip(journals, own).map { journal, mark in
-            try journal.importMarks().first { $0.file == mark.file } ?? mark
+            try journal.prepareImports()
+            return try journal.importMarks().first { $0.file == mark.file } ?? mark
         }
     }
 
@@ -402,7 +403,7 @@ private final class Text: ByteSource {
             [forged, client], [client, "127.0.0.2"], ["\(forged), \(client)"], [forged], many,
         ]
         func object(_ chain: String) -> String {
-            "{\"ts\":\(time),\"ip\":\"127.0.0.1\",\"method\":\"GET\","
+            "{\"ts\":\(time),\"ip\":\"127.0.0.1\",\"method\":\"GET\",\"host\":\"pixels.example\","
                 + "\"url\":\"/hit?consent=granted&event=chain\",\"user_agent\":\"Firefox/1\",\(chain)}"
         }
         let list = chains.map { chain in
