@@ -86,7 +86,14 @@ extension NaiveProject {
             where left.sites.contains(where: right.sites.contains) {
                 for one in left.places {
                     for other in right.places where level(one) == level(other) {
-                        if members(one).contains(where: members(other).contains) { return true }
+                        for code in members(one) {
+                            // A subdivision lies in its country.
+                            if members(other).contains(where: {
+                                code == $0 || code.hasPrefix($0 + "-") || $0.hasPrefix(code + "-")
+                            }) {
+                                return true
+                            }
+                        }
                     }
                 }
             }
