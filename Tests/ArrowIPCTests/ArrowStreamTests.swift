@@ -136,9 +136,9 @@ enum RandomColumns {
             // Elements have one type, and are null by themselves.
             let element = expression(depth: depth - 1, &generator)
             value = "[\(element), NULL, \(element)][1:(hash(\(salt)) % 4)::INTEGER]"
-        case 1:
+        case 1 where depth == 3:
             let element = expression(depth: depth - 1, &generator)
-            // The engine has no CASE over these.
+            // The engine has no CASE over these, nor over what holds one: so they are outermost.
             return "array_value(\(element), NULL, \(element))"
         case 2:
             let members = (0..<Int.random(in: 1...3, using: &generator)).map {
