@@ -190,11 +190,23 @@ private struct NodeRun {
             Array(JSONEncoder().encode(ready)), mode: 0o644, sync: false)
     }
 
+    private func make(_ options: Node.Options) throws -> Node {
+        do {
+            return try Node(layout: layout, options: options, logger: logger)
+        } catch let mistakes as ConfigurationErrors {
+            throw CommandFailure(text: mistakes.description, exitCode: .foundProblem)
+        } catch let refusal as Node.UnprovedRules {
+            throw CommandFailure(text: refusal.description, exitCode: .refusedByPolicy)
+        } catch let error as NodeError where error.isUsage {
+            throw UsageError(text: error.text)
+        }
+    }
+
     /// Runs until SIGTERM or SIGINT; SIGHUP reloads.
     func run(_ options: Node.Options) throws -> ExitCode {
         // Before any thread starts, so that all inherit the mask and the signals wait for this one.
         let signals = WaitedSignals([SIGTERM, SIGINT, SIGHUP])
-        let node = try Node(layout: layout, options: options, logger: logger)
+        let node = try make(options)
         let listeners = try node.start()
         let ready = Ready(
             pid: getpid(), regions: listeners.collectors, services: listeners.services,

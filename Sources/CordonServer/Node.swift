@@ -166,7 +166,7 @@ package final class Node: Sendable {
         for name in options.regions ?? [] where !names.contains(name) {
             throw NodeError(
                 text: "no region `\(name)` in Regions/; there are "
-                    + names.map { "`\($0)`" }.joined(separator: ", "))
+                    + names.map { "`\($0)`" }.joined(separator: ", "), isUsage: true)
         }
         return options.regions ?? names
     }
@@ -418,12 +418,12 @@ package final class Node: Sendable {
     }
 
     /// Rules that no proof covers, with what the audit log says of them.
-    private struct UnprovedRules: Error, CustomStringConvertible {
+    package struct UnprovedRules: Error, CustomStringConvertible {
         let refusal: ProofRefusal
         let ruleSet: String
         let geoBuild: String
 
-        var description: String { refusal.description }
+        package var description: String { refusal.description }
         var auditFields: [String: AuditEntry.Value] {
             [
                 "reason": .text(refusal.code), "rule_set": .text(ruleSet),
@@ -506,5 +506,7 @@ package final class Node: Sendable {
 /// A node cannot be made or changed as asked.
 package struct NodeError: Error, CustomStringConvertible {
     package let text: String
+    /// It was asked for what the project does not have.
+    package var isUsage = false
     package var description: String { text }
 }

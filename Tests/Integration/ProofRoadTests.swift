@@ -27,7 +27,7 @@ import Testing
 
     @Test func `nothing starts or is reloaded without a certificate that covers it`() async throws {
         let without = try cordon.run("up", "--free-ports", "--require-proof")
-        #expect(without.exitCode == 4)
+        #expect(without.exitCode == 3)
         #expect(without.errorOutput.contains("there is no proof at"), "\(without.errorOutput)")
 
         #expect(try cordon.run("policy", "prove", "--sign").exitCode == 0)
@@ -42,9 +42,16 @@ import Testing
         }
         #expect(running.log.contains("another rule set"))
         #expect(running.end(SIGTERM) == 0)
-        #expect(try cordon.run("up", "--free-ports", "--require-proof").exitCode == 4)
+        #expect(try cordon.run("up", "--free-ports", "--require-proof").exitCode == 3)
         let stale = try cordon.run("certificate", "verify")
         #expect(stale.exitCode == 1)
+        // What else keeps a node from starting has its own code.
+        #expect(try cordon.run("collect", "--region", "nowhere").exitCode == 2)
+        try edit("Policies/gdpr.yaml", "user: 80d", "user: often")
+        let mistaken = try cordon.run("up", "--free-ports")
+        #expect(mistaken.exitCode == 1)
+        #expect(mistaken.errorOutput.contains("Policies/gdpr.yaml:"))
+        try edit("Policies/gdpr.yaml", "user: often", "user: 80d")
         #expect(stale.output.contains("stale: this project now has another rule set"))
 
         let log = try cordon.run("audit", "log", "--region", "eu-central").output
