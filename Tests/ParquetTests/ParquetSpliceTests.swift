@@ -306,6 +306,8 @@ private struct Files {
         func footer(_ bytes: [UInt8]) throws -> ParquetFooter {
             let path = files.folder.file("changed.parquet")
             try File.write(path, bytes, sync: false)
+            // What is left behind is searched, which takes files that can be read.
+            defer { _ = try? File.remove(path) }
             return try files.footer(path)
         }
         for count in [0, 4, 8, 11, 12, good.count / 2, good.count - 1] {
