@@ -206,7 +206,7 @@ let package = Package(
         tests("Parquet", ["Engine"]),
         tests("ArrowIPC", ["CADBC"]),
         tests("CordonKeys"),
-        tests("CordonTokens"),
+        tests("CordonTokens", ["COpenSSL"]),
         tests("CordonPolicy"),
         tests("CordonJournal"),
         tests("CordonAudit"),

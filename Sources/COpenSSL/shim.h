@@ -6,7 +6,9 @@
 #include <openssl/hmac.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/sha.h>
+#include <openssl/x509.h>
 
 // SHA256_Init, _Update and _Final are marked deprecated since OpenSSL 3.0, and a warning is an error here.
 // They stay in use because they need no allocation and no provider look-up: a keyed hash of 32 bytes

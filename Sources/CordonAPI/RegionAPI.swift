@@ -323,6 +323,16 @@ extension RegionAPI {
                 419, "AuthenticationTimeoutException", "the token has expired",
                 reason: "expired-token")
         case .revoked: return unauthorized("the token was revoked", "revoked-token")
+        case .otherAudience:
+            return unauthorized("the token is meant for another service", "other-audience")
+        case .noGrant(let part):
+            return .forbidden(
+                "the token is genuine, and its claims give no \(part) here", reason: "no-grant")
+        case .issuerUnavailable:
+            return APIError(
+                503, "ServiceUnavailableException",
+                "the keys of the token's issuer cannot be had, so it is not accepted; try again",
+                reason: "issuer-unavailable")
         case .otherRegion(let other):
             return .forbidden(
                 "the token is for region `\(other)`; this is `\(region)`, and rows do not cross",

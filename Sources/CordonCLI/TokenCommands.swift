@@ -97,23 +97,65 @@ extension Command {
     }
 
     static let tokenRevoke = Command(
-        ["token", "revoke"], summary: "end a token at once", usage: "--region R TOKEN",
-        options: [.region],
+        ["token", "revoke"],
+        summary: "end a token at once; of another issuer also all tokens of somebody",
+        usage: "--region R (TOKEN | --issuer URL --sub SUB | --issuer URL --jti ID)",
+        options: [
+            .region,
+            Option(
+                name: "issuer", value: "URL",
+                help: "the other issuer, as `service.issuers` of the region names it"),
+            Option(
+                name: "sub", value: "SUB",
+                help: "somebody of that issuer, none of whose tokens is accepted any more"),
+            Option(name: "jti", value: "ID", help: "one token of that issuer"),
+        ],
         example: "cordon token revoke --region eu-central 0f3a5b6c7d8e9fa0b1c2d3e4f5061728",
-        arguments: 1...1
+        arguments: 0...1
     ) { arguments, console in
         let region = try tokenRegion(arguments)
+        let tokens = try RegionTokens(region, clock: SystemWallClock())
+        let id = try revokedName(arguments, region, tokens.authority)
         do {
-            try RegionTokens(region, clock: SystemWallClock()).revoke(arguments.free[0])
+            try tokens.revoke(id)
         } catch let error as TokenError {
             throw CommandFailure(text: error.description, exitCode: .foundProblem)
         }
         if arguments.wantsJSON {
-            try console.print(json: ["revoked": arguments.free[0]])
+            try console.print(json: ["revoked": id])
         } else {
-            console.print("revoked \(arguments.free[0])")
+            console.print("revoked \(id)")
         }
         return .done
+    }
+
+    /// The token that is named by itself, or what the region calls somebody or a token of another issuer.
+    private static func revokedName(
+        _ arguments: Arguments, _ region: RegionConfiguration, _ authority: TokenAuthority
+    ) throws(UsageError) -> String {
+        let issuer = arguments.value("issuer")
+        let names = [issuer, arguments.value("sub"), arguments.value("jti")].compactMap { $0 }
+        if let id = arguments.free.first {
+            guard names.isEmpty else {
+                throw UsageError(
+                    text: "a token is named by itself, or by `--issuer` with `--sub` or `--jti`")
+            }
+            return id
+        }
+        guard let issuer, names.count == 2 else {
+            throw UsageError(
+                text: "name a token, or `--issuer` with one of `--sub` and `--jti`")
+        }
+        let known = region.service?.issuers.map(\.issuer) ?? []
+        guard known.contains(issuer) else {
+            throw UsageError(
+                text: "region `\(region.name)` trusts no issuer `\(issuer)`"
+                    + suggestion(issuer, among: known))
+        }
+        if let subject = arguments.value("sub") {
+            return authority.name(ofSubject: subject, issuer: issuer)
+        }
+        return authority.name(ofToken: arguments.value("jti") ?? "", issuer: issuer)
     }
 
     private static func tokenRegion(_ arguments: Arguments) throws -> RegionConfiguration {

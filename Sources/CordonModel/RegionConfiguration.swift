@@ -46,11 +46,17 @@ package struct RegionConfiguration: Equatable, Sendable {
         package var tls: TLS?
         /// Where clients of PostgreSQL connect, with the same certificate; nil when they do not.
         package var postgres: SocketAddress?
+        /// Whose access tokens are accepted beside the region's own.
+        package var issuers: [TrustedIssuer]
 
-        package init(listen: SocketAddress, tls: TLS? = nil, postgres: SocketAddress? = nil) {
+        package init(
+            listen: SocketAddress, tls: TLS? = nil, postgres: SocketAddress? = nil,
+            issuers: [TrustedIssuer] = []
+        ) {
             self.listen = listen
             self.tls = tls
             self.postgres = postgres
+            self.issuers = issuers
         }
     }
 

@@ -64,7 +64,9 @@ package final class RegionService: Sendable {
         queryChild = child
         api = RegionAPI(
             region: region,
-            tokens: try RegionTokens(region, log: log, clock: clock).authority,
+            tokens: try RegionTokens(
+                region, log: log, clock: clock, issuers: Self.issuers(settings, logger)
+            ).authority,
             catalog: lake.catalog, hits: lake.table, log: log, clock: clock, logger: logger,
             policies: { policies.all }, openErasures: { try subjects.unusableCount() },
             queries: { token in
@@ -110,6 +112,23 @@ package final class RegionService: Sendable {
                         try Self.tls(settings, region, clock, $0, .postgres)
                     },
                     tickets: tickets)
+            }
+        }
+    }
+
+    /// The keys of the issuers that the region trusts; they are read when a token first needs them.
+    private static func issuers(
+        _ settings: RegionConfiguration.Service, _ logger: Logger
+    ) -> [IssuerKeys] {
+        settings.issuers.map { issuer in
+            let source: any KeySetSource =
+                switch issuer.keys {
+                case .file(let file): KeySetFile(path: file.path)
+                }
+            return IssuerKeys(issuer, source: source) { error in
+                logger.warning(
+                    "the keys of an issuer cannot be read; the last ones go on for a day",
+                    ["service.issuer": .text(issuer.issuer), "error": .text("\(error)")])
             }
         }
     }

@@ -9,12 +9,14 @@ package struct RegionTokens: Sendable {
     private let log: AuditLog
     private let clock: any WallClock
 
+    /// - Parameter issuers: whose tokens are accepted beside the region's own.
     package init(
-        _ region: RegionConfiguration, log: AuditLog, clock: any WallClock
+        _ region: RegionConfiguration, log: AuditLog, clock: any WallClock,
+        issuers: [IssuerKeys] = []
     ) throws {
         authority = try TokenAuthority(
             region: region.name, keysDirectory: region.keysDirectory,
-            registerPath: region.tokensPath)
+            registerPath: region.tokensPath, issuers: issuers)
         self.log = log
         self.clock = clock
     }

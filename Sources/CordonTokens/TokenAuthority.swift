@@ -10,6 +10,7 @@ package final class TokenAuthority: Sendable {
     package let region: String
     private let key: Ed25519PrivateKey
     private let register: TokenRegister
+    private let issuers: [IssuerKeys]
 
     /// Longest life of a token, in seconds: whoever leaves keeps it no longer than a year.
     package static let lifeSecondsRange: ClosedRange<Int64> = 60...366 * 86_400
@@ -19,8 +20,12 @@ package final class TokenAuthority: Sendable {
     /// - Parameters:
     ///   - keysDirectory: where `token-signing.key` lies, 32 bytes with mode 0600.
     ///   - registerPath: the register's SQLite file.
-    package init(region: String, keysDirectory: String, registerPath: String) throws {
+    ///   - issuers: whose tokens are accepted beside the region's own.
+    package init(
+        region: String, keysDirectory: String, registerPath: String, issuers: [IssuerKeys] = []
+    ) throws {
         self.region = region
+        self.issuers = issuers
         key = try Self.key(keysDirectory + "/token-signing.key")
         register = try TokenRegister(path: registerPath)
     }
@@ -77,6 +82,12 @@ package final class TokenAuthority: Sendable {
     ///
     /// - Throws: ``TokenRefusal``, or what keeps the register from being read; both mean no.
     package func check(_ text: String, at now: Timestamp) throws -> IssuedToken {
+        // Who is said to have issued it decides where keys are looked for, and nothing else.
+        if !issuers.isEmpty, let token = try? ForeignToken(text),
+            let keys = issuers.first(where: { $0.issuer.issuer == token.issuer })
+        {
+            return try check(token, keys, at: now)
+        }
         let claimed = try WebToken(text, region: region, key: key.publicKey).token
         if now >= claimed.expiresAt { throw TokenRefusal.expired }
         if now < claimed.issuedAt { throw TokenRefusal.notYetValid }
@@ -91,19 +102,58 @@ package final class TokenAuthority: Sendable {
     /// Throws when a token that was good has ended since.
     package func recheck(_ token: IssuedToken, at now: Timestamp) throws {
         if now >= token.expiresAt { throw TokenRefusal.expired }
+        if Self.isOfAnotherIssuer(token) {
+            guard try !register.isEnded(anyOf: [token.id, token.grant.subject]) else {
+                throw TokenRefusal.revoked
+            }
+            return
+        }
         guard let known = try register.token(token.id), known.grant == token.grant else {
             throw TokenRefusal.unknown
         }
         guard known.revokedAt == nil else { throw TokenRefusal.revoked }
     }
 
-    /// Ends a token at once, in every process.
+    private func check(
+        _ token: ForeignToken, _ keys: IssuerKeys, at now: Timestamp
+    ) throws -> IssuedToken {
+        let key = try keys.key(token.keyName, at: now)
+        let verified = try token.verify(by: key, issuer: keys.issuer, at: now)
+        let subject = name(ofSubject: verified.subject, issuer: token.issuer)
+        let id = name(ofToken: verified.id, issuer: token.issuer)
+        let grant = try verified.grant(by: keys.issuer, subject: subject)
+        guard try !register.isEnded(anyOf: [subject, id]) else { throw TokenRefusal.revoked }
+        return IssuedToken(
+            id: id, grant: grant, issuedAt: verified.issuedAt, expiresAt: verified.expiresAt)
+    }
+
+    /// Whether a token that was checked is one of another issuer.
+    package static func isOfAnotherIssuer(_ token: IssuedToken) -> Bool {
+        TokenRegister.isForeignName(token.id)
+    }
+
+    /// What somebody of another issuer (`sub`) is called here and in the audit log: a keyed digest, since an issuer may use mail
+    /// addresses.
+    package func name(ofSubject subject: String, issuer: String) -> String {
+        register.name("sub", issuer, subject)
+    }
+
+    /// What a token of another issuer (`jti`) is called here.
+    package func name(ofToken id: String, issuer: String) -> String {
+        register.name("jti", issuer, id)
+    }
+
+    /// Ends a token at once, in every process; by the name of somebody of another issuer, all of theirs.
     ///
     /// - Parameter audit: told before it ends.
     package func revoke(
         _ id: String, at now: Timestamp, audit: @Sendable () throws -> Void
     ) throws {
-        try register.revoke(id, at: now, before: audit)
+        if TokenRegister.isForeignName(id) {
+            try register.end(id, at: now, before: audit)
+        } else {
+            try register.revoke(id, at: now, before: audit)
+        }
     }
 
     /// Every token that was ever issued, oldest first.

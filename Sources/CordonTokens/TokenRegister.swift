@@ -1,4 +1,5 @@
 internal import CordonModel
+internal import Crypto
 internal import FoundationEssentials
 internal import SQLite
 internal import Synchronization
@@ -7,11 +8,14 @@ internal import Synchronization
 ///
 /// It holds grants and times, no token: who steals it can ask for nothing.
 final class TokenRegister: Sendable {
-    static let layoutVersion: Int64 = 1
+    static let layoutVersion: Int64 = 2
     private static let busyTimeoutMilliseconds: Int32 = 10_000
 
     // Protected by the mutex: a connection serves one thread at a time.
     private let connection: Mutex<Connection>
+    /// Makes names of people and tokens of other issuers.
+    private let nameKey: HMACKey
+    private static let namePrefix = "oidc-"
 
     init(path: String) throws {
         let opened = try Connection(
@@ -22,18 +26,73 @@ final class TokenRegister: Sendable {
             guard version <= Self.layoutVersion else {
                 throw TokenError.unsupportedVersion(version)
             }
-            guard version < Self.layoutVersion else { return }
-            try opened.execute(
-                """
-                CREATE TABLE tokens (
-                    id TEXT PRIMARY KEY, subject TEXT NOT NULL, role TEXT NOT NULL,
-                    purposes TEXT NOT NULL, places TEXT NOT NULL, writes TEXT NOT NULL,
-                    issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT;
-                PRAGMA user_version = \(Self.layoutVersion)
-                """)
+            if version < 1 {
+                try opened.execute(
+                    """
+                    CREATE TABLE tokens (
+                        id TEXT PRIMARY KEY, subject TEXT NOT NULL, role TEXT NOT NULL,
+                        purposes TEXT NOT NULL, places TEXT NOT NULL, writes TEXT NOT NULL,
+                        issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT
+                    """)
+            }
+            if version < 2 {
+                try opened.execute(
+                    """
+                    CREATE TABLE ended (name TEXT PRIMARY KEY, ended_at INTEGER NOT NULL) STRICT;
+                    CREATE TABLE name_key (key BLOB NOT NULL) STRICT
+                    """)
+                let statement = try opened.prepare("INSERT INTO name_key (key) VALUES (?)")
+                try statement.bind(1, SecureRandom.bytes(32))
+                try statement.run()
+            }
+            try opened.execute("PRAGMA user_version = \(Self.layoutVersion)")
         }
+        let statement = try opened.prepare("SELECT key FROM name_key")
+        guard try statement.step() else { throw TokenError.damagedRegister }
+        nameKey = HMACKey(statement.bytes(0).span)
         connection = Mutex(opened)
     }
+
+    // MARK: Other issuers
+
+    /// The name of what an issuer calls `value`; the same value of two issuers has two names.
+    func name(_ kind: String, _ issuer: String, _ value: String) -> String {
+        let digest = nameKey.authenticate(Array("\(kind)\n\(issuer)\n\(value)".utf8))
+        return "\(Self.namePrefix)\(kind)-\(digest.hex.prefix(32))"
+    }
+
+    static func isForeignName(_ text: String) -> Bool {
+        guard let match = text.wholeMatch(of: #/oidc-(sub|jti)-[0-9a-f]{32}/#) else { return false }
+        return !match.1.isEmpty
+    }
+
+    /// Marks a name as ended; the first time counts.
+    func end(_ name: String, at time: Timestamp, before effect: @Sendable () throws -> Void) throws
+    {
+        try connection.withLock { connection in
+            try connection.transaction(.immediate) {
+                let statement = try connection.prepare(
+                    "INSERT OR IGNORE INTO ended (name, ended_at) VALUES (?, ?)")
+                try statement.bind(1, name)
+                try statement.bind(2, time.microseconds)
+                try statement.run()
+                try effect()
+            }
+        }
+    }
+
+    func isEnded(anyOf names: [String]) throws -> Bool {
+        try connection.withLock { connection in
+            for name in names {
+                let statement = try connection.prepare("SELECT 1 FROM ended WHERE name = ?")
+                try statement.bind(1, name)
+                if try statement.step() { return true }
+            }
+            return false
+        }
+    }
+
+    // MARK: The region's own
 
     func insert(_ token: IssuedToken, before effect: @Sendable () throws -> Void) throws {
         try connection.withLock { connection in

@@ -38,7 +38,8 @@ final class APIFixture: Sendable {
 
     struct NoEngine: Error {}
 
-    init() throws {
+    /// - Parameter issuers: whose tokens are accepted beside the region's own.
+    init(issuers: [IssuerKeys] = []) throws {
         directory = try TemporaryDirectory()
         let root = directory.path
         try FileManager.default.createDirectory(
@@ -46,7 +47,7 @@ final class APIFixture: Sendable {
         let region = RegionConfiguration.forTest("eu-central", in: root)
         authority = try TokenAuthority(
             region: region.name, keysDirectory: region.keysDirectory,
-            registerPath: region.tokensPath)
+            registerPath: region.tokensPath, issuers: issuers)
         catalog = try Catalog(path: region.catalogPath)
         log = try AuditLog(
             directory: region.auditDirectory, region: region.name,

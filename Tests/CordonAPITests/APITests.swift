@@ -1,8 +1,10 @@
+import Bytes
 import CordonAPI
 import CordonAudit
 import CordonCatalog
 import CordonModel
 import CordonTokens
+import Crypto
 import Foundation
 import Iceberg
 import TestSupport
@@ -70,6 +72,48 @@ import Testing
         #expect(fixture.api.refusal(fixture.request("POST", "v1/query")) == nil)
         #expect(fixture.api.refusal(fixture.request("GET", "healthz"))?.status == 400)
         #expect(fixture.api.refusal(fixture.request("POST", "v1/nothing"))?.status == 404)
+    }
+
+    @Test func `another issuer's token is served by its mapping, and refused without one`() throws {
+        SentValues.note("jane@mail.example")
+        let key = Ed25519PrivateKey.generate().key
+        let issuer = TrustedIssuer(
+            issuer: "https://login.example", audience: "cordon",
+            keys: .file(.init(path: "", text: "", line: 1, column: 1)),
+            role: .claim("groups", ["team": "analyst"]), purposes: .fixed(["measuring"]),
+            places: .fixed(["DE"]))
+        struct KeySetText: KeySetSource {
+            let json: String?
+            struct Down: Error {}
+            func read(bytesMax: Int) throws -> [UInt8] {
+                guard let json else { throw Down() }
+                return Array(json.utf8)
+            }
+        }
+        func token(_ group: String) -> String {
+            let second = APIFixture.start.microseconds / 1_000_000
+            let claims =
+                #"{"iss":"https://login.example","aud":"cordon","sub":"jane@mail.example","jti":"1","#
+                + #""iat":\#(second),"exp":\#(second + 600),"groups":["\#(group)"]}"#
+            let input = [#"{"alg":"EdDSA","kid":"k","typ":"at+jwt"}"#, claims].map {
+                Base64.encode(Array($0.utf8), alphabet: .url)
+            }.joined(separator: ".")
+            return input + "." + Base64.encode(key.sign(Array(input.utf8)), alphabet: .url)
+        }
+        let x = Base64.encode(key.publicKey.bytes, alphabet: .url)
+        let set = #"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"X"}]}"#.replacing(
+            "X", with: x)
+        let served = try APIFixture(issuers: [IssuerKeys(issuer, source: KeySetText(json: set))])
+        #expect(served.ask("GET", "v1/config", as: token("team")).status == 200)
+        let refused = served.ask("GET", "v1/config", as: token("others"))
+        #expect(refused.status == 403 && refused.errorType == "ForbiddenException")
+        let down = try APIFixture(issuers: [IssuerKeys(issuer, source: KeySetText(json: nil))])
+        let answer = down.ask("GET", "v1/config", as: token("team"))
+        #expect(answer.status == 503 && answer.errorType == "ServiceUnavailableException")
+        // Without the issuer in the region's file the same token is none.
+        #expect(fixture.ask("GET", "v1/config", as: token("team")).status == 401)
+        #expect(try served.reasons() == ["no-grant"])
+        #expect(try down.reasons() == ["issuer-unavailable"])
     }
 
     @Test func `another region's prefix is refused and told`() throws {

@@ -163,6 +163,22 @@ private struct SchemaValidator {
                 with:
                     "client_address: x-forwarded-for, limits: { connections_per_address: 5 }, tls: { certificate: a, key: b, minimum: 1.3 } }"
             ) + """
+                service:
+                  listen: 127.0.0.1:9499
+                  issuers:
+                    - issuer: https://login.example/realm
+                      audience: north
+                      jwks: keys.json
+                      type: JWT
+                      role: { claim: groups, map: { "Team A": analyst } }
+                      purposes: [measuring]
+                      places: [DE, US-CA]
+                    - issuer: https://other.example
+                      audience: north
+                      jwks: other.json
+                      role: analyst
+                      purposes: { claim: scope, map: { m: measuring } }
+                      places: { claim: country, map: { Germany: DE } }
                 lake: { location: "file:a", sealed: [page_path, params] }
                 catalog: { store: "sqlite:b" }
                 keys: { directory: c }
@@ -223,7 +239,7 @@ private struct SchemaValidator {
             // Mappings whose keys are free take a new key with a value of the right form alone.
             func visit(_ value: Any, _ put: (Any) -> Any) {
                 if var members = value as? [String: Any] {
-                    members["no such key"] = "x"
+                    members["no such key"] = true
                     let faults = SchemaValidator.faults(of: put(members), under: schema)
                     #expect(!faults.isEmpty, "\(path)")
                     tried += 1

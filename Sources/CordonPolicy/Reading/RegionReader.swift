@@ -129,11 +129,14 @@ struct RegionReader {
     }
 
     private func service(_ item: Item) -> RegionConfiguration.Service? {
-        guard let section = Section(item, keys: ["listen", "tls", "postgres"]) else { return nil }
+        guard let section = Section(item, keys: ["listen", "tls", "postgres", "issuers"]) else {
+            return nil
+        }
         let listen = section.required("listen").flatMap(socketAddress)
         let tls = section["tls"].map(self.tls)
         let postgres = section["postgres"].map(socketAddress)
-        guard let listen else { return nil }
+        let issuers = section["issuers"].map(self.issuers) ?? []
+        guard let listen, let issuers else { return nil }
         if case .some(.none) = tls { return nil }
         if case .some(.none) = postgres { return nil }
         let addresses: [(String, RegionConfiguration.SocketAddress?)] = [
@@ -152,7 +155,7 @@ struct RegionReader {
             )
             return nil
         }
-        return .init(listen: listen, tls: tls ?? nil, postgres: postgres ?? nil)
+        return .init(listen: listen, tls: tls ?? nil, postgres: postgres ?? nil, issuers: issuers)
     }
 
     private func country(_ item: Item) -> String? {
@@ -220,7 +223,7 @@ struct RegionReader {
             minimum: minimum)
     }
 
-    private func namedFile(_ item: Item) -> RegionConfiguration.NamedFile? {
+    func namedFile(_ item: Item) -> RegionConfiguration.NamedFile? {
         guard let text = item.text() else { return nil }
         guard isPath(text[...]) else {
             item.error("expected a path without `..`, found `\(text)`")

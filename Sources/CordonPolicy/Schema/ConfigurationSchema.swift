@@ -178,7 +178,45 @@ package enum ConfigurationSchema {
             fallback: "none",
             "address and port for clients of PostgreSQL, with the certificate of `tls`; beyond loopback only with that"
         ),
+        SchemaKey(
+            "issuers", .list(.mapping(issuer), least: 0), fallback: "none",
+            "other issuers whose access tokens are accepted"),
     ])
+
+    private static let issuer = SchemaMapping([
+        SchemaKey(
+            "issuer", .text(form: "^https://[^?#\\s]+$"), required: true,
+            "the claim `iss`, to the byte"),
+        SchemaKey(
+            "audience", .text(form: nil), required: true, "what the claim `aud` must hold"),
+        SchemaKey(
+            "jwks", .text(form: nil), required: true,
+            "file with the issuer's public keys, a JSON Web Key Set; read anew every hour, and for a key that it lacks"
+        ),
+        SchemaKey(
+            "type", .word(TrustedIssuer.TokenType.allCases.map(\.rawValue)), fallback: "at+jwt",
+            "what the token's header calls it; `JWT` for issuers that call all of theirs so"),
+        SchemaKey(
+            "role", .anyOf([.text(form: name), mapped]), required: true,
+            "the role of all its tokens, or what a claim's values are worth; a token of two roles is refused"
+        ),
+        SchemaKey(
+            "purposes", .anyOf([.list(.text(form: name), least: 1), mapped]), required: true,
+            "as `role`, several"),
+        SchemaKey(
+            "places", .anyOf([.list(.text(form: place), least: 1), mapped]), required: true,
+            "as `purposes`: places that may be asked from, such as `DE`"),
+    ])
+
+    private static let place = "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"
+
+    private static let mapped = SchemaShape.mapping(
+        SchemaMapping([
+            SchemaKey("claim", .text(form: nil), required: true, "name of the claim"),
+            SchemaKey(
+                "map", .dictionary(name: "VALUE", form: "^.+$", .text(form: nil)), required: true,
+                "what a value of the claim is worth; others are worth nothing"),
+        ]))
 
     // MARK: Policies
 
