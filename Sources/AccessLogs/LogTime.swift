@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// Reads the times that logs are written with; each gives microseconds since 1970 in UTC, or nil.
 enum LogTime {
     private static let perSecond: Int64 = 1_000_000
@@ -142,16 +144,11 @@ enum LogTime {
         return number(century * 100 + year, month, day)
     }
 
-    /// Days since 1970-01-01 of a date from then on (days-from-civil arithmetic over 400-year eras).
+    /// Days since 1970-01-01 of a date from then on.
     private static func number(_ year: Int, _ month: Int, _ day: Int) -> Int64? {
         guard year >= 1970, (1...12).contains(month), day >= 1, day <= length(of: month, year)
         else { return nil }
-        let shifted = month <= 2 ? year - 1 : year
-        let era = shifted / 400
-        let yearOfEra = shifted - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        return Int64(era * 146_097 + dayOfEra - 719_468)
+        return CivilDate.days(year: Int64(year), month: Int64(month), day: Int64(day))
     }
 
     private static func length(of month: Int, _ year: Int) -> Int {

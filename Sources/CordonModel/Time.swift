@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A calendar day in UTC, counted from 1970-01-01.
 package struct Day: Hashable, Comparable, Sendable, BitwiseCopyable {
     package let number: Int32
@@ -27,28 +29,16 @@ package struct Day: Hashable, Comparable, Sendable, BitwiseCopyable {
         guard civil == (year, month, day) else { return nil }
     }
 
-    /// The day of a proleptic Gregorian date (days-from-civil arithmetic over 400-year eras).
+    /// The day of a proleptic Gregorian date.
     package init(year: Int, month: Int, day: Int) {
-        let shifted = month <= 2 ? year - 1 : year
-        let era = (shifted >= 0 ? shifted : shifted - 399) / 400
-        let yearOfEra = shifted - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        number = Int32(clamping: era * 146_097 + dayOfEra - 719_468)
+        number = Int32(
+            clamping: CivilDate.days(year: Int64(year), month: Int64(month), day: Int64(day)))
     }
 
     /// Year, month and day of the month.
     package var civil: (year: Int, month: Int, day: Int) {
-        let shifted = Int(number) + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthIndex = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * monthIndex + 2) / 5 + 1
-        let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        return (year, month, day)
+        let (year, month, day) = CivilDate.civil(Int64(number))
+        return (Int(year), Int(month), Int(day))
     }
 
     /// `YYYY-MM-DD`.

@@ -91,18 +91,9 @@ package indirect enum ColumnValue {
         return parts.joined(separator: ":") + fraction
     }
 
-    /// `YYYY-MM-DD` of the proleptic Gregorian calendar (civil-from-days arithmetic over 400-year eras).
+    /// `YYYY-MM-DD` of the proleptic Gregorian calendar.
     private static func date(_ days: Int) -> String {
-        let shifted = days + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra =
-            (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthIndex = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * monthIndex + 2) / 5 + 1
-        let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        let (year, month, day) = CivilDate.civil(Int64(days))
         return "\(padded(String(year), 4))-\(padded(String(month), 2))-\(padded(String(day), 2))"
     }
 

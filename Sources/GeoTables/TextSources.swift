@@ -292,23 +292,7 @@ enum GeoDate {
     /// The UTC day of a number of seconds since 1970, for years up to 9999.
     static func fromEpoch(seconds: UInt64) -> String? {
         guard seconds < 253_402_300_800 else { return nil }
-        var day = Int(seconds / 86_400)
-        var year = 1970
-        while day >= length(of: year) {
-            day -= length(of: year)
-            year += 1
-        }
-        let february = length(of: year) - 337
-        var month = 0
-        for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-            if day < length { break }
-            day -= length
-            month += 1
-        }
-        return text(year: year, month: month + 1, day: day + 1)
-    }
-
-    private static func length(of year: Int) -> Int {
-        year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 366 : 365
+        let (year, month, day) = CivilDate.civil(Int64(seconds / 86_400))
+        return text(year: Int(year), month: Int(month), day: Int(day))
     }
 }
