@@ -70,13 +70,13 @@ let package = Package(
         target("HTTP", ["Bytes"]),
         target("HTTP2", ["CNGHTTP2", "HTTP"]),
         target("AccessLogs", ["Bytes", "Compression"]),
-        target("Consent", ["Bytes"]),
+        target("Consent", ["Bytes", "Crypto"]),
         target("Merkle", ["Bytes", "Crypto"]),
         target("HPKE", ["Crypto"]),
         target("Avro", ["Bytes"]),
         target("Iceberg", ["Bytes", "Avro"]),
         target("Parquet", ["Bytes", "LinuxIO"]),
-        target("ArrowIPC", ["Engine"]),
+        target("ArrowIPC", ["Bytes", "Engine"]),
         target("PostgresWire", ["Bytes"]),
 
         // core

@@ -338,18 +338,6 @@ private func format(_ kind: ConsentReader.Kind) -> DecodedConsent.Format {
 }
 
 @Suite struct `Consent reader's table` {
-    /// Test vectors of the reference implementation (veorq/SipHash, vectors.h): key 00 01 … 0f, input 00 01 ….
-    @Test func `the hash is SipHash-2-4 with 128 bits`() {
-        func digest(_ count: Int) -> [UInt64] {
-            let input = (0..<count).map { UInt8($0) }
-            var hash = SipHash(0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908)
-            let (low, high) = hash.digest(input.span, 0..<count)
-            return [low, high]
-        }
-        #expect(digest(0) == [0xE6A8_25BA_047F_81A3, 0x9302_55C7_1472_F66D])
-        #expect(digest(1) == [0x44AF_996B_D8C1_87DA, 0x45FC_229B_1159_7634])
-    }
-
     @Test func `a string read before is found, under its kind alone`() {
         let reader = ConsentReader(vendors: vendors, key: (1, 2))
         let fresh = ConsentReader(vendors: vendors, key: nil)
