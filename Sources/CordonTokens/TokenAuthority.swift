@@ -91,10 +91,14 @@ package final class TokenAuthority: Sendable {
         let claimed = try WebToken(text, region: region, key: key.publicKey).token
         if now >= claimed.expiresAt { throw TokenRefusal.expired }
         if now < claimed.issuedAt { throw TokenRefusal.notYetValid }
-        guard let known = try register.token(claimed.id) else { throw TokenRefusal.unknown }
-        guard known.grant == claimed.grant, known.expiresAt == claimed.expiresAt else {
-            throw TokenRefusal.unknown
-        }
+        return try registered(claimed)
+    }
+
+    /// The register's own word on a token of the region.
+    private func registered(_ token: IssuedToken) throws -> IssuedToken {
+        guard let known = try register.token(token.id), known.grant == token.grant,
+            known.expiresAt == token.expiresAt
+        else { throw TokenRefusal.unknown }
         guard known.revokedAt == nil else { throw TokenRefusal.revoked }
         return known
     }
@@ -103,15 +107,15 @@ package final class TokenAuthority: Sendable {
     package func recheck(_ token: IssuedToken, at now: Timestamp) throws {
         if now >= token.expiresAt { throw TokenRefusal.expired }
         if Self.isOfAnotherIssuer(token) {
-            guard try !register.isEnded(anyOf: [token.id, token.grant.subject]) else {
-                throw TokenRefusal.revoked
-            }
-            return
+            try requireNotEnded(token.id, of: token.grant.subject)
+        } else {
+            _ = try registered(token)
         }
-        guard let known = try register.token(token.id), known.grant == token.grant else {
-            throw TokenRefusal.unknown
-        }
-        guard known.revokedAt == nil else { throw TokenRefusal.revoked }
+    }
+
+    /// Throws where a token of another issuer was ended, or all tokens of its subject.
+    private func requireNotEnded(_ id: String, of subject: String) throws {
+        guard try !register.isEnded(anyOf: [id, subject]) else { throw TokenRefusal.revoked }
     }
 
     private func check(
@@ -122,7 +126,7 @@ package final class TokenAuthority: Sendable {
         let subject = name(ofSubject: verified.subject, issuer: token.issuer)
         let id = name(ofToken: verified.id, issuer: token.issuer)
         let grant = try verified.grant(by: keys.issuer, subject: subject)
-        guard try !register.isEnded(anyOf: [subject, id]) else { throw TokenRefusal.revoked }
+        try requireNotEnded(id, of: subject)
         return IssuedToken(
             id: id, grant: grant, issuedAt: verified.issuedAt, expiresAt: verified.expiresAt)
     }

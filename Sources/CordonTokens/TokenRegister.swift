@@ -62,8 +62,7 @@ final class TokenRegister: Sendable {
     }
 
     static func isForeignName(_ text: String) -> Bool {
-        guard let match = text.wholeMatch(of: #/oidc-(sub|jti)-[0-9a-f]{32}/#) else { return false }
-        return !match.1.isEmpty
+        text.wholeMatch(of: #/oidc-(sub|jti)-[0-9a-f]{32}/#) != nil
     }
 
     /// Marks a name as ended; the first time counts.
