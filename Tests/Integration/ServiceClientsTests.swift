@@ -7,7 +7,7 @@ import Testing
 /// `cordon serve` as PyIceberg, DuckDB and curl meet it.
 @Suite(.enabled(if: OtherReaders.areInstalled, "run scripts/setup --tests"))
 struct `The region's service and the clients of others` {
-    private static let region = "eu-central"
+    private static let region = ServedHits.region
     private let directory: TemporaryDirectory
     private let program: CordonProgram
 
@@ -15,33 +15,7 @@ struct `The region's service and the clients of others` {
         directory = try TemporaryDirectory()
         program = try CordonProgram(projectIn: directory)
         try program.admitEngineers()
-        let journal = try Journal(
-            path: program.project + "/var/\(Self.region)/journal.sqlite")
-        let batch = HitBatch(
-            ruleSet: "rules", geoBuild: "geo", records: (0..<300).map(Self.record))
-        _ = try journal.append(batch.encoded, hits: 300, expecting: 0)
-        let delivered = try program.run("deliver", "--region", Self.region, "--once")
-        try #require(delivered.exitCode == 0, "\(delivered.errorOutput)")
-    }
-
-    private static let today = Day(
-        Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)))
-
-    /// 100 hits of each of three days.
-    private static func record(_ index: Int) -> HitRecord {
-        var record = HitRecord()
-        record.hitID = UInt128(index + 1)
-        record.timestamp = Timestamp(
-            microseconds: (today + -(index / 100)).start.microseconds
-                - Int64(index % 100) * 1_000_000 + 3_600_000_000)
-        record.site = "shop.example"
-        record.event = "view"
-        record.visitor = Pseudonym(value: UInt128(index % 30 + 1000))
-        record.keyEpoch = Day(record.timestamp)
-        record.country = index % 2 == 0 ? "DE" : "FR"
-        record.policy = "gdpr"
-        record.retainUntil = today + 300
-        return record
+        try ServedHits.deliver(into: program)
     }
 
     private static let script = #"""
@@ -274,7 +248,7 @@ struct `The region's service and the clients of others` {
             OtherReaders.python,
             [
                 "-c", Self.script, "http://127.0.0.1:\(port)", engineer, analyst,
-                OtherReaders.extensions, Self.today.text,
+                OtherReaders.extensions, ServedHits.today.text,
             ])
         #expect(result.exitCode == 0 && result.output.contains("well"), "\(result.output)")
         // A token that is revoked ends while the service runs.
