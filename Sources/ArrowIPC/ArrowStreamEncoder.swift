@@ -1,3 +1,4 @@
+internal import Bytes
 package import Engine
 
 /// Encodes the rows of one result: the schema once, then each batch.

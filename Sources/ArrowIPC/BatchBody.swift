@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Engine
 
 /// The body of a record batch: the buffers of its columns, and the lists that say where each lies.

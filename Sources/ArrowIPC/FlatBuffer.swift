@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A value of FlatBuffers: what the metadata of Arrow is made of.
 indirect enum FlatValue {
     case bool(Bool)
@@ -113,14 +115,6 @@ struct FlatBuffer {
     private mutating func set<Value: FixedWidthInteger>(_ value: Value, at place: Int) {
         for index in 0..<Value.bitWidth / 8 {
             bytes[place + index] = UInt8(truncatingIfNeeded: value >> Value(8 * index))
-        }
-    }
-}
-
-extension [UInt8] {
-    mutating func append<Value: FixedWidthInteger>(littleEndian value: Value) {
-        for index in 0..<Value.bitWidth / 8 {
-            append(UInt8(truncatingIfNeeded: value >> Value(8 * index)))
         }
     }
 }

@@ -1,3 +1,5 @@
+internal import Engine
+
 /// A query over several regions as two: one that each region answers, and one over their answers.
 ///
 /// INVARIANT: the second gives what the query would give over all rows that the regions let into their answers. So only what
@@ -42,7 +44,7 @@ struct DecomposedQuery: Equatable {
                 case .average:
                     "CAST(\(sum) AS DOUBLE) / sum(n\(index)) FILTER (WHERE a\(index) IS NOT NULL)"
                 }
-            return "\(text) AS \(quoted(column.name))"
+            return "\(text) AS \(EngineText.identifier(column.name))"
         }
         let keys = columns.indices.filter { columns[$0].kind == .key }.map { "g\($0)" }
         let groups = keys.isEmpty ? "" : " GROUP BY \(keys.joined(separator: ", "))"

@@ -42,7 +42,9 @@ struct HitsView {
     private func selection(
         of files: [String], people: String, where further: [String]
     ) -> String {
-        var columns = HitsColumn.all.map { "\(masked($0.name)) AS \(quoted($0.name))" }
+        var columns = HitsColumn.all.map {
+            "\(masked($0.name)) AS \(EngineText.identifier($0.name))"
+        }
         if access.isHeldToGroups {
             columns += ["\(people) AS \(HitsColumn.person)", "\(group) AS \(HitsColumn.group)"]
         }
@@ -56,7 +58,9 @@ struct HitsView {
     private func source(_ files: [String]) -> String {
         if files.isEmpty {
             let places = ["NULL::VARCHAR AS filename", "NULL::BIGINT AS file_row_number"]
-            let columns = HitsColumn.all.map { "NULL::\($0.type) AS \(quoted($0.name))" } + places
+            let columns =
+                HitsColumn.all.map { "NULL::\($0.type) AS \(EngineText.identifier($0.name))" }
+                + places
             return "(SELECT \(columns.joined(separator: ", ")) WHERE false)"
         }
         // Files with the same columns are read together; each part of the union reads its own columns alone.
@@ -66,7 +70,8 @@ struct HitsView {
         let parts = groups.sorted { $0.value[0] < $1.value[0] }.map { lacking, files in
             let columns = HitsColumn.all.map {
                 lacking.contains($0.name)
-                    ? "NULL::\($0.type) AS \(quoted($0.name))" : quoted($0.name)
+                    ? "NULL::\($0.type) AS \(EngineText.identifier($0.name))"
+                    : EngineText.identifier($0.name)
             }
             let list = (columns + places).joined(separator: ", ")
             return "SELECT \(list) FROM \(reader(files))"
@@ -84,7 +89,7 @@ struct HitsView {
     private var conditions: [String] {
         var conditions = [isGranted, "h.retain_until > \(date(today))"]
         for (column, table) in suppressionTables {
-            let column = "h.\(quoted(column))"
+            let column = "h.\(EngineText.identifier(column))"
             conditions.append(
                 "(\(column) IS NULL OR \(column) NOT IN (SELECT value FROM \(table)))")
         }
@@ -105,7 +110,7 @@ struct HitsView {
 
     /// The column, with null in the rows of policies that hide it and where it is past its age.
     private func masked(_ name: String) -> String {
-        let column = "h.\(quoted(name))"
+        let column = "h.\(EngineText.identifier(name))"
         let type = HitsColumn.all.first { $0.name == name }?.type ?? "VARCHAR"
         if sealed.contains(name) { return "NULL::\(type)" }
         var conditions: [String] = []
@@ -153,10 +158,4 @@ struct HitsView {
 
     private func date(_ day: Day) -> String { "DATE '\(day.text)'" }
     private func timestamp(_ day: Day) -> String { "TIMESTAMPTZ '\(day.text) 00:00:00+00'" }
-}
-
-/// `name` as a quoted SQL identifier.
-func quoted(_ name: String) -> String {
-    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
-        + "\""
 }

@@ -172,7 +172,7 @@ package struct QueryBenchmark: Sendable {
                 case "page_path": "'/p/' || (i % 1000)"
                 default: "NULL"
                 }
-            return "(\(value))::\(column.type) AS \(quoted(column.name))"
+            return "(\(value))::\(column.type) AS \(EngineText.identifier(column.name))"
         }.joined(separator: ", ")
     }
 

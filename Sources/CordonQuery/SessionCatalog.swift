@@ -57,7 +57,9 @@ package struct SessionCatalog: Sendable {
         return statements
     }
 
-    private static func table(_ name: String) -> String { "\(schema).\(quoted(name))" }
+    private static func table(_ name: String) -> String {
+        "\(schema).\(EngineText.identifier(name))"
+    }
 
     private var macros: [String] {
         var functions = Self.functions
@@ -69,7 +71,7 @@ package struct SessionCatalog: Sendable {
             let bodies = variants.map {
                 "(\($0.parameters.joined(separator: ", "))) AS (\($0.body))"
             }
-            return "CREATE MACRO \(quoted(name))\(bodies.joined(separator: ", "))"
+            return "CREATE MACRO \(EngineText.identifier(name))\(bodies.joined(separator: ", "))"
         }
     }
 

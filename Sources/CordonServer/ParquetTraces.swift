@@ -60,7 +60,7 @@ final class ParquetTraces: DecodedContent {
             guard let name = row[0], let type = row[1], !Self.shortTypes.contains(type) else {
                 return nil
             }
-            let column = "\"" + name.replacing("\"", with: "\"\"") + "\""
+            let column = EngineText.identifier(name)
             return switch type {
             case "VARCHAR": column
             case "BLOB": "hex(\(column))"

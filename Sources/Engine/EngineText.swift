@@ -5,6 +5,11 @@ package enum EngineText {
         "'" + text.replacing("'", with: "''") + "'"
     }
 
+    /// `name` as a quoted identifier.
+    package static func identifier(_ name: String) -> String {
+        "\"" + name.replacing("\"", with: "\"\"") + "\""
+    }
+
     /// `path` as a literal that the engine's readers take for one file: they see patterns in `*`, `?` and `[`.
     package static func path(_ path: String) -> String {
         var pattern = ""

@@ -48,9 +48,9 @@ package enum PostgresBinary {
     }
 
     private static func bigEndian(_ value: some FixedWidthInteger) -> [UInt8] {
-        stride(from: value.bitWidth - 8, through: 0, by: -8).map {
-            UInt8(truncatingIfNeeded: value >> $0)
-        }
+        var bytes: [UInt8] = []
+        bytes.append(bigEndian: value)
+        return bytes
     }
 
     private static func integer<Value: FixedWidthInteger>(

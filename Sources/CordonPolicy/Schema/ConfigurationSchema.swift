@@ -113,9 +113,12 @@ package enum ConfigurationSchema {
             "age from which on a file goes that nothing refers to and nobody is writing",
     ]
 
+    private static let socketAddress = SchemaShape.text(
+        form: "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$")
+
     private static let collector = SchemaMapping([
         SchemaKey(
-            "listen", .text(form: "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$"), required: true,
+            "listen", socketAddress, required: true,
             "address and port, such as `127.0.0.1:8401` or `[::1]:8401`; port 0 takes a free one"),
         SchemaKey(
             "trusted_proxies", .list(.text(form: "^[0-9a-fA-F.:]+/[0-9]{1,3}$"), least: 0),
@@ -170,11 +173,11 @@ package enum ConfigurationSchema {
 
     private static let service = SchemaMapping([
         SchemaKey(
-            "listen", .text(form: "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$"), required: true,
+            "listen", socketAddress, required: true,
             "address and port; beyond loopback only with `tls`"),
         tls,
         SchemaKey(
-            "postgres", .text(form: "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$"),
+            "postgres", socketAddress,
             fallback: "none",
             "address and port for clients of PostgreSQL, with the certificate of `tls`; beyond loopback only with that"
         ),
@@ -452,8 +455,7 @@ package enum ConfigurationSchema {
 
     // MARK: Atlas, invariants
 
-    private static let codes = SchemaShape.list(
-        .text(form: "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"), least: 1)
+    private static let codes = SchemaShape.list(.text(form: place), least: 1)
 
     static let atlas = SchemaFile(
         name: "atlas", path: "Policies/atlas.yaml", title: "Atlas",
