@@ -39,8 +39,8 @@ extension Command {
         }
         let fields = try fields(arguments)
         let today = Day(SystemWallClock().now())
-        var made: [ChangedKey] = []
-        for region in try CordonCLI.regions(arguments) {
+        let regions = try CordonCLI.regions(arguments)
+        let (made, failure) = changes(of: ChangedKey.self, in: regions) { region, made in
             let (keys, log) = try open(region)
             for epoch in try keys.epochs()
             where try fields.contains(epoch.field) && keys.isInUse(epoch, on: today) {
@@ -54,6 +54,7 @@ extension Command {
         }
         let takenUp = try reloadNodes(arguments, console)
         try show(made, "keys are new", arguments, console)
+        if let failure { throw failure }
         return takenUp ? .done : .worldFailed
     }
 
@@ -114,8 +115,7 @@ extension Command {
         guard try !arguments.has("rotated") || reloadNodes(arguments, console) else {
             throw CommandFailure(text: "nothing was destroyed: a running node may still use a key")
         }
-        var gone: [ChangedKey] = []
-        for region in regions {
+        let (gone, failure) = changes(of: ChangedKey.self, in: regions) { region, gone in
             let (keys, log) = try open(region)
             for epoch in try chosen(keys) {
                 guard let key = try keys.open(epoch) else { continue }
@@ -132,18 +132,17 @@ extension Command {
                 }
             }
         }
-        var swept: [(region: String, count: Int?)] = []
+        try show(gone, "keys are destroyed", arguments, console)
+        if let failure { throw failure }
         for region in regions {
             let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
             guard try SubjectKeys.existing(keys) != nil else { continue }
             let subjects = try RegionSubjects(region, clock: SystemWallClock())
-            swept.append((region.name, try subjects.service().sweepKeys()))
-        }
-        try show(gone, "keys are destroyed", arguments, console)
-        for (region, count) in swept where !arguments.wantsJSON {
+            let count = try subjects.service().sweepKeys()
+            guard !arguments.wantsJSON else { continue }
             console.note(
-                count.map { "\(region): \($0) key(s) of sealed columns went with them" }
-                    ?? "\(region): the keys of sealed columns wait for the release of a hold")
+                count.map { "\(region.name): \($0) key(s) of sealed columns went with them" }
+                    ?? "\(region.name): the keys of sealed columns wait for the release of a hold")
         }
         return .done
     }
@@ -173,32 +172,42 @@ extension Command {
             }
             return source
         }
-        var answers: [WrappedKeys] = []
-        for region in try CordonCLI.regions(arguments) {
+        let regions = try CordonCLI.regions(arguments)
+        // A source that does not do for one region changes none.
+        for region in regions {
+            let (keys, _) = try open(region)
+            if let source { try keys.check(source) }
+        }
+        let (answers, failure) = changes(of: WrappedKeys.self, in: regions) { region, answers in
             let (keys, log) = try open(region)
-            try log.append(
+            func entry(_ kind: String) -> AuditEntry {
                 AuditEntry(
-                    at: SystemWallClock().now(),
-                    kind: source == nil ? "keys.unwrapped" : "keys.wrapped",
-                    region: region.name,
+                    at: SystemWallClock().now(), kind: kind, region: region.name,
                     // The words of a command may hold what is nobody else's business.
-                    fields: ["master": .text(source?.kindText ?? "none")]))
+                    fields: ["master": .text(source?.kindText ?? "none")])
+            }
+            try log.append(entry(source == nil ? "keys.unwrapping" : "keys.wrapping"))
             let count = try keys.wrap(by: source)
             answers.append(
                 WrappedKeys(region: region.name, keys: count, master: source?.text))
+            try log.append(entry(source == nil ? "keys.unwrapped" : "keys.wrapped"))
         }
         if arguments.wantsJSON {
             for answer in answers { try console.print(json: answer) }
         } else {
-            console.table(
-                ["region", "keys", "wrapped by"],
-                answers.map { [$0.region, "\($0.keys)", $0.master ?? "nothing"] })
+            if !answers.isEmpty {
+                console.table(
+                    ["region", "keys", "wrapped by"],
+                    answers.map { [$0.region, "\($0.keys)", $0.master ?? "nothing"] })
+            }
+            // Also when it was cut: some keys are wrapped by then.
             if source != nil {
                 console.note(
                     "keep a copy of the master key elsewhere: without it no key opens again, and nothing brings them back"
                 )
             }
         }
+        if let failure { throw failure }
         return .done
     }
 
@@ -212,13 +221,14 @@ extension Command {
             throw CommandFailure(
                 text: "a node of this project runs: stop it, change the key, and start it again")
         }
-        var changed: [ChangedSigningKey] = []
-        for region in try CordonCLI.regions(arguments) {
+        let regions = try CordonCLI.regions(arguments)
+        let (changed, failure) = changes(of: ChangedSigningKey.self, in: regions) {
+            region, changed in
             changed.append(try SigningKeyChange(region).run())
         }
         if arguments.wantsJSON {
             for key in changed { try console.print(json: key) }
-        } else {
+        } else if !changed.isEmpty {
             console.table(
                 ["region", "from entry", "old key", "new key"],
                 changed.map { [$0.region, "\($0.size)", $0.old, $0.new] })
@@ -226,10 +236,23 @@ extension Command {
                 "hand out the new keys; who has the old ones follows to them by the log itself. "
                     + "A proof certificate is to be signed anew: cordon policy prove --sign")
         }
+        if let failure { throw failure }
         return .done
     }
 
     // MARK: Helpers
+
+    /// What `body` does in one region after another, up to the first failure: what was done until then is shown as well.
+    private static func changes<Change>(
+        of type: Change.Type, in regions: [RegionConfiguration],
+        _ body: (RegionConfiguration, inout [Change]) throws -> Void
+    ) -> (done: [Change], failure: (any Error)?) {
+        var done: [Change] = []
+        do {
+            for region in regions { try body(region, &done) }
+        } catch { return (done, error) }
+        return (done, nil)
+    }
 
     private static func fields(_ arguments: Arguments) throws(UsageError) -> [PseudonymField] {
         guard let text = arguments.value("field") else { return PseudonymField.allCases }

@@ -11,6 +11,8 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     case otherRegion(path: String, expected: String, found: String)
     /// The key that wraps the region's keys cannot be had.
     case masterUnavailable(source: String, reason: String)
+    /// A key that was to become the region's master key cannot be had; what is wrapped by now does not need it.
+    case masterUnfit(source: String, reason: String)
     /// A key is wrapped by another master key than the one at hand, or by none that is named.
     case masterDiffers(path: String, source: String, expected: String)
     /// A wrapped key was changed, or is another key's or region's.
@@ -43,6 +45,8 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "taken, no person is found, no audit entry is signed. Bring it back; what it wraps cannot be opened "
                 + "in any other way"
         case .masterDiffers(let path, let source, let expected):
+        case .masterUnfit(let source, let reason):
+            "the master key `\(source)` cannot be had: \(reason). No key is wrapped by it, and none was changed"
             "`\(path)` is wrapped by the master key \(expected), and `\(source)` is another: bring back that key; "
                 + "what it wraps cannot be opened in any other way"
         case .wrappedDamaged(let path):

@@ -100,12 +100,7 @@ extension RegionKeys {
     /// - Returns: the number of keys.
     @discardableResult
     package func wrap(by source: MasterKeySource?) throws(KeysError) -> Int {
-        if case .file(let path) = source?.kind, path.hasPrefix(directory + "/") {
-            throw .masterInside(path: path)
-        }
-        let master = try source.map { source throws(KeysError) in
-            try Self.masterKey(source, isFresh: true)
-        }
+        let master = try source.map { source throws(KeysError) in try newMasterKey(source) }
         var count = 0
         try locked { () throws(KeysError) in
             let before = try Self.masterSources(directory)
@@ -127,6 +122,28 @@ extension RegionKeys {
             }
         }
         return count
+    }
+
+    /// Looks whether ``wrap(by:)`` could take its key from `source`; changes nothing.
+    package func check(_ source: MasterKeySource) throws(KeysError) {
+        _ = try newMasterKey(source)
+    }
+
+    /// The key of `source`, which is to wrap the others.
+    private func newMasterKey(_ source: MasterKeySource) throws(KeysError) -> MasterKey {
+        if case .file(let path) = source.kind, path.hasPrefix(directory + "/") {
+            throw .masterInside(path: path)
+        }
+        let failure: KeysError
+        do throws(KeysError) { return try Self.masterKey(source, isFresh: true) } catch {
+            failure = error
+        }
+        if case .masterUnavailable(_, let reason) = failure,
+            try !Self.masterSources(directory).contains(source)
+        {
+            throw .masterUnfit(source: source.text, reason: reason)
+        }
+        throw failure
     }
 
     private func write(_ sources: [MasterKeySource], to path: String) throws(KeysError) {

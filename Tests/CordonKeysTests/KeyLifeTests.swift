@@ -224,6 +224,25 @@ import Testing
         }
     }
 
+    @Test func `a source that cannot be had is no lost key while nothing is wrapped by it`() throws
+    {
+        let missing = try #require(MasterKeySource("env:CORDON_TEST_NO_SUCH_VARIABLE"))
+        let unfit = KeysError.masterUnfit(source: missing.text, reason: "the variable is not set")
+        #expect(throws: unfit) { try keys.check(missing) }
+        #expect(throws: unfit) { try keys.wrap(by: missing) }
+        #expect(!unfit.description.contains("no key of the region opens"))
+        #expect(try keys.masterSource() == nil)
+        let first = try source("m", Self.hex)
+        try keys.check(first)
+        #expect(try keys.masterSource() == nil)
+        try keys.wrap(by: first)
+        #expect(throws: unfit) { try keys.wrap(by: missing) }
+        // The one that wraps them is another matter.
+        try File.remove(directory.file("m"))
+        let lost = #expect(throws: KeysError.self) { try keys.wrap(by: first) }
+        #expect(lost?.description.contains("no key of the region opens") == true)
+    }
+
     @Test func `a wrapped key opens in its own place alone, and no bit of it can be changed`()
         throws
     {
