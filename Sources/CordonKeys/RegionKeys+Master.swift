@@ -131,9 +131,7 @@ extension RegionKeys {
 
     /// The key of `source`, which is to wrap the others.
     private func newMasterKey(_ source: MasterKeySource) throws(KeysError) -> MasterKey {
-        if case .file(let path) = source.kind, path.hasPrefix(directory + "/") {
-            throw .masterInside(path: path)
-        }
+        if case .file(let path) = source.kind, try holds(path) { throw .masterInside(path: path) }
         let failure: KeysError
         do throws(KeysError) { return try Self.masterKey(source, isFresh: true) } catch {
             failure = error
@@ -144,6 +142,27 @@ extension RegionKeys {
             throw .masterUnfit(source: source.text, reason: reason)
         }
         throw failure
+    }
+
+    /// Whether `path`, or what it links to, lies in the folder of the keys, by whatever name it is reached.
+    private func holds(_ path: String) throws(KeysError) -> Bool {
+        try Self.system { () throws(LinuxError) in
+            guard let folder = try File.metadata(directory) else { return false }
+            let named = File.resolved(File.parent(of: path)) + "/" + File.name(of: path)
+            for start in [named, File.resolved(path)] {
+                var place = start
+                while place != "/" {
+                    place = File.parent(of: place)
+                    // A folder may be mounted at a second place, which no path tells.
+                    if let found = try File.metadata(place), found.inode == folder.inode,
+                        found.device == folder.device
+                    {
+                        return true
+                    }
+                }
+            }
+            return false
+        }
     }
 
     private func write(_ sources: [MasterKeySource], to path: String) throws(KeysError) {

@@ -243,6 +243,26 @@ import Testing
         #expect(lost?.description.contains("no key of the region opens") == true)
     }
 
+    @Test func `a master key lies outside of the folder, by whatever name it is reached`() throws {
+        let folder = path
+        try File.write(folder + "/pseudonym/m", Array(Self.hex.utf8))
+        #expect(symlink(folder, directory.file("linked")) == 0)
+        #expect(symlink(folder + "/pseudonym/m", directory.file("m")) == 0)
+        #expect(symlink(directory.file("elsewhere"), folder + "/out") == 0)
+        try File.write(directory.file("elsewhere"), Array(Self.hex.utf8))
+        for name in [
+            folder + "/pseudonym/m", folder + "/./pseudonym/m", folder + "//pseudonym//m",
+            folder + "/../keys/pseudonym/m", directory.file("linked/pseudonym/m"),
+            directory.file("linked/missing"), directory.file("m"), folder + "/out",
+        ] {
+            let inside = try #require(MasterKeySource("file:\(name)"))
+            #expect(throws: KeysError.masterInside(path: name)) { try keys.wrap(by: inside) }
+        }
+        for name in ["elsewhere", "./elsewhere", "linked/../elsewhere"] {
+            try keys.check(#require(MasterKeySource("file:\(directory.file(name))")))
+        }
+    }
+
     @Test func `a wrapped key opens in its own place alone, and no bit of it can be changed`()
         throws
     {
