@@ -51,13 +51,21 @@ package struct MasterKeySource: Hashable, Sendable {
         case .command(let words): bytes = try output(of: words)
         }
         defer { Secret.wipe(&bytes) }
-        guard let key = MasterKey(decoding: bytes) else {
+        guard let key = MasterKey(decoding: bytes, mayBeRaw: mayBeRaw) else {
             throw .masterUnavailable(
                 source: text,
-                reason: "expected 32 bytes, 64 hexadecimal digits or the base64 of 32 bytes, found "
-                    + "\(bytes.count) bytes of another form")
+                reason:
+                    "expected \(mayBeRaw ? "32 bytes, " : "")64 hexadecimal digits or the base64 of 32 bytes, found "
+                    + "\(bytes.count) bytes of another form, and `openssl rand -hex 32` makes a key"
+            )
         }
         return key
+    }
+
+    /// Whether 32 bytes as they are can be a key: 32 characters of a text are none, since they hold half of its strength or
+    /// little more.
+    private var mayBeRaw: Bool {
+        if case .file = kind { true } else { false }
     }
 
     private func contents(of path: String) throws(KeysError) -> [UInt8] {
@@ -114,9 +122,9 @@ final class MasterKey: @unchecked Sendable {
                 .prefix(Self.idBytes))
     }
 
-    /// Takes 32 bytes as they are, in hexadecimal digits or in base64, with or without white space around the latter.
-    convenience init?(decoding raw: [UInt8]) {
-        if raw.count == RegionKeys.keyBytes {
+    /// Takes 32 bytes in hexadecimal digits or in base64, with or without white space around them, or as they are.
+    convenience init?(decoding raw: [UInt8], mayBeRaw: Bool) {
+        if mayBeRaw, raw.count == RegionKeys.keyBytes {
             self.init(raw)
             return
         }

@@ -263,6 +263,21 @@ import Testing
         }
     }
 
+    @Test func `32 characters are a key in a file alone`() throws {
+        let text = String(repeating: "0f", count: 16)
+        setenv("CORDON_TEST_SHORT_KEY", text, 1)
+        setenv("CORDON_TEST_LONG_KEY", text + text, 1)
+        for short in ["env:CORDON_TEST_SHORT_KEY", "command:printf \(text)"] {
+            let source = try #require(MasterKeySource(short))
+            let error = #expect(throws: KeysError.self) { try keys.wrap(by: source) }
+            #expect(
+                error?.description.contains("expected 64 hexadecimal digits or the base64") == true)
+            #expect(error?.description.contains("openssl rand -hex 32") == true)
+        }
+        try keys.check(#require(MasterKeySource("env:CORDON_TEST_LONG_KEY")))
+        try keys.wrap(by: source("m", text))
+    }
+
     @Test func `a wrapped key opens in its own place alone, and no bit of it can be changed`()
         throws
     {
