@@ -29,6 +29,13 @@ struct AuditFolder: Sendable {
     /// Folder with the checkpoint that each witness cosigned last, one file each.
     var cosignedDirectory: String { directory + "/witnessed" }
 
+    /// Whether there is a log here, or what is left of one: only the key that signed it goes on with it.
+    func hasLog() throws(AuditError) -> Bool {
+        if try read(checkpointPath) != nil { return true }
+        if try read(headPath) != nil { return true }
+        return try !tileFiles().isEmpty
+    }
+
     func path(_ tile: TilePath) -> String { directory + "/" + tile.text }
 
     /// How a tile stands to a tree of a given size.

@@ -129,6 +129,21 @@ extension AuditFolder {
         return stray
     }
 
+    /// The checkpoint that the log goes on from, with its bytes; `verifier` must be the key that signs now.
+    func presentCheckpoint(
+        _ verifier: NoteVerifier
+    ) throws(AuditError) -> (bytes: [UInt8], checkpoint: Checkpoint) {
+        guard let bytes = try read(checkpointPath) else {
+            throw .checkpointMissing(path: checkpointPath)
+        }
+        let chain = try keyChain(verifier)
+        // A key that was replaced signs nothing more.
+        guard chain.present == verifier else { throw .keyReplaced(path: directory) }
+        guard let note = SignedNote(parsing: bytes), let checkpoint = chain.checkpoint(note)
+        else { throw .checkpointInvalid(path: checkpointPath) }
+        return (bytes, checkpoint)
+    }
+
     /// The keys of the log for somebody who trusts `verifier`.
     func keyChain(_ verifier: NoteVerifier) throws(AuditError) -> AuditKeyChain {
         let steps = try introductions().compactMap { KeyIntroduction(parsing: $0) }
@@ -140,5 +155,10 @@ extension AuditReader {
     /// The keys that signed the log, for somebody who trusts this reader's.
     package func keyChain() throws(AuditError) -> AuditKeyChain {
         try folder.keyChain(verifier)
+    }
+
+    /// Refuses where the log does not go on with this reader's key, as an opening that appends would.
+    package func requirePresentKey() throws(AuditError) {
+        _ = try folder.presentCheckpoint(verifier)
     }
 }

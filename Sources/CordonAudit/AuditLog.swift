@@ -69,6 +69,11 @@ package final class AuditLog: Sendable {
         _ = consume lock
     }
 
+    /// Whether a log of the region was begun in `directory`, so that its key must be there as well.
+    package static func isBegun(directory: String, region: String) throws(AuditError) -> Bool {
+        try AuditFolder(directory: directory, region: region).hasLog()
+    }
+
     /// Number of entries that this process knows of.
     package var size: Int { state.withLock { $0.builder.size } }
 
@@ -352,15 +357,7 @@ extension AuditLog {
     private static func load(
         _ folder: AuditFolder, _ verifier: NoteVerifier
     ) throws(AuditError) -> State {
-        guard let bytes = try folder.read(folder.checkpointPath) else {
-            throw .checkpointMissing(path: folder.checkpointPath)
-        }
-        let chain = try folder.keyChain(verifier)
-        // A key that was replaced signs nothing more.
-        guard chain.present == verifier else { throw .keyReplaced(path: folder.directory) }
-        guard let note = SignedNote(parsing: bytes), let checkpoint = chain.checkpoint(note)
-        else { throw .checkpointInvalid(path: folder.checkpointPath) }
-
+        let (bytes, checkpoint) = try folder.presentCheckpoint(verifier)
         var edge: [TilePath: [Digest]] = [:]
         for tile in TilePath.partialHashTiles(size: checkpoint.size) {
             guard let hashes = try folder.hashes(tile) else {

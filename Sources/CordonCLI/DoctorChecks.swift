@@ -1,9 +1,11 @@
 import CLinux
+import CordonAudit
 import CordonKeys
 import CordonLake
 import CordonModel
 import CordonPolicy
 import CordonServer
+import Crypto
 import Engine
 import Foundation
 import GeoTables
@@ -283,18 +285,55 @@ struct DoctorChecks {
         }
     }
 
+    /// Whether the key that is here signs the log that is here.
+    private func signing(_ region: RegionConfiguration, _ keys: RegionKeys) -> [DoctorFinding] {
+        let reader = AuditReader(
+            directory: region.auditDirectory, region: region.name, key: keys.signingKey.publicKey)
+        do throws(AuditError) {
+            guard try AuditLog.isBegun(directory: region.auditDirectory, region: region.name) else {
+                return []
+            }
+            try reader.requirePresentKey()
+            return []
+        } catch {
+            let fix =
+                switch error {
+                case .checkpointInvalid:
+                    "bring \(region.keysDirectory) and \(region.auditDirectory) back from one backup, so that the key is the log's"
+                case .keyReplaced:
+                    "cordon keys rotate --signing --region \(region.name) finishes the change"
+                default: "cordon audit verify --region \(region.name)"
+                }
+            return [.wrong("region \(region.name), audit log", "\(error)", fix: fix)]
+        }
+    }
+
+    private func advice(on error: KeysError, _ region: RegionConfiguration) -> String {
+        let folder = region.keysDirectory
+        switch error {
+        case .missing:
+            // What cannot be looked at may be a log.
+            let isBegun =
+                (try? AuditLog.isBegun(directory: region.auditDirectory, region: region.name))
+                ?? true
+            return isBegun
+                ? "bring \(folder) back from a backup: new keys do not go on with the audit log, nor find anybody"
+                : "cordon init"
+        case .masterUnavailable, .masterDiffers: return "bring the master key back"
+        case .exposed, .system: return "chmod -R u=rwX,go= \(folder)"
+        default: return "bring \(folder) back from a backup"
+        }
+    }
+
     private func region(_ region: RegionConfiguration) -> [DoctorFinding] {
         let name = "region \(region.name)"
         var findings: [DoctorFinding] = []
         do throws(KeysError) {
             let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
             findings.append(.well("\(name), keys", "\(try keys.epochs().count) pseudonym key(s)"))
+            findings += signing(region, keys)
         } catch {
-            let isThere = (try? File.exists(region.keysDirectory)) == true
-            findings.append(
-                .wrong(
-                    "\(name), keys", "\(error)",
-                    fix: isThere ? "chmod -R u=rwX,go= \(region.keysDirectory)" : "cordon init"))
+            findings.append(.wrong("\(name), keys", "\(error)", fix: advice(on: error, region)))
         }
         let folders: Set = [
             region.stateDirectory, region.lakeDirectory, File.parent(of: region.catalogPath),

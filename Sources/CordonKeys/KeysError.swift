@@ -32,7 +32,8 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .missing(let path):
-            "no key at `\(path)`: `cordon init` makes a region's keys"
+            "no key at `\(path)`: `cordon init` makes the keys of a new region; those of one that has an audit log come from "
+                + "their backup alone"
         case .exposed(let path, let permissions, let isDirectory):
             "`\(path)` is open to others than its owner (mode \(String(permissions, radix: 8))): "
                 + "run `chmod \(isDirectory ? "700" : "600") \(path)`"
@@ -44,9 +45,9 @@ package enum KeysError: Error, Equatable, Sendable, CustomStringConvertible {
             "the master key `\(source)` cannot be had: \(reason). Without it no key of the region opens: no hit is "
                 + "taken, no person is found, no audit entry is signed. Bring it back; what it wraps cannot be opened "
                 + "in any other way"
-        case .masterDiffers(let path, let source, let expected):
         case .masterUnfit(let source, let reason):
             "the master key `\(source)` cannot be had: \(reason). No key is wrapped by it, and none was changed"
+        case .masterDiffers(let path, let source, let expected):
             "`\(path)` is wrapped by the master key \(expected), and `\(source)` is another: bring back that key; "
                 + "what it wraps cannot be opened in any other way"
         case .wrappedDamaged(let path):

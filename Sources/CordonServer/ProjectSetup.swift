@@ -33,6 +33,7 @@ package struct ProjectSetup {
         let now = clock.now()
         try copyShippedFiles()
         let configuration = try ProjectConfiguration.load(layout, now: Day(now))
+        for region in configuration.regions { try requireKeys(region) }
         try compileGeoTable(geoFormat, geoSources)
         for region in configuration.regions {
             try prepare(region, ruleSet: configuration.ruleSet.digest, at: now)
@@ -117,6 +118,23 @@ package struct ProjectSetup {
     }
 
     // MARK: Regions
+
+    /// Refuses to make new keys beside an audit log, which they could not go on with: every command would refuse the log then,
+    /// and the keys that come back from a backup would meet others in their place.
+    private func requireKeys(_ region: RegionConfiguration) throws {
+        guard try AuditLog.isBegun(directory: region.auditDirectory, region: region.name) else {
+            return
+        }
+        do throws(KeysError) {
+            _ = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        } catch {
+            guard case .missing(let path) = error else { throw error }
+            throw Failure(
+                description:
+                    "region \(region.name) has an audit log, and its key `\(path)` is gone: "
+                    + "bring back `\(region.keysDirectory)` from a backup; nothing was made")
+        }
+    }
 
     private func prepare(_ region: RegionConfiguration, ruleSet: String, at now: Timestamp) throws {
         try Directory.create(region.stateDirectory)

@@ -1,4 +1,5 @@
 import CordonModel
+import CordonPolicy
 import Foundation
 import LinuxIO
 import TestSupport
@@ -55,5 +56,48 @@ import Testing
             #expect((finding.fix == nil) == (finding.state == .well), "\(finding.check)")
             #expect(!finding.detail.isEmpty)
         }
+    }
+
+    // MARK: Keys and logs
+
+    private func finding(_ check: String, _ project: TestProject) -> DoctorFinding? {
+        project.doctor().first { $0.check == check }
+    }
+
+    @Test
+    func `has lost keys brought back where there is an audit log, and made where there is none`()
+        throws
+    {
+        let project = try TestProject()
+        let region = try #require(try project.configuration().regions.first)
+        let check = "region \(region.name), keys"
+        #expect(finding(check, project)?.fix == "cordon init")
+        _ = try project.makeKeys()
+        #expect(finding(check, project)?.state == .well)
+        for lost in [region.keysDirectory, region.keysDirectory + "/audit-signing.key"] {
+            let kept = project.directory.file("kept")
+            try File.rename(lost, to: kept)
+            let found = finding(check, project)
+            #expect(found?.state == .wrong)
+            #expect(found?.fix?.contains("back from a backup") == true)
+            // What would make other keys in their place does not.
+            #expect(project.run(["init"]) == 4)
+            #expect(try !File.exists(lost))
+            #expect(try !File.exists(project.layout.geoTablePath))
+            try File.rename(kept, to: lost)
+            #expect(finding(check, project)?.state == .well)
+        }
+    }
+
+    @Test func `says that the key is not the one that signed the log`() throws {
+        let project = try TestProject()
+        let region = try #require(try project.makeKeys().first)
+        let check = "region \(region.name), audit log"
+        #expect(finding(check, project) == nil)
+        try File.write(
+            region.keysDirectory + "/audit-signing.key", [UInt8](repeating: 9, count: 32))
+        let found = finding(check, project)
+        #expect(found?.state == .wrong)
+        #expect(found?.fix?.contains("from one backup") == true)
     }
 }
