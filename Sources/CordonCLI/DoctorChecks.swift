@@ -107,14 +107,17 @@ struct DoctorChecks {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
             return .doubtful(
-                "open files", "the limit cannot be read", fix: "ulimit -n \(Self.descriptorsMin)")
+                "open files", "the limit cannot be read", fix: "ulimit -Hn \(Self.descriptorsMin)")
         }
-        let count = UInt64(limit.rlim_cur)
+        // A node raises itself as far as it may.
+        let count = UInt64(limit.rlim_max)
         return count >= Self.descriptorsMin
             ? .well("open files", "up to \(count)")
             : .doubtful(
                 "open files", "up to \(count), which bounds the connections of a collector",
-                fix: "ulimit -n \(Self.descriptorsMin), or LimitNOFILE= in the service's unit")
+                fix:
+                    "ulimit -Hn \(Self.descriptorsMin) as root, or LimitNOFILE= in the service's unit"
+            )
     }
 
     // MARK: The project

@@ -100,4 +100,22 @@ import Testing
         #expect(found?.state == .wrong)
         #expect(found?.fix?.contains("from one backup") == true)
     }
+
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: builtProgram)))
+    func `counts the files that a node may open, not those that a shell gives it`() throws {
+        let project = try TestProject()
+        func state(_ limits: String) throws -> Bool {
+            let output = try Tool.run(
+                "bash",
+                [
+                    "-c", "\(limits) && exec \"$0\" doctor --project \"$1\"", builtProgram,
+                    project.layout.root,
+                ]
+            ).output
+            let line = output.split(separator: "\n").first { $0.contains(" open files: ") }
+            return try #require(line).hasPrefix("ok ")
+        }
+        #expect(try state("ulimit -Sn 512 && ulimit -Hn 4096"))
+        #expect(try !state("ulimit -Sn 512 && ulimit -Hn 4095"))
+    }
 }
