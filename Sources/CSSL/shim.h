@@ -26,6 +26,12 @@ static inline void cssl_disable_session_cache(SSL_CTX *_Nonnull context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
+/// No session is resumed: neither by a ticket nor, since there is no cache, by its id.
+static inline void cssl_disable_tickets(SSL_CTX *_Nonnull context) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+}
+
 static inline void cssl_read_ahead(SSL_CTX *_Nonnull context) {
     SSL_CTX_set_read_ahead(context, 1);
 }

@@ -5,7 +5,8 @@ internal import Crypto
 ///
 /// Ciphers of TLS 1.2 are those with ECDHE and AEAD alone, groups are X25519 and P-256, the server's order decides, except
 /// that a client without AES in hardware (one that lists ChaCha20 first) gets ChaCha20. Tickets resume sessions for
-/// ``TLSLimits/ticketKeySeconds``; there is no cache.
+/// ``TLSLimits/ticketKeySeconds``; there is no cache. Who must show a certificate gets no ticket: a resumed session would not
+/// ask whether the certificate has ended since.
 @safe package final class TLSContext: @unchecked Sendable {
     // SAFETY: configured by the initializer, only read afterwards; OpenSSL allows that from any thread.
     let handle: OpaquePointer
@@ -55,7 +56,10 @@ internal import Crypto
         setUpTickets(scope, authorities)
         setUpApplications(applications)
         try use(identity)
-        if let authorities { require(authorities) }
+        if let authorities {
+            require(authorities)
+            unsafe cssl_disable_tickets(handle)
+        }
     }
 
     deinit { unsafe SSL_CTX_free(handle) }

@@ -183,6 +183,28 @@ import Testing
         #expect(fixture.collector.counters().received == 1)
     }
 
+    @Test(arguments: ["-tls1_2", "-tls1_3"])
+    func `has a client that must show its certificate show it each time`(_ version: String) throws {
+        try files.make("authority")
+        try files.make("friend", issuer: "authority")
+        let session = files.path("session")
+        let pair = ["-cert", files.path("friend.crt"), "-key", files.path("friend.key"), version]
+        // What was begun before certificates were asked for does not do either.
+        let fixture = try EdgeFixture(loops: 1, tls: context())
+        #expect(try client(fixture, pair + ["-sess_out", session]).contains("New, TLSv1."))
+        fixture.collector.replace(
+            tlsContexts: try fixture.regions.map { _ in try context(authorities: "authority") })
+        #expect(
+            try client(fixture, pair + ["-sess_in", session, "-sess_out", session])
+                .contains("New, TLSv1."))
+        #expect(try client(fixture, pair + ["-sess_in", session]).contains("New, TLSv1."))
+        fixture.collector.drain()
+        let counters = fixture.collector.counters()
+        #expect(counters[HandshakeOutcome.full] == 3)
+        #expect(counters[HandshakeOutcome.resumed] == 0)
+        #expect(counters.received == 3)
+    }
+
     struct Refusal: CustomTestStringConvertible, Sendable {
         let testDescription: String
         let arguments: [String]
