@@ -46,13 +46,8 @@ extension Command {
         ],
         example: "cordon up --project my-project"
     ) { arguments, console in
-        var options = Node.Options(loopCount: try loopCount(arguments))
-        options.usesFreePorts = arguments.has("free-ports")
-        options.requiresProof = arguments.has("require-proof")
-        options.holdAbovePercent =
-            try percent("hold-above", arguments) ?? Node.holdAbovePercentDefault
+        var options = try nodeOptions(arguments)
         options.deliverySeconds = try arguments.integer("every", in: 1...3600)
-        options.shadow = shadowFolder(arguments)
         return try NodeRun(arguments, console).run(options)
     }
 
@@ -62,19 +57,25 @@ extension Command {
         options: runOptions + [.region],
         example: "cordon collect --region eu-central"
     ) { arguments, console in
-        var options = Node.Options(loopCount: try loopCount(arguments))
+        var options = try nodeOptions(arguments)
         options.regions = [try arguments.required("region")]
-        options.usesFreePorts = arguments.has("free-ports")
-        options.requiresProof = arguments.has("require-proof")
-        options.holdAbovePercent =
-            try percent("hold-above", arguments) ?? Node.holdAbovePercentDefault
-        options.shadow = shadowFolder(arguments)
         options.delivers = false
         return try NodeRun(arguments, console).run(options)
     }
 
-    private static func shadowFolder(_ arguments: Arguments) -> String? {
-        arguments.value("shadow").map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+    /// What ``runOptions`` say.
+    private static func nodeOptions(_ arguments: Arguments) throws -> Node.Options {
+        var options = Node.Options(
+            loopCount: try arguments.integer("loops", in: 1...256)
+                ?? ProcessInfo.processInfo.activeProcessorCount)
+        options.usesFreePorts = arguments.has("free-ports")
+        options.requiresProof = arguments.has("require-proof")
+        options.holdAbovePercent =
+            try percent("hold-above", arguments) ?? Node.holdAbovePercentDefault
+        options.shadow = arguments.value("shadow").map {
+            URL(fileURLWithPath: $0).standardizedFileURL.path
+        }
+        return options
     }
 
     /// The value of an option that is a percentage.
@@ -85,10 +86,6 @@ extension Command {
                 text: "option `--\(name)` takes a percentage from 0 to 100, found `\(text)`")
         }
         return percent
-    }
-
-    private static func loopCount(_ arguments: Arguments) throws -> Int {
-        try arguments.integer("loops", in: 1...256) ?? ProcessInfo.processInfo.activeProcessorCount
     }
 }
 
@@ -127,7 +124,9 @@ private struct NodeRun {
 
     init(_ arguments: Arguments, _ console: Console) throws {
         layout = CordonCLI.project(arguments)
-        readyFile = arguments.value("ready-file")
+        readyFile = arguments.value("ready-file").map {
+            URL(fileURLWithPath: $0).standardizedFileURL.path
+        }
         let name = arguments.value("log-level") ?? "info"
         guard let level = LogLevel(name) else {
             throw UsageError(
@@ -154,6 +153,7 @@ private struct NodeRun {
     /// Runs one region's service until SIGTERM or SIGINT; SIGHUP takes up policies that were changed.
     func serve(_ name: String, _ arguments: Arguments) throws -> ExitCode {
         let signals = WaitedSignals([SIGTERM, SIGINT, SIGHUP])
+        try withdraw()
         let configuration = try CordonCLI.configuration(arguments)
         guard let region = configuration.regions.first(where: { $0.name == name }) else {
             throw UsageError(
@@ -176,18 +176,29 @@ private struct NodeRun {
             )
             if let postgres { console.print(Self.text(postgres)) }
         }
-        try announce(ready)
+        try announce(ready) { try service.stop() }
         while signals.next() == SIGHUP { service.reload() }
         try service.stop()
         return .done
     }
 
-    /// Writes the ready file, if one was asked for.
-    private func announce(_ ready: Ready) throws {
+    /// Removes a ready file of an earlier start: nobody may take it for this one's.
+    private func withdraw() throws {
         guard let readyFile else { return }
-        try File.write(
-            URL(fileURLWithPath: readyFile).standardizedFileURL.path,
-            Array(JSONEncoder().encode(ready)), mode: 0o644, sync: false)
+        try File.remove(readyFile)
+    }
+
+    /// Writes the ready file, if one was asked for; stops where nobody would hear that it is ready.
+    private func announce(_ ready: Ready, orStop stop: () throws -> Void) throws {
+        guard let readyFile else { return }
+        do {
+            try File.write(
+                readyFile, Array(JSONEncoder().encode(ready)), mode: 0o644, sync: false)
+        } catch {
+            // Why it ends says more than what may fail on top of it.
+            try? stop()
+            throw error
+        }
     }
 
     private func make(_ options: Node.Options) throws -> Node {
@@ -206,6 +217,7 @@ private struct NodeRun {
     func run(_ options: Node.Options) throws -> ExitCode {
         // Before any thread starts, so that all inherit the mask and the signals wait for this one.
         let signals = WaitedSignals([SIGTERM, SIGINT, SIGHUP])
+        try withdraw()
         let node = try make(options)
         let listeners = try node.start()
         let ready = Ready(
@@ -224,7 +236,7 @@ private struct NodeRun {
             }
             for listener in listeners.postgres { console.print(Self.text(listener)) }
         }
-        try announce(ready)
+        try announce(ready) { try node.stop() }
         while signals.next() == SIGHUP { node.reload() }
         try node.stop()
         return .done

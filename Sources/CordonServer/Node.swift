@@ -182,15 +182,21 @@ package final class Node: Sendable {
         }
     }
 
-    /// Starts everything; when it returns, every listener accepts.
+    /// Starts everything; when it returns, every listener accepts. What could not start altogether has stopped when it throws.
     ///
     /// - Returns: where the collectors listen, and where the services of the regions that have one do.
     package func start() throws -> (
         collectors: [Listener], services: [Listener], postgres: [Listener]
     ) {
-        let collectors = try startCollecting()
-        let services = options.delivers ? try startServices() : []
-        return (collectors, services.map(\.http), services.compactMap(\.postgres))
+        do {
+            let collectors = try startCollecting()
+            let services = options.delivers ? try startServices() : []
+            return (collectors, services.map(\.http), services.compactMap(\.postgres))
+        } catch {
+            // Hits may have been taken. Why the start failed says more than what may fail on top of it.
+            if !collector.ports.isEmpty { try? stop() }
+            throw error
+        }
     }
 
     private func startServices() throws -> [(http: Listener, postgres: Listener?)] {
@@ -200,8 +206,11 @@ package final class Node: Sendable {
                 $0, configuration, layout: layout, usesFreePort: options.usesFreePorts,
                 logger: logger, clock: clock)
         }
-        services.withLock { $0 = made }
-        return try made.map { try $0.start() }
+        return try made.map { service in
+            let listeners = try service.start()
+            services.withLock { $0.append(service) }
+            return listeners
+        }
     }
 
     private func startCollecting() throws -> [Listener] {
@@ -223,6 +232,7 @@ package final class Node: Sendable {
                 shadow?.save()
             }
         ]
+        defer { self.workers.withLock { $0 = workers } }
         if options.delivers {
             workers.append(
                 Worker(name: "witness", everySeconds: Self.witnessSeconds) { [self] in
@@ -237,7 +247,6 @@ package final class Node: Sendable {
                 workers += upkeep.workers(everySeconds: options.deliverySeconds)
             }
         }
-        self.workers.withLock { $0 = workers }
         let control = try NodeControl(layout: layout) { [self] order in
             switch order {
             case .status: status()
