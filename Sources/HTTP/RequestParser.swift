@@ -148,14 +148,7 @@ extension RequestParser {
                 head.path = ByteRange(start, end)
                 return nil
             }
-            var hostStart = start
-            if hasPrefix(bytes, start, end, "http://") {
-                hostStart += 7
-            } else if hasPrefix(bytes, start, end, "https://") {
-                hostStart += 8
-            } else {
-                return .badRequest
-            }
+            guard let hostStart = schemeEnd(bytes, start, end) else { return .badRequest }
             pathStart = hostStart
             while pathStart < end, bytes[pathStart] != 0x2F, bytes[pathStart] != 0x3F {
                 pathStart += 1
@@ -167,6 +160,17 @@ extension RequestParser {
         head.path = ByteRange(pathStart, pathEnd)
         if pathEnd < end { head.query = ByteRange(pathEnd + 1, end) }
         return nil
+    }
+
+    /// Where the authority begins behind `http://` or `https://` in any case (RFC 3986 section 3.1); nil for anything else.
+    private static func schemeEnd(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Int? {
+        var colon = start
+        while colon < end, bytes[colon] != 0x3A { colon += 1 }
+        let scheme = ByteRange(start, colon)
+        guard matches(bytes, scheme, "http") || matches(bytes, scheme, "https"),
+            hasPrefix(bytes, colon, end, "://")
+        else { return nil }
+        return colon + 3
     }
 
     /// A host with an optional port (RFC 3986 section 3.2.2), at least one byte, without user information: an address

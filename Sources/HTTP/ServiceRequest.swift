@@ -37,11 +37,11 @@ package struct ServiceRequest: Equatable, Sendable {
         let lines = bytes[..<(end - 2)].split(separator: 0x0A).map { $0.dropLast() }
         let words = lines[0].split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
         method = words[0]
-        guard words[1].hasPrefix("/") else { throw ServiceRequestRefusal(status: .badRequest) }
-        let target = words[1].split(
-            separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        path = String(target[0])
-        query = target.count > 1 ? String(target[1]) : ""
+        // In the absolute form (RFC 9112 section 3.2.2) the path may be missing.
+        let target = Self.text(head.path, bytes)
+        path = target.isEmpty ? "/" : target
+        guard path.hasPrefix("/") else { throw ServiceRequestRefusal(status: .badRequest) }
+        query = Self.text(head.query, bytes)
         fields = [:]
         for line in lines.dropFirst() {
             guard let colon = line.firstIndex(of: 0x3A) else {
@@ -80,6 +80,11 @@ package struct ServiceRequest: Equatable, Sendable {
             }
             expectsContinue = true
         }
+    }
+
+    private static func text(_ range: ByteRange, _ bytes: [UInt8]) -> String {
+        guard range.isPresent else { return "" }
+        return String(decoding: bytes[range.lowerBound..<range.upperBound], as: UTF8.self)
     }
 
     private static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {

@@ -277,6 +277,12 @@ package struct OddRequest: Sendable {
             "9112 3.2.2", "an absolute target that differs from Host",
             "GET http://b.example:8080/ HTTP/1.1\r\nHost: a.example\r\n\r\n"),
         OddRequest(
+            "9110 4.2.3", "a scheme in capitals",
+            "GET HTTP://b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+        OddRequest(
+            "9110 4.2.3", "a scheme in any letters",
+            "GET hTTpS://b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+        OddRequest(
             "9112 3.2.4", "asterisk form of OPTIONS", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
         OddRequest(
             "9112 3.1", "a method of 32 bytes",
