@@ -236,6 +236,12 @@ internal import TLS
         HTTPLimits.answerPace.deadline(start: outputSince, bytes: outputStart)
     }
 
+    /// The peer sent more than was read before the conversation ended, or may have.
+    var leavesInput: Bool {
+        machine.leavesBody || inputStart < inputEnd
+            || tls == nil && machine.isClosed && isReadable
+    }
+
     /// Looks at what waits in the socket without taking it.
     func peek(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         unsafe socket?.peek(into: buffer) ?? .closed

@@ -230,7 +230,7 @@ extension EdgeLoop {
             || (drainDeadline != nil && connection.machine.isIdle
                 && connection.inputStart == connection.inputEnd)
         guard isFinished else { return }
-        if connection.wasRefused, !connection.hasEnded {
+        if connection.wasRefused || connection.leavesInput, !connection.hasEnded {
             // Closing with unread bytes would reset the connection and take the answer away from the peer.
             startLingering(connection)
         } else {

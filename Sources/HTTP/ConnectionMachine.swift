@@ -46,6 +46,9 @@ package struct ConnectionMachine: Sendable {
     /// The conversation is over.
     package var isClosed: Bool { phase == .closed }
 
+    /// The conversation is over, and the body of its last request was not read.
+    package var leavesBody: Bool { phase == .closed && bodyBytesLeft > 0 }
+
     /// No more requests are read, such as after a request that asked for it or while draining.
     package mutating func close() { phase = .closed }
 

@@ -193,6 +193,15 @@ final class EdgeClient: @unchecked Sendable {
                 Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) != -1
     }
 
+    /// Reads to the end: 0 where the peer ended the connection, the system's error number where it broke it off.
+    func errorAtEnd() -> Int32 {
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(socket.descriptor, &chunk, chunk.count, 0)
+            if count <= 0 { return count == 0 ? 0 : errno }
+        }
+    }
+
     /// The next answer; nil when the connection has ended.
     func answer(headOnly: Bool = false) -> Answer? {
         while true {
