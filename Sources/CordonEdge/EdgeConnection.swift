@@ -60,6 +60,8 @@ internal import TLS
     var lingersUntil: UInt64?
     /// A refusal was answered: the peer may still be sending.
     var wasRefused = false
+    /// An answer has left since the idle time began.
+    var hasAnswered = false
 
     // Behind everything else, so that what each event looks at lies close together.
     var machine = ConnectionMachine(at: 0)
@@ -116,6 +118,7 @@ internal import TLS
         hasPeerShut = false
         lingersUntil = nil
         wasRefused = false
+        hasAnswered = false
     }
 
     /// Everything from here on is TLS.

@@ -224,7 +224,11 @@ extension EdgeLoop {
         if connection.inputStart == connection.inputEnd { releaseInput(connection) }
         if let session = connection.http2 { return restHTTP2(connection, session) }
         guard connection.answerCount == 0, !connection.hasOutput else { return }
-        connection.machine.rest(at: now)
+        // Whatever else arrives, such as a new key of TLS, is silence.
+        if connection.hasAnswered {
+            connection.hasAnswered = false
+            connection.machine.rest(at: now)
+        }
         let isFinished =
             connection.hasEnded || connection.machine.isClosed
             || (drainDeadline != nil && connection.machine.isIdle
@@ -354,6 +358,7 @@ extension EdgeLoop {
     /// Writes every answer that may leave; false when the connection was closed.
     func flush(_ connection: EdgeConnection) -> Bool {
         if let lone = connection.popLone() {
+            connection.hasAnswered = true
             let (answer, persistence) = take(lone)
             if answer.isFixed {
                 // Sent from where it lies: what leaves alone needs no copy.
@@ -368,6 +373,7 @@ extension EdgeLoop {
         }
         output.removeAll(keepingCapacity: true)
         while let next = connection.popReady() {
+            connection.hasAnswered = true
             let (answer, persistence) = take(next)
             append(answer, persistence, headOnly: next.headOnly, of: connection)
             if let session = connection.http2 {

@@ -39,4 +39,24 @@ import Testing
         fixture.collector.drain()
         #expect(fixture.collector.counters().connectionsOpen == 0)
     }
+
+    @Test func `comes after 75 seconds without a request, whatever else arrives`() throws {
+        let clock = Counter()
+        clock.value = 1_000_000
+        let fixture = try EdgeFixture(loops: 1, monotonic: { clock.value })
+        let client = try fixture.client()
+        #expect(client.get("/hit")?.status == 204)
+        clock.value += 60_000
+        // Lawful before a request, and none.
+        client.send("\r\n")
+        let other = try fixture.client()
+        #expect(other.get("/healthz")?.status == 200)
+        clock.value += HTTPLimits.idleMillisecondsMax - 60_000 + 1
+        // The loop looks at the clock in the round of the first answer, and has looked at all connections before the next.
+        for _ in 0..<2 { #expect(other.get("/healthz")?.status == 200) }
+        #expect(client.hasArrived)
+        #expect(client.errorAtEnd() == 0)
+        fixture.collector.drain()
+        #expect(fixture.collector.counters()[EdgeEvent.connectionsTimedOut] == 1)
+    }
 }
