@@ -36,7 +36,7 @@ enum PageScript {
         let x=t=w.__tcfapi,y=g=w.__gpp;l=!!t+!!g;\
         if(x){c.gdpr_consent="?";x(A,2,take);x("getTCData",2,take)}\
         if(y){c.gpp="?";y(A,seen);y("ping",seen)}\
-        l?setTimeout(flush,+a.wait||1000):flush()};\
+        l?setTimeout(flush,(x=parseInt(a.wait))>=0?x:1e3):flush()};\
         w.cordon=(e,p)=>{q?q.push([e,p]):send(e,p)};\
         a.event!="none"&&q.push([a.event||"view"]);\
         d[A]("visibilitychange",show);d[A]("prerenderingchange",show);show()})(window,document,navigator)

@@ -83,6 +83,15 @@ struct `A page in a browser` {
         Frame(
             name: "silent", before: "window.__tcfapi = window.__gpp = () => {};",
             attributes: "data-wait=50"),
+        // Nothing is waited for: the visitor's answer comes too late.
+        Frame(
+            name: "hasty",
+            before: managers(
+                status: "cmpuishown",
+                later: """
+                    setTimeout(() => callback(
+                      { gdprApplies: true, tcString: "CPlate", eventStatus: "useractioncomplete" }, true), 300);
+                    """), attributes: "data-wait=0"),
         Frame(
             name: "gpc",
             before: """
@@ -166,6 +175,7 @@ struct `A page in a browser` {
         #expect(parameters("getter") == ["gdpr": "0"])
         #expect(parameters("asked")["gdpr_consent"] == "CPchosen")
         #expect(parameters("silent") == ["gdpr_consent": "?", "gpp": "?"])
+        #expect(parameters("hasty")["gdpr_consent"] == "?")
         #expect(parameters("early") == ["value": "1"])
         #expect(parameters("late") == ["value": "2 €"])
         let consents = records.map { ($0.event, $0.consent) }
