@@ -345,10 +345,11 @@ struct SubjectRun: ~Copyable {
     static func resume(_ arguments: Arguments, _ console: Console) throws -> ExitCode {
         var answers: [(request: String, answer: SubjectAnswer)] = []
         var isDone = true
+        var isHeld = false
         for region in try open(arguments) {
             for outcome in try service(region, console).resume() {
                 if let failure = outcome.failure {
-                    isDone = false
+                    if case SubjectError.held = failure { isHeld = true } else { isDone = false }
                     console.note(told(failure, of: region))
                 }
                 answers.append(
@@ -365,7 +366,7 @@ struct SubjectRun: ~Copyable {
             console.table(
                 SubjectAnswer.heading + ["request"], answers.map { $0.answer.cells + [$0.request] })
         }
-        return isDone ? .done : .worldFailed
+        return !isDone ? .worldFailed : isHeld ? .refusedByPolicy : .done
     }
 
     /// A service that tells each step where somebody watches.

@@ -94,4 +94,14 @@ struct `Commands about requests` {
         #expect(run("subject", "status", "h0") == 1)
         #expect(run("subject", "status", "no-such") == 2)
     }
+
+    @Test func `what a hold stops is refused, by the first attempt and by each later one`() throws {
+        #expect(run("hold", "add", "--user", "customer-4711", "--reason", "case 12") == 0)
+        #expect(run("subject", "erase", "--user", "customer-4711", "--yes") == 3)
+        #expect(run("subject", "erase", "--resume") == 3)
+        #expect(run("subject", "erase", "--resume", "--json") == 3)
+        let hold = try #require(try service().standing().first)
+        #expect(run("hold", "release", hold.id) == 0)
+        #expect(run("subject", "erase", "--resume") == 0)
+    }
 }
