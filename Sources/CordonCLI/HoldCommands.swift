@@ -152,7 +152,14 @@ private struct HoldRun {
             }
         }
         guard !done.isEmpty else {
-            throw UsageError(text: "\(SubjectError.notInForce(id: arguments.free[0]))")
+            let id = arguments.free[0]
+            let standing = try regions.flatMap { try $0.service().standing() }
+            guard let other = standing.first(where: { $0.id == id }) else {
+                throw UsageError(text: "\(SubjectError.notInForce(id: id))")
+            }
+            let command = other.kind == .hold ? "hold release" : "subject unrestrict"
+            throw UsageError(
+                text: "`\(id)` is a \(other.kind.rawValue): `cordon \(command)` ends it")
         }
         try show(done)
         return .done

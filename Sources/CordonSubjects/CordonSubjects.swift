@@ -49,7 +49,7 @@ package enum SubjectError: Error, Equatable, Sendable, CustomStringConvertible {
                 + "not erased; remove what does not belong there and run `cordon subject erase --resume`"
         case .held(let region, let holds):
             "region `\(region)`: held by \(holds.joined(separator: ", ")): nothing was removed; "
-                + "it goes on when `cordon hold release` lets it"
+                + "it goes on when `cordon hold release`, of a restriction `cordon subject unrestrict`, lets it"
         case .foreignLedger(let path):
             "`\(path)` is not a ledger of people who were erased"
         case .damagedLedger(let path, let record):

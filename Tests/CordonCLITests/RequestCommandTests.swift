@@ -104,4 +104,21 @@ struct `Commands about requests` {
         #expect(run("hold", "release", hold.id) == 0)
         #expect(run("subject", "erase", "--resume") == 0)
     }
+
+    @Test func `a hold and a restriction each say which command ends them`() throws {
+        #expect(run("subject", "restrict", "--user", "customer-4711", "--reason", "disputed") == 0)
+        let restriction = try #require(try service().standing().first)
+        let other = try project.tell(["hold", "release", restriction.id, "--region", region.name])
+        #expect(other.exitCode == 2)
+        #expect(other.output.contains("is a restriction: `cordon subject unrestrict` ends it"))
+        #expect(run("subject", "unrestrict", restriction.id) == 0)
+        #expect(run("hold", "add", "--days", "2026-11-01", "--reason", "case 12") == 0)
+        let hold = try #require(try service().standing().first)
+        let wrong = try project.tell(
+            ["subject", "unrestrict", hold.id, "--region", region.name])
+        #expect(wrong.output.contains("is a hold: `cordon hold release` ends it"))
+        #expect(run("hold", "release", hold.id) == 0)
+        let gone = try project.tell(["hold", "release", hold.id, "--region", region.name])
+        #expect(gone.exitCode == 2 && gone.output.contains("is in force in none"))
+    }
 }
