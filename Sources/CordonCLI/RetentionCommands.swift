@@ -76,7 +76,8 @@ private struct RetentionRun {
         }
         let plans = due.map { ($0, $1.hits) }
         guard due.contains(where: { !$1.hits.isEmpty || !$1.values.isEmpty }) else {
-            return console.print("nothing is due on \(day.text)")
+            console.print("nothing is due on \(day.text)")
+            return printHeld(plans.map { ($0, $1.heldRows) })
         }
         if plans.contains(where: { !$1.partitions.isEmpty }) { printPartitions(plans) }
         let values = due.flatMap { region, due -> [[String]] in
@@ -93,6 +94,15 @@ private struct RetentionRun {
             console.table(["region", "day", "retain until", "field", "values", "files"], values)
         }
         printWaiting(plans)
+        printHeld(plans.map { ($0, $1.heldRows) })
+    }
+
+    /// Rows that would have gone but for a hold.
+    private func printHeld(_ counts: [(region: String, rows: Int64)]) {
+        for (region, rows) in counts where rows > 0 {
+            console.print(
+                "\(region): \(rows) due row(s) stay, since a hold keeps them; no query shows them")
+        }
     }
 
     private func printPartitions(_ plans: [(String, RetentionPlan)]) {
@@ -135,7 +145,11 @@ private struct RetentionRun {
             }
         }
         guard !wantsJSON else { return try print(done.map { Self.json($0.region, $0.outcome) }) }
-        guard !done.isEmpty else { return console.print("nothing is due on \(day.text)") }
+        let held = try regions.map { ($0.region.name, try $0.heldRows(asOf: day)) }
+        guard !done.isEmpty else {
+            console.print("nothing is due on \(day.text)")
+            return printHeld(held)
+        }
         console.table(
             ["region", "state", "rows", "data files", "in journal", "values", "files deleted"],
             done.map { region, outcome in
@@ -147,6 +161,7 @@ private struct RetentionRun {
                     "\(outcome.ageing.values.values.reduce(0, +))", "\(deleted)",
                 ]
             })
+        printHeld(held)
     }
 
     /// What `retention plan --json` says of one region.
@@ -156,7 +171,7 @@ private struct RetentionRun {
         .object([
             "region": .text(region), "rows": .integer(plan.rows),
             "files": .integer(Int64(plan.files)), "bytes": .integer(plan.bytes),
-            "journal_hits": .integer(plan.journalHits),
+            "journal_hits": .integer(plan.journalHits), "held_rows": .integer(plan.heldRows),
             "unfinished": .integer(Int64(plan.unfinished)),
             "values": .list(
                 values.map { group in

@@ -92,6 +92,11 @@ package struct RegionMaintenance: Sendable {
         )
     }
 
+    /// How many rows are due on a day and stay because of a hold.
+    package func heldRows(asOf day: Day) throws -> Int64 {
+        try subjects.service().retentionPlan(asOf: day).heldRows
+    }
+
     /// Ends what is due on a day: whole hits, and then values of fields.
     ///
     /// - Parameter beforeDue: whether the day may lie ahead; then goes what policy would still keep.

@@ -88,6 +88,24 @@ import Testing
         #expect(try values("visitor") == "0")
     }
 
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: builtProgram)))
+    func `what is due and held is counted, and not called nothing`() throws {
+        let ahead = ["--as-of", (Day(SystemWallClock().now()) + 400).text]
+        let plan = ["retention", "plan", "--region", "eu-central"] + ahead
+        let apply = ["retention", "apply", "--region", "eu-central", "--before-due"] + ahead
+        #expect(try !project.tell(plan).output.contains("hold"))
+        let days = "2020-01-01..2100-01-01"
+        #expect(
+            run("hold", "add", "--region", "eu-central", "--days", days, "--reason", "case 12") == 0
+        )
+        let line = "eu-central: 2 due row(s) stay, since a hold keeps them"
+        #expect(try project.tell(plan).output.contains(line))
+        #expect(try project.tell(plan + ["--json"]).output.contains(#""held_rows":2"#))
+        #expect(try project.tell(apply).output.contains(line))
+        let lake = try RegionLake(region, clock: SystemWallClock())
+        #expect(try lake.table.snapshot().records == 2)
+    }
+
     @Test func `dead letters are listed, explained and retried`() throws {
         #expect(run("dead", "list") == 0)
         let lake = try RegionLake(region, clock: SystemWallClock())
