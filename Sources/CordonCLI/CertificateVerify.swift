@@ -39,6 +39,11 @@ extension Command {
         if bytes.first == UInt8(ascii: "{") {
             return try verifyErasure(bytes, arguments, console)
         }
+        guard ProofCertificate.isBegun(bytes) else {
+            throw CommandFailure(
+                text: "refused: `\(path)` is no certificate of an erasure, and none of a proof",
+                exitCode: .foundProblem)
+        }
         guard !arguments.has("checkpoint") else {
             throw UsageError(text: "`--checkpoint` is for erasure certificates, `\(path)` is none")
         }

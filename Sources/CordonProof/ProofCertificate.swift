@@ -32,7 +32,11 @@ package struct ProofCertificate: Equatable, Sendable {
     }
 
     /// First line of the text: no checkpoint begins with it, so neither can pass for the other.
-    private static let heading = "cordon.proof/v1"
+    private static let heading = kind + "v1"
+    private static let kind = "cordon.proof/"
+
+    /// Whether a file begins as a certificate of any version does.
+    package static func isBegun(_ file: [UInt8]) -> Bool { file.starts(with: kind.utf8) }
 
     /// Certifies `proof`, which holds.
     package init(_ proof: Proof, of subject: ProofSubject, at time: Timestamp) {

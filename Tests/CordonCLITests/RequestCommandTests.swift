@@ -121,4 +121,12 @@ struct `Commands about requests` {
         let gone = try project.tell(["hold", "release", hold.id, "--region", region.name])
         #expect(gone.exitCode == 2 && gone.output.contains("is in force in none"))
     }
+
+    @Test func `a file that is no certificate is refused as such`() throws {
+        let path = project.directory.file("letter")
+        try Data("Dear Sir or Madam\n".utf8).write(to: URL(fileURLWithPath: path))
+        let told = try project.tell(["certificate", "verify", path])
+        #expect(told.exitCode == 1)
+        #expect(told.output.contains("is no certificate of an erasure, and none of a proof"))
+    }
 }
