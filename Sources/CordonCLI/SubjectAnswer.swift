@@ -17,6 +17,8 @@ struct SubjectAnswer {
     var unread: [String] = []
     /// Where the certificate of an erasure lies.
     var certificate: String?
+    /// A line about keys that are destroyed while later ones of their period are there; nil without such.
+    private(set) var lostKeys: String?
     /// A line about sealed columns; nil where nothing of the person is sealed.
     private(set) var sealing: String?
     /// Members of the JSON object besides those that all have.
@@ -44,7 +46,13 @@ struct SubjectAnswer {
             "erase_seconds": .number((finding.eraseSeconds * 10).rounded(.up) / 10),
             "sealed_rows": .integer(finding.sealedRows),
             "unopened_values": .integer(Int64(finding.unopenedValues)),
+            "keys_lost": .list(finding.keysLost.map { .text($0.text) }),
         ]
+        if !finding.keysLost.isEmpty {
+            let days = finding.keysLost.map(\.text).joined(separator: ", ")
+            lostKeys =
+                "\(region): a key of the period from \(days) was rotated and destroyed: rows that it made can no longer be tied to anyone either"
+        }
     }
 
     init(_ region: String, _ preview: SubjectService.RectificationPreview) {

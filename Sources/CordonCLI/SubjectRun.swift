@@ -57,6 +57,7 @@ struct SubjectRun: ~Copyable {
                 "keys from",
             ],
             rows)
+        for text in answers.compactMap(\.lostKeys) { console.note(text) }
         noteSealing(answers)
         if state == Self.preview {
             console.print(

@@ -68,6 +68,21 @@ package struct Subject: Equatable, Sendable {
     /// First day of the oldest key: older rows can no longer be tied to anyone. Nil without keys.
     package var keysFrom: Day? { pseudonyms.compactMap(\.epoch?.start).min() }
 
+    /// First days, up to `today`, of the periods that have a key, and had another before it that is destroyed: what that one made can
+    /// no longer be tied to anyone either.
+    package func periodsWithLostKeys(on today: Day) -> [Day] {
+        let epochs = Set(pseudonyms.compactMap(\.epoch))
+        let lacking = epochs.filter { epoch in
+            (0..<epoch.generation).contains { generation in
+                !epochs.contains(
+                    RegionKeys.Epoch(
+                        field: epoch.field, period: epoch.period, start: epoch.start,
+                        generation: generation))
+            }
+        }
+        return Set(lacking.map(\.start)).filter { $0 <= today }.sorted()
+    }
+
     /// The same person with all the days that an erasure covers.
     package var erased: Subject {
         Subject(

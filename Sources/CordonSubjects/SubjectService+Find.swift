@@ -13,6 +13,8 @@ package struct SubjectFinding: Equatable, Sendable {
     package var lastDay: Day?
     /// Rows of before this day can no longer be tied to anyone; nil when there is no key at all.
     package var keysFrom: Day?
+    /// First days of the periods of which a key is destroyed and a later one is there: some of their rows cannot be tied either.
+    package var keysLost: [Day] = []
     /// All rows of the region, those in the journal among them.
     package var regionRows: Int64 = 0
     /// Rows with a sealed value.
@@ -109,6 +111,7 @@ extension SubjectService {
     func look(for subject: Subject) throws -> SubjectFinding {
         var finding = SubjectFinding()
         finding.keysFrom = subject.keysFrom
+        finding.keysLost = subject.periodsWithLostKeys(on: Day(clock.now()))
         // The journal first: a hit that is delivered meanwhile is then counted twice rather than missed.
         let journal = try journal()
         let delivered = try lake.deliveredThrough()

@@ -122,6 +122,25 @@ struct `Commands about requests` {
         #expect(gone.exitCode == 2 && gone.output.contains("is in force in none"))
     }
 
+    @Test func `a key that was rotated and destroyed is said to be lost, not only older days`()
+        throws
+    {
+        let today = Day(SystemWallClock().now())
+        let month = KeyPeriod.month.start(of: today).text
+        #expect(
+            try printed("subject", "find", "--user", "customer-4711").contains(#""keys_lost":[]"#))
+        #expect(run("keys", "rotate", "--field", "user") == 0)
+        #expect(
+            try printed("subject", "find", "--user", "customer-4711").contains(#""keys_lost":[]"#))
+        #expect(run("keys", "destroy", "--rotated", "--yes") == 0)
+        let found = try printed("subject", "find", "--user", "customer-4711")
+        #expect(found.contains(#""keys_lost":["\#(month)"]"#), "\(found)")
+        #expect(found.contains(#""keys_from":"\#(month)""#))
+        let told = try project.tell(
+            ["subject", "find", "--user", "customer-4711", "--region", region.name])
+        #expect(told.output.contains("a key of the period from \(month) was rotated and destroyed"))
+    }
+
     @Test func `a file that is no certificate is refused as such`() throws {
         let path = project.directory.file("letter")
         try Data("Dear Sir or Madam\n".utf8).write(to: URL(fileURLWithPath: path))
