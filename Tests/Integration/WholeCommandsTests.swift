@@ -18,6 +18,9 @@ import Testing
         for shown in ["refused (", "sound, ", "erased", "clean", "0 place(s) found"] {
             #expect(demo.output.contains(shown), "\(shown)")
         }
+        // There is something to find, to hand out and to erase.
+        let erased = demo.output.matches(of: #/ erased +([0-9]+) /#).compactMap { Int($0.1) }
+        #expect(erased.count == 3 && erased.reduce(0, +) > 0)
         #expect(try cordon.run("check").exitCode == 0)
         let again = try cordon.run("demo", "--dir", directory.path)
         #expect(again.exitCode == 2)

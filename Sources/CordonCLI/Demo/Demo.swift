@@ -14,6 +14,8 @@ struct Demo {
     let console: Console
 
     private static let connectionCount = 12
+    /// Hits for each person who may send an id: with fewer, a law that keeps no id may have all hits of any one of them.
+    private static let hitsPerUser = 20
     /// The disk is searched for the values of one hit in so many.
     private static let scanEvery = 20
     /// Forms of four bytes: among so many random bytes some turn up that nobody wrote.
@@ -106,7 +108,9 @@ struct Demo {
         let pool = AddressPool(table.rangesWithPlace)
         let share = (hitCount + Self.connectionCount - 1) / Self.connectionCount
         let generators = (0..<Self.connectionCount).map { index in
-            TrafficGenerator(pool: pool, seed: seed &+ UInt64(index), firstNumber: index * share)
+            TrafficGenerator(
+                pool: pool, seed: seed &+ UInt64(index), firstNumber: index * share,
+                userCount: max(1, hitCount / Self.hitsPerUser))
         }
         let run = TrafficRun()
         let begun = ContinuousClock.now
