@@ -78,13 +78,17 @@ let package = Package(
         target("Parquet", ["Bytes", "LinuxIO"]),
         target("ArrowIPC", ["Bytes", "Engine"]),
         target("PostgresWire", ["Bytes"]),
+        target("HTTPSFetch", ["Bytes", "LinuxIO", "TLS"]),
 
         // core
         target("CordonModel", ["Bytes"]),
         target("CordonKeys", ["Bytes", "LinuxIO", "Crypto", "SQLite", "CordonModel"]),
         target(
             "CordonPolicy",
-            ["Bytes", "LinuxIO", "Crypto", "GeoTables", "YAML", "Consent", "CordonModel"]),
+            [
+                "Bytes", "LinuxIO", "Crypto", "GeoTables", "YAML", "Consent", "HTTPSFetch",
+                "CordonModel",
+            ]),
         target("CordonJournal", ["Bytes", "LinuxIO", "SQLite", "CordonModel"]),
         target("CordonAudit", ["Bytes", "LinuxIO", "Crypto", "Merkle", "CordonModel"]),
         target(
@@ -149,7 +153,7 @@ let package = Package(
                 "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery", "CordonSubjects", "CordonProof", "Merkle", "CordonAuthoring",
-                "CordonTokens", "CordonAPI",
+                "CordonTokens", "CordonAPI", "HTTPSFetch",
             ]),
         target(
             "CordonCLI",
@@ -205,6 +209,7 @@ let package = Package(
         tests("Iceberg"),
         tests("Parquet", ["Engine"]),
         tests("ArrowIPC", ["CADBC"]),
+        tests("HTTPSFetch"),
         tests("CordonKeys"),
         tests("CordonTokens", ["COpenSSL"]),
         tests("CordonPolicy"),

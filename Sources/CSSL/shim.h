@@ -7,6 +7,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 // Function-like macros of OpenSSL, which Swift does not import.
 
@@ -20,6 +21,11 @@ static inline int cssl_set_groups(SSL_CTX *_Nonnull context, const char *_Nonnul
 
 static inline void cssl_set_mode(SSL_CTX *_Nonnull context, long mode) {
     SSL_CTX_set_mode(context, mode);
+}
+
+/// The name that a client asks for (RFC 6066 section 3).
+static inline int cssl_set_server_name(SSL *_Nonnull connection, const char *_Nonnull name) {
+    return (int)SSL_set_tlsext_host_name(connection, name);
 }
 
 static inline void cssl_disable_session_cache(SSL_CTX *_Nonnull context) {

@@ -69,7 +69,7 @@ package final class RegionAPI: Sendable {
     package func refusal(_ request: APIRequest) -> APIResponse? {
         do {
             let (route, _) = try Route.find(request.method, request.segments)
-            if route == .health { throw APIError.bad("this takes no body") }
+            if [.health, .metrics].contains(route) { throw APIError.bad("this takes no body") }
             _ = try bearer(request, route)
             return nil
         } catch let error as APIError {
@@ -111,6 +111,7 @@ package final class RegionAPI: Sendable {
     private func respond(_ request: APIRequest) throws -> APIResponse {
         let (route, prefix) = try Route.find(request.method, request.segments)
         if route == .health { return APIResponse(200, body: Self.json(["status": "ok"])) }
+        if route == .metrics { return metricsPage() }
         let token = try bearer(request, route)
         let bearer: Bearer
         do {
@@ -186,7 +187,8 @@ package final class RegionAPI: Sendable {
             request: request, bearer: bearer,
             keep: key.map { ($0, request.digest) })
         switch route {
-        case .health: preconditionFailure("answered before anybody was asked for a token")
+        case .health, .metrics:
+            preconditionFailure("answered before anybody was asked for a token")
         case .config: return try config(call)
         case .query: return try query(call)
         case .listNamespaces: return try listNamespaces(call)

@@ -6,6 +6,7 @@ typealias TableSortOrder = SortOrder
 /// What a request asks for, by method and path.
 enum Route: Equatable, Sendable {
     case health
+    case metrics
     case config
     case query
     case listNamespaces, createNamespace
@@ -46,6 +47,7 @@ enum Route: Equatable, Sendable {
         _ method: String, _ segments: [String]
     ) throws(APIError) -> (route: Route, prefix: String?) {
         if segments == ["healthz"] { return (try only(method, ["GET": .health]), nil) }
+        if segments == ["metrics"] { return (try only(method, ["GET": .metrics]), nil) }
         guard segments.first == "v1", segments.count >= 2 else { throw unknown }
         if segments.count == 2 {
             switch segments[1] {
@@ -113,6 +115,7 @@ enum Route: Equatable, Sendable {
     var name: String {
         switch self {
         case .health: "health"
+        case .metrics: "metrics"
         case .config: "config"
         case .query: "query"
         case .listNamespaces: "list-namespaces"

@@ -5,11 +5,13 @@ import CordonLake
 import CordonModel
 import CordonPolicy
 import CordonServer
+import CordonTokens
 import Crypto
 import Engine
 import Foundation
 import GeoTables
 import LinuxIO
+import Synchronization
 import TLS
 import UserAgents
 
@@ -38,26 +40,53 @@ struct DoctorChecks {
             ]
         }
         findings += [clock(), geoTable(), diskSpace()]
-        return findings + heldReloads() + configuration()
+        return findings + nodes() + configuration()
     }
 
-    /// Running nodes at which a reload waits for a confirmation.
-    private func heldReloads() -> [DoctorFinding] {
+    /// Running nodes: whether a reload waits for a confirmation, and an issuer's keys are old.
+    private func nodes() -> [DoctorFinding] {
         // A node that cannot be asked is named by `cordon reload`, which is for asking.
         let answers = (try? RunningNodes.status(project)) ?? []
-        return answers.compactMap { answer in
-            guard case .outcome(let outcome) = answer else { return nil }
-            guard let held = outcome.held else {
-                return .well(
-                    "process \(outcome.pid)", "runs, geo table \(outcome.geoBuild), no reload held")
+        return answers.flatMap { answer -> [DoctorFinding] in
+            guard case .outcome(let outcome) = answer else { return [] }
+            return [heldReload(outcome)] + Self.oldKeys(outcome)
+        }
+    }
+
+    private func heldReload(_ outcome: ReloadOutcome) -> DoctorFinding {
+        guard let held = outcome.held else {
+            return .well(
+                "process \(outcome.pid)", "runs, geo table \(outcome.geoBuild), no reload held")
+        }
+        return .doubtful(
+            "process \(outcome.pid)",
+            "holds a reload since \(held.since): geo table \(held.geoBuild) would give \(held.homePercent) % of the "
+                + "addresses another home and \(held.protectionPercent) % another policy",
+            fix:
+                "cordon reload --status shows the changes; cordon reload --confirm \(held.geoBuild) takes it"
+        )
+    }
+
+    /// Issuers whose keys a running service could not read anew.
+    static func oldKeys(_ outcome: ReloadOutcome) -> [DoctorFinding] {
+        outcome.issuers.sorted { $0.key < $1.key }.flatMap { region, standings in
+            standings.compactMap { standing in
+                let check = "process \(outcome.pid), region \(region), issuer \(standing.issuer)"
+                let since = standing.readAt.map { "were last read at \($0)" } ?? "were never read"
+                let fix =
+                    "the finding of this region and issuer below, or the service's log, says why; the service tries again each minute"
+                switch standing.state {
+                case .unread, .current: return nil
+                case .old:
+                    return .doubtful(
+                        check,
+                        "its keys \(since) and go on for \(IssuerKeys.keepSeconds / 3600) hours from then; \(standing.failures) attempt(s) failed",
+                        fix: fix)
+                case .none:
+                    return .wrong(
+                        check, "its keys \(since), so none of its tokens is accepted", fix: fix)
+                }
             }
-            return .doubtful(
-                "process \(outcome.pid)",
-                "holds a reload since \(held.since): geo table \(held.geoBuild) would give \(held.homePercent) % of the "
-                    + "addresses another home and \(held.protectionPercent) % another policy",
-                fix:
-                    "cordon reload --status shows the changes; cordon reload --confirm \(held.geoBuild) takes it"
-            )
         }
     }
 
@@ -187,6 +216,7 @@ struct DoctorChecks {
             return [finding] + configuration.regions.flatMap(region)
                 + configuration.regions.map { retention($0, configuration.ruleSet) }
                 + configuration.regions.compactMap(deadLetters)
+                + configuration.regions.flatMap(issuerKeys)
                 + certificates(configuration.regions) + witnesses(configuration.regions)
         } catch {
             let first = error.problems.first?.description ?? ""
@@ -195,6 +225,26 @@ struct DoctorChecks {
                     "configuration", "\(error.problems.count) mistake(s), the first: \(first)",
                     fix: "cordon check says each, with file and line")
             ]
+        }
+    }
+
+    /// Whether the keys of other issuers can be read from here, now.
+    private func issuerKeys(_ region: RegionConfiguration) -> [DoctorFinding] {
+        let now = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
+        return (region.service?.issuers ?? []).map { issuer in
+            let failure = Mutex("")
+            let keys = IssuerKeys(
+                issuer, source: IssuerKeySource(issuer, region: region.name),
+                onFailure: { error in failure.withLock { $0 = "\(error)" } })
+            let standing = keys.look(at: now)
+            let check = "region \(region.name), issuer \(issuer.issuer)"
+            return standing.state == .current
+                ? .well(check, "\(standing.keys) key(s) that can be used, read just now")
+                : .wrong(
+                    check, failure.withLock { $0 },
+                    fix:
+                        "put `jwks` or `authorities` there right, or mend the issuer; a service that runs goes on with the last keys for a day"
+                )
         }
     }
 

@@ -6,6 +6,10 @@ package struct TrustedIssuer: Equatable, Sendable {
     package var audience: String
     /// Where the issuer's public keys are read.
     package var keys: Keys
+    /// Where the region's file says so, as `LINE:COLUMN`.
+    package var keysPlace: String
+    /// Who issues the certificates of the servers that keys are fetched from; nil for those that the system trusts.
+    package var authorities: RegionConfiguration.NamedFile?
     /// What the token's header must call it.
     package var type: TokenType
     package var role: Grant
@@ -15,6 +19,10 @@ package struct TrustedIssuer: Equatable, Sendable {
     package enum Keys: Equatable, Sendable {
         /// A JSON Web Key Set, kept up to date by the operator.
         case file(RegionConfiguration.NamedFile)
+        /// A JSON Web Key Set at an address of HTTPS.
+        case address(String)
+        /// Where the issuer's own description says (OpenID Connect Discovery).
+        case discovery
     }
 
     package enum TokenType: String, CaseIterable, Sendable {
@@ -33,12 +41,15 @@ package struct TrustedIssuer: Equatable, Sendable {
     }
 
     package init(
-        issuer: String, audience: String, keys: Keys, type: TokenType = .accessToken, role: Grant,
-        purposes: Grant, places: Grant
+        issuer: String, audience: String, keys: Keys, keysPlace: String = "1:1",
+        authorities: RegionConfiguration.NamedFile? = nil, type: TokenType = .accessToken,
+        role: Grant, purposes: Grant, places: Grant
     ) {
         self.issuer = issuer
         self.audience = audience
         self.keys = keys
+        self.keysPlace = keysPlace
+        self.authorities = authorities
         self.type = type
         self.role = role
         self.purposes = purposes

@@ -308,7 +308,11 @@ package final class Node: Sendable {
         return ReloadOutcome(
             pid: getpid(), project: layout.root, regions: listening,
             ruleSet: context.ruleSet.digest, geoBuild: context.geoTable.build, mistakes: mistakes,
-            held: held, shadow: shadow?.status)
+            held: held, shadow: shadow?.status,
+            issuers: Dictionary(
+                uniqueKeysWithValues: services.withLock { $0 }.map {
+                    ($0.regionName, $0.issuerStandings)
+                }))
     }
 
     /// Takes the project up, or says why its geo table waits.

@@ -1,4 +1,5 @@
 package import CordonModel
+package import CordonTokens
 import Foundation
 import LinuxIO
 
@@ -17,9 +18,11 @@ package struct ReloadOutcome: Codable, Sendable {
     package let held: HeldReload?
     /// What is asked beside the rules; nil when nothing is.
     package let shadow: ShadowStatus?
+    /// How the keys of other issuers stand, by region.
+    package let issuers: [String: [IssuerStanding]]
 
     private enum CodingKeys: String, CodingKey {
-        case pid, project, regions, mistakes, held, shadow
+        case pid, project, regions, mistakes, held, shadow, issuers
         case ruleSet = "rule_set"
         case geoBuild = "geo_build"
     }

@@ -4,7 +4,7 @@ import CordonKeys
 package import CordonModel
 package import CordonPolicy
 import CordonQuery
-import CordonTokens
+package import CordonTokens
 import Foundation
 import LinuxIO
 import Synchronization
@@ -18,6 +18,7 @@ package final class RegionService: Sendable {
     private let logger: Logger
     private let clock: any WallClock
     private let log: AuditLog
+    private let issuers: [IssuerKeys]
     private let api: RegionAPI
     private let listener: ServiceListener
     /// Runs all queries; a process waits for the next one.
@@ -26,6 +27,10 @@ package final class RegionService: Sendable {
     private let postgres: ServiceListener?
     /// The policies in force; a reload replaces them whole.
     private let policies: Policies
+    private let keyReader = Mutex<Worker?>(nil)
+
+    /// How often it is looked whether an issuer's keys have their age, in seconds.
+    private static let keyLookSeconds = Int(IssuerKeys.floorSeconds)
 
     private final class Policies: Sendable {
         private let present: Mutex<[CompiledPolicy]>
@@ -55,6 +60,8 @@ package final class RegionService: Sendable {
         let log = try AuditLog(
             directory: region.auditDirectory, region: region.name, key: keys.signingKey)
         self.log = log
+        let issuers = Self.issuers(region, settings, log, clock, logger)
+        self.issuers = issuers
         let lake = try RegionLake(region, clock: clock, log: log)
         let subjects = RegionSubjects(lake, keys: keys, log: log, clock: clock)
         let policies = Policies(configuration.ruleSet.policies)
@@ -64,9 +71,7 @@ package final class RegionService: Sendable {
         queryChild = child
         api = RegionAPI(
             region: region,
-            tokens: try RegionTokens(
-                region, log: log, clock: clock, issuers: Self.issuers(settings, logger)
-            ).authority,
+            tokens: try RegionTokens(region, log: log, clock: clock, issuers: issuers).authority,
             catalog: lake.catalog, hits: lake.table, log: log, clock: clock, logger: logger,
             policies: { policies.all }, openErasures: { try subjects.unusableCount() },
             queries: { token in
@@ -116,16 +121,24 @@ package final class RegionService: Sendable {
         }
     }
 
-    /// The keys of the issuers that the region trusts; they are read when a token first needs them.
-    private static func issuers(
-        _ settings: RegionConfiguration.Service, _ logger: Logger
+    /// The keys of the issuers that the region trusts.
+    static func issuers(
+        _ region: RegionConfiguration, _ settings: RegionConfiguration.Service, _ log: AuditLog,
+        _ clock: any WallClock, _ logger: Logger
     ) -> [IssuerKeys] {
         settings.issuers.map { issuer in
-            let source: any KeySetSource =
-                switch issuer.keys {
-                case .file(let file): KeySetFile(path: file.path)
+            IssuerKeys(
+                issuer, source: IssuerKeySource(issuer, region: region.name),
+                willChange: { change in
+                    try log.append(
+                        AuditEntry(
+                            at: clock.now(), kind: "service.issuer-keys", region: region.name,
+                            fields: [
+                                "issuer": .text(change.issuer), "keys": .integer(change.keys),
+                                "digest": .text(change.digest),
+                            ]))
                 }
-            return IssuerKeys(issuer, source: source) { error in
+            ) { error in
                 logger.warning(
                     "the keys of an issuer cannot be read; the last ones go on for a day",
                     ["service.issuer": .text(issuer.issuer), "error": .text("\(error)")])
@@ -154,6 +167,13 @@ package final class RegionService: Sendable {
         try log.append(
             AuditEntry(at: clock.now(), kind: "service.started", region: region.name))
         queryChild.prepare()
+        readIssuerKeys()
+        if !issuers.isEmpty {
+            let worker = Worker(name: "issuer-keys", everySeconds: Self.keyLookSeconds) {
+                [self] in readIssuerKeys()
+            }
+            keyReader.withLock { $0 = worker }
+        }
         listener.start()
         postgres?.start()
         var listen = region.service?.listen ?? region.collector.listen
@@ -168,6 +188,18 @@ package final class RegionService: Sendable {
             Node.Listener(
                 region: region.name, address: listen.text, port: listen.port, scheme: "postgresql")
         )
+    }
+
+    package var regionName: String { region.name }
+
+    /// Reads keys anew that have their age, so that no token has to wait for that.
+    private func readIssuerKeys() {
+        for keys in issuers { keys.refreshIfDue(at: clock.now()) }
+    }
+
+    /// How the keys of the issuers that the region trusts stand.
+    package var issuerStandings: [IssuerStanding] {
+        issuers.map { $0.standing(at: clock.now()) }
     }
 
     /// Takes up policies that were changed. A project with a mistake leaves the old ones in force.
@@ -191,6 +223,8 @@ package final class RegionService: Sendable {
     package func stop() throws {
         listener.stop()
         postgres?.stop()
+        keyReader.withLock { $0 }?.stop()
+        for keys in issuers { keys.end() }
         try log.append(
             AuditEntry(at: clock.now(), kind: "service.stopped", region: region.name))
     }

@@ -8,6 +8,8 @@ internal import FoundationEssentials
 /// of them verifies anything.
 struct KeySet: Sendable {
     private(set) var keys: [String: SignatureKey] = [:]
+    /// Digest of the keys, in whatever order and words they were written; empty when there are none.
+    private(set) var digest = ""
 
     /// Bytes of the longest set that is read.
     static let bytesMax = 256 << 10
@@ -61,6 +63,17 @@ struct KeySet: Sendable {
             keys[name] = Self.key(key)
         }
         for name in twice { keys[name] = nil }
+        digest = Self.digest(
+            document.keys.compactMap(\.key).filter { keys[$0.kid ?? ""] != nil })
+    }
+
+    private static func digest(_ keys: [WebKey]) -> String {
+        let texts = keys.map { key in
+            // With its length before each part, no two lists of parts are one text.
+            [key.kid, key.kty, key.crv, key.alg, key.n, key.e, key.x, key.y]
+                .map { "\($0?.utf8.count ?? 0):\($0 ?? "")" }.joined()
+        }
+        return Bytes.hex(SHA256.hash(Array(texts.sorted().joined(separator: "\n").utf8)))
     }
 
     private static func key(_ key: WebKey) -> SignatureKey? {

@@ -147,6 +147,11 @@ package final class TokenAuthority: Sendable {
         register.name("jti", issuer, id)
     }
 
+    /// How the keys of each issuer that is accepted stand.
+    package func issuerStandings(at now: Timestamp) -> [IssuerStanding] {
+        issuers.map { $0.standing(at: now) }
+    }
+
     /// Ends a token at once, in every process; by the name of somebody of another issuer, all of theirs.
     ///
     /// - Parameter audit: told before it ends.

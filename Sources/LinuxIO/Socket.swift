@@ -87,6 +87,45 @@ package struct Socket: ~Copyable, Sendable {
         return socket
     }
 
+    /// A non-blocking client connection, made before `deadline` by ``SystemClock/monotonicMilliseconds()``.
+    package static func connected(
+        to address: IPAddress, port: UInt16, until deadline: UInt64
+    ) throws(NetworkError) -> Socket {
+        let socket = try make(for: address)
+        try socket.setNonBlocking()
+        let result = unsafe SocketName(address, port: port).withPointer { name, size in
+            unsafe Glibc.connect(socket.descriptor, name, size)
+        }
+        if result != 0 {
+            guard errno == EINPROGRESS else {
+                throw NetworkError(operation: "connect", code: errno)
+            }
+            try wait(socket.descriptor, POLLOUT, until: deadline)
+            var failure: Int32 = 0
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            guard
+                unsafe getsockopt(socket.descriptor, SOL_SOCKET, SO_ERROR, &failure, &size) == 0,
+                failure == 0
+            else { throw NetworkError(operation: "connect", code: failure) }
+        }
+        try socket.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        return socket
+    }
+
+    /// Waits until the descriptor is ready for one of `events` (`poll`), or throws `ETIMEDOUT` at `deadline`.
+    package static func wait(
+        _ descriptor: Int32, _ events: Int32, until deadline: UInt64
+    ) throws(NetworkError) {
+        while true {
+            let now = SystemClock.monotonicMilliseconds()
+            guard now < deadline else { throw NetworkError(operation: "wait", code: ETIMEDOUT) }
+            var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+            let ready = unsafe poll(&entry, 1, Int32(min(deadline - now, 60_000)))
+            if ready > 0 { return }
+            if ready < 0 && errno != EINTR { throw NetworkError(operation: "wait", code: errno) }
+        }
+    }
+
     private static func make(for address: IPAddress) throws(NetworkError) -> Socket {
         let family = address.isIPv6 ? AF_INET6 : AF_INET
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)

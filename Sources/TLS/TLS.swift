@@ -1,4 +1,5 @@
-/// The server's side of TLS 1.2 and 1.3 (RFC 5246, RFC 8446) on non-blocking sockets, by OpenSSL's libssl.
+/// TLS 1.2 and 1.3 (RFC 5246, RFC 8446) on non-blocking sockets, by OpenSSL's libssl: the server's side, and a plain client's
+/// (``TLSClient``) for the few documents that a service fetches.
 ///
 /// The only importer of `CSSL`. It reads certificates and keys with errors that name the file, and moves bytes of a
 /// connection whose socket someone else owns; it knows no loop, no log and no product. What it never does: early data

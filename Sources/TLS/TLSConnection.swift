@@ -139,7 +139,7 @@ extension TLSFailure {
 }
 
 /// A BIO on a socket that never raises SIGPIPE, which OpenSSL's own does when the client has gone.
-private enum SocketBIO {
+enum SocketBIO {
     // SAFETY: made once, never changed or freed.
     nonisolated(unsafe) private static let method: OpaquePointer = {
         guard let method = unsafe BIO_meth_new(BIO_get_new_index() | 0x0400, "socket") else {

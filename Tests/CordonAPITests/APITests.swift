@@ -75,43 +75,28 @@ import Testing
     }
 
     @Test func `another issuer's token is served by its mapping, and refused without one`() throws {
-        SentValues.note("jane@mail.example")
-        let key = Ed25519PrivateKey.generate().key
-        let issuer = TrustedIssuer(
-            issuer: "https://login.example", audience: "cordon",
-            keys: .file(.init(path: "", text: "", line: 1, column: 1)),
-            role: .claim("groups", ["team": "analyst"]), purposes: .fixed(["measuring"]),
-            places: .fixed(["DE"]))
-        struct KeySetText: KeySetSource {
-            let json: String?
-            struct Down: Error {}
-            func read(bytesMax: Int) throws -> [UInt8] {
-                guard let json else { throw Down() }
-                return Array(json.utf8)
-            }
-        }
-        func token(_ group: String) -> String {
-            let second = APIFixture.start.microseconds / 1_000_000
-            let claims =
-                #"{"iss":"https://login.example","aud":"cordon","sub":"jane@mail.example","jti":"1","#
-                + #""iat":\#(second),"exp":\#(second + 600),"groups":["\#(group)"]}"#
-            let input = [#"{"alg":"EdDSA","kid":"k","typ":"at+jwt"}"#, claims].map {
-                Base64.encode(Array($0.utf8), alphabet: .url)
-            }.joined(separator: ".")
-            return input + "." + Base64.encode(key.sign(Array(input.utf8)), alphabet: .url)
-        }
-        let x = Base64.encode(key.publicKey.bytes, alphabet: .url)
-        let set = #"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"X"}]}"#.replacing(
-            "X", with: x)
-        let served = try APIFixture(issuers: [IssuerKeys(issuer, source: KeySetText(json: set))])
-        #expect(served.ask("GET", "v1/config", as: token("team")).status == 200)
-        let refused = served.ask("GET", "v1/config", as: token("others"))
+        let login = TestLogin()
+        let served = try APIFixture(issuers: [login.keys()])
+        #expect(served.ask("GET", "v1/config", as: login.token("team")).status == 200)
+        let refused = served.ask("GET", "v1/config", as: login.token("others"))
         #expect(refused.status == 403 && refused.errorType == "ForbiddenException")
-        let down = try APIFixture(issuers: [IssuerKeys(issuer, source: KeySetText(json: nil))])
-        let answer = down.ask("GET", "v1/config", as: token("team"))
+        let down = try APIFixture(issuers: [login.keys(isDown: true)])
+        let answer = down.ask("GET", "v1/config", as: login.token("team"))
         #expect(answer.status == 503 && answer.errorType == "ServiceUnavailableException")
+        // The page of metrics asks nobody for a token, and says which keys cannot be had.
+        func metrics(_ fixture: APIFixture) -> String { fixture.ask("GET", "metrics").text }
+        let label = #"{issuer="https://login.example"}"#
+        #expect(metrics(served).contains("cordon_issuer_keys\(label) 1\n"))
+        #expect(metrics(served).contains("cordon_issuer_keys_age_seconds\(label) 0\n"))
+        #expect(metrics(served).contains("cordon_issuer_keys_old\(label) 0\n"))
+        #expect(metrics(down).contains("cordon_issuer_keys\(label) 0\n"))
+        #expect(metrics(down).contains("cordon_issuer_keys_old\(label) 1\n"))
+        #expect(metrics(down).contains("cordon_issuer_keys_failures_total\(label) 1\n"))
+        #expect(!metrics(down).contains("age_seconds{"))
+        served.clock.pass(seconds: IssuerKeys.keepSeconds)
+        #expect(metrics(served).contains("cordon_issuer_keys\(label) 0\n"))
         // Without the issuer in the region's file the same token is none.
-        #expect(fixture.ask("GET", "v1/config", as: token("team")).status == 401)
+        #expect(fixture.ask("GET", "v1/config", as: login.token("team")).status == 401)
         #expect(try served.reasons() == ["no-grant"])
         #expect(try down.reasons() == ["issuer-unavailable"])
     }

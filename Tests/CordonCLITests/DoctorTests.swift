@@ -1,5 +1,7 @@
 import CordonModel
 import CordonPolicy
+import CordonServer
+import CordonTokens
 import Foundation
 import LinuxIO
 import TestSupport
@@ -117,5 +119,51 @@ import Testing
         }
         #expect(try state("ulimit -Sn 512 && ulimit -Hn 4096"))
         #expect(try !state("ulimit -Sn 512 && ulimit -Hn 4095"))
+    }
+
+    @Test func `reads the keys of other issuers, and names the place of those that it cannot`()
+        throws
+    {
+        let project = try TestProject()
+        let path = project.directory.file("Regions/eu-central.yaml")
+        let text = String(decoding: try File.read(path), as: UTF8.self)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let service = try #require(lines.firstIndex { $0.hasPrefix("service:") })
+        let changed =
+            lines[..<service] + [
+                "service:", "  listen: 127.0.0.1:9401", "  issuers:",
+                "    - issuer: https://login.example", "      audience: cordon",
+                "      jwks: keys.json", "      role: analyst", "      purposes: [p]",
+                "      places: [DE]",
+            ] + lines[(service + 1)...]
+        try File.write(path, Array(changed.joined(separator: "\n").utf8))
+        func found() -> DoctorFinding? {
+            finding("region eu-central, issuer https://login.example", project)
+        }
+        #expect(found()?.state == .wrong)
+        let place = "Regions/eu-central.yaml:\(service + 6):13: cannot read keys from `keys.json`: "
+        #expect(found()?.detail.hasPrefix(place) == true)
+        let key =
+            #"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#
+        try File.write(project.directory.file("keys.json"), Array(key.utf8))
+        #expect(found()?.state == .well)
+    }
+
+    @Test func `names issuers whose keys a running service has lost`() throws {
+        func findings(_ state: String, readAt: String?) throws -> [DoctorFinding] {
+            let read = readAt.map { "\"\($0)\"" } ?? "null"
+            let json = """
+                {"pid":7,"project":"p","regions":["r"],"rule_set":"s","geo_build":"g","mistakes":[],"issuers":{"r":[
+                {"issuer":"https://login.example","state":"\(state)","keys":1,"read_at":\(read),"failures":3}]}}
+                """
+            return DoctorChecks.oldKeys(
+                try JSONDecoder().decode(ReloadOutcome.self, from: Data(json.utf8)))
+        }
+        #expect(try findings("current", readAt: "2026-11-30T00:00:00Z").isEmpty)
+        #expect(try findings("unread", readAt: nil).isEmpty)
+        let old = try findings("old", readAt: "2026-11-30T00:00:00Z")
+        #expect(old.map(\.state) == [.doubtful])
+        #expect(old.first?.detail.contains("2026-11-30T00:00:00Z") == true)
+        #expect(try findings("none", readAt: nil).map(\.state) == [.wrong])
     }
 }

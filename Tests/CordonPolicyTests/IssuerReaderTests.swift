@@ -44,6 +44,19 @@ struct IssuerMistake: CustomTestStringConvertible, Sendable {
             return
         }
         #expect(file.path == "/project/keys/issuer.json")
+        func keys(_ new: String) throws -> TrustedIssuer? {
+            let text = Self.issuer.replacing("      jwks: keys/issuer.json\n", with: new)
+            return try SampleProject.load(["Regions/north.yaml": Self.region(text)])
+                .regions[0].service?.issuers.first
+        }
+        #expect(try keys("")?.keys == .discovery)
+        let fetched = try keys(
+            "      jwks: https://login.example/keys\n      authorities: ca.pem\n")
+        #expect(fetched?.keys == .address("https://login.example/keys"))
+        #expect(fetched?.authorities?.path == "/project/ca.pem")
+        let lines = SampleProject.region.split(separator: "\n").count
+        #expect(fetched?.keysPlace == "\(lines + 6):13")
+        #expect(try keys("")?.keysPlace == "\(lines + 4):15")
         let none = try SampleProject.load([
             "Regions/north.yaml": SampleProject.region + "service: { listen: 127.0.0.1:9401 }\n"
         ])
@@ -51,6 +64,14 @@ struct IssuerMistake: CustomTestStringConvertible, Sendable {
     }
 
     static let mistakes = [
+        IssuerMistake(
+            old:
+                "https://login.example/realm\n      audience: north\n      jwks: keys/issuer.json",
+            new: "https://login_example/realm\n      audience: north",
+            expected: "no description can be fetched from `https://login_example/realm`"),
+        IssuerMistake(
+            old: "jwks: keys/issuer.json", new: "jwks: https://login.example/keys#x",
+            expected: "expected a file, or an address such as `https://login.example/keys`"),
         IssuerMistake(
             old: "https://login", new: "http://login",
             expected:
@@ -66,7 +87,13 @@ struct IssuerMistake: CustomTestStringConvertible, Sendable {
             old: "jwks: keys/issuer.json", new: "jwks: ../keys.json",
             expected: "expected a path without `..`, found `../keys.json`"),
         IssuerMistake(
-            old: "jwks: keys/issuer.json", new: "type: jwt", expected: "key `jwks` is missing"),
+            old: "jwks: keys/issuer.json", new: "jwks: http://login.example/keys",
+            expected:
+                "expected a file, or an address such as `https://login.example/keys`, found `http://login.example/keys`"
+        ),
+        IssuerMistake(
+            old: "jwks: keys", new: "authorities: ca.pem\n      jwks: keys",
+            expected: "nothing is fetched where `jwks` is a file"),
         IssuerMistake(
             old: "jwks: keys", new: "type: jwt\n      jwks: keys",
             expected: "expected one of `at+jwt`, `JWT`, found `jwt`"),

@@ -175,7 +175,8 @@ private struct SchemaValidator {
                       places: [DE, US-CA]
                     - issuer: https://other.example
                       audience: north
-                      jwks: other.json
+                      jwks: https://other.example/keys
+                      authorities: ca.pem
                       role: analyst
                       purposes: { claim: scope, map: { m: measuring } }
                       places: { claim: country, map: { Germany: DE } }

@@ -3,6 +3,7 @@ import CordonModel
 import Crypto
 import Foundation
 import SQLite
+import Synchronization
 import TestSupport
 import Testing
 
@@ -105,12 +106,12 @@ import Testing
     }
 
     @Test func `may be for several audiences and begin later than they were issued`() throws {
-        _ = try check(claims: ["aud": ["other", "cordon-eu-central"], "nbf": 1_790_000_010])
-        _ = try check(header: ["typ": "application/AT+JWT"])
         // Clocks may be half a minute apart.
-        _ = try check(at: later(3629))
         _ = try check(at: later(-30))
         _ = try check(claims: ["nbf": 1_790_000_030])
+        _ = try check(claims: ["aud": ["other", "cordon-eu-central"], "nbf": 1_790_000_010])
+        _ = try check(header: ["typ": "application/AT+JWT"])
+        _ = try check(at: later(3629))
     }
 
     @Test func `stand beside the region's own`() throws {
@@ -281,27 +282,121 @@ import Testing
     private let second = TestKey(.edDSA, name: "second")
     private let source: TestKeySet
     private let keys: IssuerKeys
+    private let changes = Changes()
+
+    /// What was told of keys that come into force.
+    private final class Changes: Sendable {
+        struct Deaf: Error {}
+        private let state = Mutex<(told: [KeySetChange], isDeaf: Bool)>(([], false))
+        var told: [KeySetChange] { state.withLock { $0.told } }
+        func deafen(_ isDeaf: Bool) { state.withLock { $0.isDeaf = isDeaf } }
+        func tell(_ change: KeySetChange) throws {
+            try state.withLock { state in
+                if state.isDeaf { throw Deaf() }
+                state.told.append(change)
+            }
+        }
+    }
+
+    private static let issuer = TrustedIssuer(
+        issuer: "https://login.example", audience: "a",
+        keys: .file(.init(path: "", text: "", line: 1, column: 1)),
+        role: .fixed(["analyst"]), purposes: .fixed(["p"]), places: .fixed(["DE"]))
 
     init() {
         source = TestKeySet([first])
         keys = IssuerKeys(
-            TrustedIssuer(
-                issuer: "https://login.example", audience: "a",
-                keys: .file(.init(path: "", text: "", line: 1, column: 1)),
-                role: .fixed(["analyst"]), purposes: .fixed(["p"]), places: .fixed(["DE"])),
-            source: source)
+            Self.issuer, source: source, willChange: { [changes] in try changes.tell($0) })
     }
 
     private func later(_ seconds: Int64) -> Timestamp {
         Timestamp(microseconds: now.microseconds + seconds * 1_000_000)
     }
 
+    /// Asks for a key, and waits for what that began.
+    private func ask(_ name: String, at time: Timestamp) throws {
+        defer { keys.finishReading() }
+        _ = try keys.key(name, at: time)
+    }
+
     @Test func `are read once, and anew when they have an age`() throws {
-        for second in [0, 1, IssuerKeys.refreshSeconds - 1] {
-            _ = try keys.key("first", at: later(second))
-        }
+        for second in [0, 1, IssuerKeys.refreshSeconds - 1] { try ask("first", at: later(second)) }
         #expect(source.readings == 1)
-        _ = try keys.key("first", at: later(IssuerKeys.refreshSeconds))
+        try ask("first", at: later(IssuerKeys.refreshSeconds))
+        #expect(source.readings == 2)
+    }
+
+    @Test(
+        arguments: [
+            (nil, IssuerKeys.refreshSeconds), (1800, 1800), (0, 300), (1 << 31, 6 * 3600),
+        ] as [(Int64?, Int64)])
+    func `have the age that their server names, within bounds`(
+        _ said: Int64?, _ age: Int64
+    ) throws {
+        source.say(freshSeconds: said)
+        try ask("first", at: now)
+        keys.refreshIfDue(at: later(age - 1))
+        keys.finishReading()
+        #expect(source.readings == 1)
+        keys.refreshIfDue(at: later(age))
+        keys.finishReading()
+        #expect(source.readings == 2)
+    }
+
+    @Test func `that are there wait for no reading, and others not for long`() throws {
+        let keys = IssuerKeys(Self.issuer, source: source, waitMilliseconds: 0)
+        source.gate.wait()
+        #expect(throws: TokenRefusal.issuerUnavailable) { try keys.key("first", at: now) }
+        source.gate.signal()
+        keys.finishReading()
+        _ = try keys.key("first", at: now)
+        let old = later(IssuerKeys.refreshSeconds)
+        source.gate.wait()
+        _ = try keys.key("first", at: old)
+        // It may be a new one, so it is not refused for good.
+        #expect(throws: TokenRefusal.issuerUnavailable) { try keys.key("second", at: old) }
+        source.gate.signal()
+        keys.finishReading()
+        #expect(throws: TokenRefusal.unknown) { try keys.key("second", at: old) }
+        #expect(source.readings == 2)
+    }
+
+    @Test func `that change are told before they hold, and hold only when that was heard`() throws {
+        try ask("first", at: now)
+        try ask("first", at: later(IssuerKeys.refreshSeconds))
+        #expect(changes.told.map(\.keys) == [1])
+        changes.deafen(true)
+        source.publish([first, second])
+        let soon = later(IssuerKeys.refreshSeconds + IssuerKeys.floorSeconds)
+        #expect(throws: TokenRefusal.unknown) { try ask("second", at: soon) }
+        #expect(keys.standing(at: soon).failures == 1)
+        changes.deafen(false)
+        try ask("second", at: later(IssuerKeys.refreshSeconds + 2 * IssuerKeys.floorSeconds))
+        #expect(changes.told.map(\.keys) == [1, 2])
+        #expect(Set(changes.told.map(\.digest)).count == 2)
+        // The same keys in another order are the same.
+        source.publish([second, first])
+        #expect(throws: TokenRefusal.unknown) {
+            try ask("third", at: later(2 * IssuerKeys.refreshSeconds))
+        }
+        #expect(changes.told.count == 2)
+    }
+
+    @Test func `say how they stand`() throws {
+        #expect(keys.standing(at: now).state == .unread)
+        #expect(keys.look(at: now).state == .current)
+        #expect(source.readings == 1)
+        source.takeDown()
+        let late = later(IssuerKeys.refreshSeconds + IssuerKeys.lateSeconds)
+        #expect(keys.standing(at: later(IssuerKeys.refreshSeconds)).state == .current)
+        let old = keys.look(at: late)
+        #expect(old.state == .old && old.keys == 1 && old.failures == 1)
+        #expect(old.readAt == now.text)
+        #expect(old.ageSeconds == IssuerKeys.refreshSeconds + IssuerKeys.lateSeconds)
+        #expect(keys.standing(at: later(IssuerKeys.keepSeconds)).state == .none)
+        keys.end()
+        source.publish([first])
+        #expect(keys.look(at: later(IssuerKeys.keepSeconds)).state == .none)
         #expect(source.readings == 2)
     }
 
@@ -328,14 +423,14 @@ import Testing
     }
 
     @Test func `go on for a day when they cannot be read, and then nothing is accepted`() throws {
-        _ = try keys.key("first", at: now)
+        try ask("first", at: now)
         source.takeDown()
-        _ = try keys.key("first", at: later(IssuerKeys.refreshSeconds))
+        try ask("first", at: later(IssuerKeys.refreshSeconds))
         #expect(source.readings == 2)
         // Whoever comes next does not try again at once.
-        _ = try keys.key("first", at: later(IssuerKeys.refreshSeconds + 1))
+        try ask("first", at: later(IssuerKeys.refreshSeconds + 1))
         #expect(source.readings == 2)
-        _ = try keys.key("first", at: later(IssuerKeys.keepSeconds - 1))
+        try ask("first", at: later(IssuerKeys.keepSeconds - 1))
         let tooLate = later(IssuerKeys.keepSeconds + IssuerKeys.floorSeconds)
         #expect(throws: TokenRefusal.issuerUnavailable) { try keys.key("first", at: tooLate) }
         source.publish([first])
@@ -362,8 +457,8 @@ import Testing
     @Test func `in a file are read from there`() throws {
         let directory = try TemporaryDirectory()
         let path = directory.file("keys.json")
-        try Data(source.read(bytesMax: 1000)).write(to: URL(fileURLWithPath: path))
-        #expect(KeySet(try KeySetFile(path: path).read(bytesMax: 1000))?.keys.count == 1)
+        try Data(source.read(bytesMax: 1000).bytes).write(to: URL(fileURLWithPath: path))
+        #expect(KeySet(try KeySetFile(path: path).read(bytesMax: 1000).bytes)?.keys.count == 1)
         #expect(throws: (any Error).self) {
             try KeySetFile(path: path + "x").read(bytesMax: 1000)
         }
@@ -410,6 +505,6 @@ import Testing
         #expect(try keySet(many) == nil)
         #expect(try keySet(many.dropLast())?.keys.count == KeySet.countMax)
         let padding = Array(repeating: UInt8(0x20), count: KeySet.bytesMax)
-        #expect(KeySet(try source.read(bytesMax: 0) + padding) == nil)
+        #expect(KeySet(try source.read(bytesMax: 0).bytes + padding) == nil)
     }
 }

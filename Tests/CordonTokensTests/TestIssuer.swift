@@ -130,11 +130,13 @@ final class TestKey: @unchecked Sendable {
     }
 }
 
-/// A key set that a test changes, takes down, and counts the readings of.
+/// A key set that a test changes, takes down, holds up, and counts the readings of.
 final class TestKeySet: KeySetSource {
     struct Down: Error {}
 
-    private let state = Mutex<(json: [UInt8]?, count: Int)>(([], 0))
+    private let state = Mutex<(json: [UInt8]?, count: Int, freshSeconds: Int64?)>(([], 0, nil))
+    /// Taken for the length of each reading.
+    let gate = DispatchSemaphore(value: 1)
 
     init(_ keys: [TestKey]) { publish(keys) }
 
@@ -145,13 +147,17 @@ final class TestKeySet: KeySetSource {
         state.withLock { $0.json = json.map { Array($0) } }
     }
 
+    func say(freshSeconds: Int64?) { state.withLock { $0.freshSeconds = freshSeconds } }
+
     func takeDown() { state.withLock { $0.json = nil } }
 
-    func read(bytesMax: Int) throws -> [UInt8] {
-        try state.withLock { state in
+    func read(bytesMax: Int) throws -> KeySetReading {
+        gate.wait()
+        defer { gate.signal() }
+        return try state.withLock { state in
             state.count += 1
             guard let json = state.json else { throw Down() }
-            return json
+            return KeySetReading(bytes: json, freshSeconds: state.freshSeconds)
         }
     }
 }

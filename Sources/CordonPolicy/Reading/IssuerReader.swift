@@ -1,9 +1,10 @@
 internal import CordonModel
+internal import HTTPSFetch
 
 // Other issuers whose tokens a region's service accepts.
 extension RegionReader {
     private static let issuerKeys = [
-        "issuer", "audience", "jwks", "type", "role", "purposes", "places",
+        "issuer", "audience", "jwks", "authorities", "type", "role", "purposes", "places",
     ]
     private static let textBytesMax = 256
     /// As many as one token may hold.
@@ -28,7 +29,8 @@ extension RegionReader {
         guard let section = Section(item, keys: Self.issuerKeys) else { return nil }
         let name = section.required("issuer").flatMap(issuerName)
         let audience = section.required("audience").flatMap(shortText)
-        let keys = section.required("jwks").flatMap(namedFile)
+        let keys = section["jwks"].map(self.keys) ?? .discovery
+        let authorities = section["authorities"].map(namedFile)
         let type = section["type"].map { $0.word(TrustedIssuer.TokenType.self) } ?? .accessToken
         let role = section.required("role").flatMap { item in
             item.isMapping
@@ -39,9 +41,35 @@ extension RegionReader {
         guard let name, let audience, let keys, let type, let role, let purposes, let places else {
             return nil
         }
+        if case .some(.none) = authorities { return nil }
+        if let item = section["authorities"], case .file = keys {
+            item.error(
+                "nothing is fetched where `jwks` is a file, so nobody's certificate is looked at")
+            return nil
+        }
+        if keys == .discovery, HTTPSAddress(name) == nil {
+            (section["issuer"] ?? item).error(
+                "no description can be fetched from `\(name)`: say in `jwks` where the keys are")
+            return nil
+        }
+        let position = (section["jwks"] ?? section["issuer"] ?? item).position
         return TrustedIssuer(
-            issuer: name, audience: audience, keys: .file(keys), type: type, role: role,
-            purposes: purposes, places: places)
+            issuer: name, audience: audience, keys: keys,
+            keysPlace: "\(position.line):\(position.column)", authorities: authorities ?? nil,
+            type: type, role: role, purposes: purposes, places: places)
+    }
+
+    /// A file, or an address of HTTPS.
+    private func keys(_ item: Item) -> TrustedIssuer.Keys? {
+        guard let text = item.text() else { return nil }
+        guard text.contains("://") else { return namedFile(item).map { .file($0) } }
+        guard HTTPSAddress(text) != nil else {
+            item.error(
+                "expected a file, or an address such as `https://login.example/keys`, found `\(text)`"
+            )
+            return nil
+        }
+        return .address(text)
     }
 
     /// An issuer's identifier: HTTPS without query and fragment (RFC 8414 section 2).

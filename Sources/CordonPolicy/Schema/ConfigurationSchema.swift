@@ -193,9 +193,12 @@ package enum ConfigurationSchema {
         SchemaKey(
             "audience", .text(form: nil), required: true, "what the claim `aud` must hold"),
         SchemaKey(
-            "jwks", .text(form: nil), required: true,
-            "file with the issuer's public keys, a JSON Web Key Set; read anew every hour, and for a key that it lacks"
+            "jwks", .text(form: nil), fallback: "where the issuer's own description says",
+            "a file, or an address such as `https://login.example/keys`, with the issuer's public keys, a JSON Web Key Set; read anew when it has its age, and for a key that it lacks"
         ),
+        SchemaKey(
+            "authorities", .text(form: nil), fallback: "those that the system trusts",
+            "PEM file: authorities of the servers that keys are fetched from"),
         SchemaKey(
             "type", .word(TrustedIssuer.TokenType.allCases.map(\.rawValue)), fallback: "at+jwt",
             "what the token's header calls it; `JWT` for issuers that call all of theirs so"),
