@@ -182,7 +182,8 @@ struct PostgresSession {
     private mutating func admit(_ user: String, _ database: String, _ password: String) -> Next {
         do throws(PostgresNotice) {
             let token = try backend.admit(user: user, database: database, password: password)
-            settings.user = user
+            // The name that the region knows, which for people of another issuer is not the one that they gave.
+            settings.user = token.grant.subject
             try backend.allow(token, purpose: purpose, place: place)
             stage = .ready(token)
         } catch {

@@ -53,8 +53,7 @@ extension RegionAPI: PostgresBackend {
                         reason: "no-token"), Self.route)
             }
             let token = try bearer(password, Self.route)
-            // Nobody outside knows what the region calls somebody of another issuer.
-            guard user == token.grant.subject || TokenAuthority.isOfAnotherIssuer(token) else {
+            guard tokens.isBearer(user, of: token) else {
                 throw try told(
                     APIError(
                         401, "NotAuthorizedException",

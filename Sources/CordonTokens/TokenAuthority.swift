@@ -136,6 +136,15 @@ package final class TokenAuthority: Sendable {
         TokenRegister.isForeignName(token.id)
     }
 
+    /// Whether `user` is whom the token was issued to: its subject here, or for a token of another issuer what that calls them.
+    package func isBearer(_ user: String, of token: IssuedToken) -> Bool {
+        let subject = token.grant.subject
+        // A name here is of one issuer alone, so it is that of nobody else whichever issuer is tried.
+        return user == subject
+            || Self.isOfAnotherIssuer(token)
+                && issuers.contains { name(ofSubject: user, issuer: $0.issuer.issuer) == subject }
+    }
+
     /// What somebody of another issuer (`sub`) is called here and in the audit log: a keyed digest, since an issuer may use mail
     /// addresses.
     package func name(ofSubject subject: String, issuer: String) -> String {

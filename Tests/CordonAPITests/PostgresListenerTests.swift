@@ -1,5 +1,7 @@
 import Bytes
 import CordonAudit
+import CordonModel
+import CordonTokens
 import Foundation
 import LinuxIO
 import PostgresWire
@@ -74,6 +76,33 @@ import Testing
             try Set(fixture.reasons()).isSuperset(of: [
                 "malformed-token", "no-token", "other-subject",
             ]))
+        listener.stop()
+    }
+
+    @Test func `takes another issuer's token from its person alone, and calls them by no name`()
+        throws
+    {
+        let login = TestLogin()
+        let fixture = try APIFixture(issuers: [login.keys()])
+        let listener = try fixture.api.postgresListener(
+            address: IPAddress(ipv4: 0x7F00_0001), port: 0, tls: nil, tickets: nil)
+        listener.start()
+        let name = fixture.authority.name(
+            ofSubject: login.person, issuer: login.issuer.issuer)
+        func told(_ user: String) throws -> String {
+            try ask(
+                listener,
+                packet(3 << 16, ["user", user, "database", "eu-central"])
+                    + message("p", login.token("team")) + [UInt8(ascii: "X"), 0, 0, 0, 4])
+        }
+        for user in [login.person, name] {
+            #expect(try told(user).contains("session_authorization\u{0}\(name)\u{0}"))
+        }
+        #expect(try fixture.reasons() == [])
+        for user in ["analyst", "tester", "Jane@mail.example", "oidc-sub-", "postgres"] {
+            #expect(try told(user).contains("somebody else"), "\(user)")
+        }
+        #expect(try Set(fixture.reasons()) == ["other-subject"])
         listener.stop()
     }
 
