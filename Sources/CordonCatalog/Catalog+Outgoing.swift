@@ -65,7 +65,7 @@ extension Catalog {
         }
     }
 
-    /// Forgets batches that have arrived, overwriting their bytes in the database and emptying its write-ahead log.
+    /// Forgets batches that have arrived, and leaves no copy of them in the file or its log.
     package func removeOutgoing(_ ids: [String], table: String) throws {
         try change(
             "DELETE FROM outgoing WHERE id = ?1 AND table_name = ?2", ids, table, erasing: true)

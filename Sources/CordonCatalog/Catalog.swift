@@ -247,9 +247,17 @@ extension Catalog {
                     try statement.run()
                 }
             }
-            if erasing { try Self.emptyLog(connection) }
+            if erasing { try Self.scrub(connection) }
         }
     }
+
+    /// Leaves no copy of a removed dead letter or of a hit that has left in the file or its log.
+    private static func scrub(_ connection: Connection) throws {
+        try connection.scrub(attemptsMax: logAttemptsMax)
+    }
+
+    /// How often emptying the log and scrubbing are tried while others are in the way; each waits up to the busy timeout.
+    private static let logAttemptsMax = 3
 
     /// The texts that a query of a table (?) has in its first column.
     func texts(_ sql: String, _ table: String) throws -> [String] {
@@ -262,9 +270,9 @@ extension Catalog {
         }
     }
 
-    /// Empties the write-ahead log, so that what was deleted, and overwritten in the database, is in no file any more.
+    /// Empties the write-ahead log of what was deleted, and overwritten in the database.
     private static func emptyLog(_ connection: Connection) throws {
-        try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _ = try connection.emptyLog(attemptsMax: logAttemptsMax)
     }
 }
 
@@ -323,12 +331,11 @@ extension Catalog {
         return next.flatMap { $0.id == id ? ($0.batch, $0.bytes, $0.at) : nil }
     }
 
-    /// Removes dead letters, overwriting their bytes in the database and emptying its write-ahead log.
+    /// Removes dead letters, and leaves no copy of them, or of those removed before, in the file or its log.
     package func removeDeadLetters(_ ids: [Int64], table: String) throws {
-        guard !ids.isEmpty else { return }
         try connection.withLock { connection in
             try connection.transaction(.immediate) { try Self.delete(ids, of: table, connection) }
-            try Self.emptyLog(connection)
+            try Self.scrub(connection)
         }
     }
 

@@ -19,8 +19,8 @@ package final class Journal {
     package static let pageBytes = 8192
     /// The write-ahead log is folded into the file when it has this many pages (48 MiB), so a read of it stays short.
     package static let checkpointPages = JournalCheckpointer.logBytesMax / pageBytes
-    /// How often a truncation of the write-ahead log is tried while readers or writers are in the way.
-    package static let truncationAttemptsMax = 20
+    /// How often scrubbing is tried while readers or writers are in the way.
+    package static let scrubAttemptsMax = 20
 
     /// Opens or makes the journal at `path`.
     ///
@@ -309,13 +309,10 @@ extension Journal {
         }
     }
 
-    /// Removes the batches up to and including `number`, zeroing their bytes (`secure_delete`).
+    /// Removes the batches up to and including `number`, zeroing their bytes where they lie (`secure_delete`).
     ///
-    /// - Parameter truncating: also folds the write-ahead log into the file and cuts it to nothing, so that no copy
-    ///   is left on disk; false spares the delivery that work when nobody asked for erasure.
-    package func delete(
-        through number: BatchNumber, truncating: Bool = true
-    ) throws(JournalError) {
+    /// Copies may stand in the file and its write-ahead log until ``scrub()``.
+    package func delete(through number: BatchNumber) throws(JournalError) {
         do {
             try connection.transaction(.immediate) {
                 let delete = try connection.prepare("DELETE FROM batches WHERE number <= ?")
@@ -329,12 +326,11 @@ extension Journal {
         } catch {
             throw JournalError(wrapping: error)
         }
-        if truncating { try truncateLog() }
     }
 
     /// Puts `bytes` in the place of a batch's bytes; the old ones are zeroed. Empty `bytes` remove the batch.
     ///
-    /// The old bytes may stand in the write-ahead log until ``truncateLog()``.
+    /// Copies of the old bytes may stand in the file and its write-ahead log until ``scrub()``.
     ///
     /// - Parameter removed: what went, by policy, for the ledger; nil takes it that all of its hits went.
     package func rewrite(
@@ -384,19 +380,16 @@ extension Journal {
         }
     }
 
-    /// Folds the write-ahead log into the file and cuts it to nothing; `.locked` when others were in the way all the time.
-    package func truncateLog() throws(JournalError) {
+    /// Leaves no copy of a removed hit or pseudonym in the file or its log (``Connection/scrub(attemptsMax:)``); `.locked`
+    /// when others were in the way all the time.
+    ///
+    /// Commits wait while what waits for delivery is written anew.
+    package func scrub() throws(JournalError) {
         do {
-            for _ in 0..<Self.truncationAttemptsMax {
-                let checkpoint = try connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)")
-                let isDone = try checkpoint.step() && checkpoint.int64(0) == 0
-                checkpoint.reset()
-                if isDone { return }
-            }
+            try connection.scrub(attemptsMax: Self.scrubAttemptsMax)
         } catch {
             throw JournalError(wrapping: error)
         }
-        throw JournalError(.locked)
     }
 }
 

@@ -140,7 +140,7 @@ extension Journal {
         } catch {
             throw JournalError(wrapping: error)
         }
-        try truncateLog()
+        try scrub()
     }
 
     private static func number(_ bytes: [UInt8]) throws(JournalError) -> UInt128 {

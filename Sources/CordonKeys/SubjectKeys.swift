@@ -8,8 +8,8 @@ internal import SQLite
 ///
 /// So the hits of a user, and those of a visitor alone, are each made unreadable by destroying keys that seal nothing
 /// else. One SQLite file in the region's folder of keys; it holds keyed digests of pseudonyms, never a pseudonym, and
-/// keys that are wrapped by a key file of their own. A key that is destroyed is zeroed in the file and the write-ahead
-/// log is cut before the call returns. An instance is used by one thread at a time; any number of processes may use the
+/// keys that are wrapped by a key file of their own. When a call that destroys keys returns, no copy of them is in the file
+/// or its write-ahead log. An instance is used by one thread at a time; any number of processes may use the
 /// file.
 package final class SubjectKeys {
     private let connection: Connection
@@ -313,7 +313,7 @@ extension SubjectKeys {
                 }
             }
         }
-        try foldLog()
+        try scrub()
         return Int(destroyed)
     }
 
@@ -344,7 +344,7 @@ extension SubjectKeys {
             try connection.execute("DELETE \(selection)")
             return count
         }
-        try foldLog()
+        try scrub()
         return destroyed
     }
 
@@ -365,17 +365,17 @@ extension SubjectKeys {
         return "(\(field.text) = x'' OR NOT \(isCovered))"
     }
 
-    /// Folds the write-ahead log into the file and cuts it to nothing.
-    private func foldLog() throws {
-        for _ in 0..<Self.foldAttemptsMax {
-            let checkpoint = try connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)")
-            if try checkpoint.step(), checkpoint.int64(0) == 0 { return }
+    /// Leaves no copy of a destroyed key in the file or its log.
+    private func scrub() throws {
+        do {
+            try connection.scrub(attemptsMax: Self.scrubAttemptsMax)
+        } catch  where error.isBusy {
+            throw KeysError.subjectKeysBusy(path: path)
         }
-        throw KeysError.subjectKeysBusy(path: path)
     }
 
-    /// How often folding is tried while a reader is in the way; each waits up to the busy timeout.
-    private static let foldAttemptsMax = 3
+    /// How often scrubbing is tried while others are in the way; each waits up to the busy timeout.
+    private static let scrubAttemptsMax = 3
 }
 
 extension RegionKeys {

@@ -76,7 +76,7 @@ extension LakeWriter {
         }
         // A kill between commit and trimming leaves delivered batches behind.
         if depth.batches > 0, delivered > .none {
-            try journal.delete(through: delivered, truncating: false)
+            try journal.delete(through: delivered)
         }
         guard delivered < last else { return nil }
         var load = try gather(from: journal, after: delivered, through: last)
@@ -88,7 +88,7 @@ extension LakeWriter {
         load.report.deliveredThrough = load.last.value
         try commit(load, added, head: head)
         load.report.commits = 1
-        try journal.delete(through: load.last, truncating: false)
+        try journal.delete(through: load.last)
         try table.step(.journalTrimmed)
         return load.report
     }

@@ -32,6 +32,6 @@ package protocol TableCatalog: Sendable {
     func storedDeadLetter(
         _ id: Int64, table: String
     ) throws -> (batch: Int64, bytes: [UInt8], at: Timestamp)?
-    /// Removes dead letters so that no byte of them stays on disk.
+    /// Removes dead letters so that no byte stays on disk of them and of those that were removed before.
     func removeDeadLetters(_ ids: [Int64], table: String) throws
 }

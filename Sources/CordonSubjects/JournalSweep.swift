@@ -55,8 +55,11 @@ struct JournalSweep {
                 stored.number, bytes: batch.encoded, hits: batch.records.count, removed: removed)
             outcome.hits += Int64(before - batch.records.count)
         }
-        // Also when nothing went: what delivery deleted may still stand in the log.
-        try journal.truncateLog()
+        switch sought {
+        // Also when nothing went: copies of what delivery deleted, or a run that was cut, may still stand there.
+        case .people, .erased: try journal.scrub()
+        case .due: if outcome.hits + outcome.undecodable > 0 { try journal.scrub() }
+        }
         return outcome
     }
 

@@ -275,11 +275,8 @@ extension RequestStore {
 
     /// Folds the write-ahead log into the file and cuts it to nothing.
     package func truncateLog() throws {
-        for _ in 0..<Self.truncationAttemptsMax {
-            let checkpoint = try connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)")
-            if try checkpoint.step(), checkpoint.int64(0) == 0 { return }
-        }
         // What stays in the log is masked, and the next wipe or the last closing of the file removes it.
+        _ = try connection.emptyLog(attemptsMax: Self.truncationAttemptsMax)
     }
 
     /// 16 bytes that are other ones for each pseudonym of each request.

@@ -63,7 +63,7 @@ import Testing
                 expected["\(policy) refused", default: 0] += hits
             case 3:
                 let last = try journal.depth().last
-                try journal.delete(through: last, truncating: false)
+                try journal.delete(through: last)
             default:
                 guard let report = try journal.ledgerReport(leaving: minute) else { continue }
                 // Killed before it was told: the next run gets the same one.

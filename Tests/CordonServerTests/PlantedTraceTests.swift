@@ -47,6 +47,11 @@ import Testing
         return path
     }
 
+    /// Brings what is in the write-ahead log into the file.
+    private func fold(_ path: String) throws {
+        #expect(try Connection(path: path).emptyLog(attemptsMax: 1))
+    }
+
     /// Leaves the person's pseudonym in a place; returns the file in which it must be found. A place that is new does not compile
     /// until something is left there.
     private func plant(in place: RestingPlace) throws -> String {
@@ -60,13 +65,13 @@ import Testing
             let batch = HitBatch(ruleSet: "r", geoBuild: "g", records: [record])
             _ = try journal.append(
                 batch.encoded, hits: 1, expecting: journal.suppression().generation)
-            try journal.truncateLog()
+            try fold(region.region.journalPath)
             return region.region.journalPath
         case .ledger: return try plant(deletedIn: region.region.journalPath)
         case .suppression:
             let journal = try region.lake.journal()
             try journal.suppress(subjects: [], pseudonyms: [(.user, pseudonym)])
-            try journal.truncateLog()
+            try fold(region.region.journalPath)
             return region.region.journalPath
         case .dataFiles:
             // Packed, so that only who decodes the file sees it.

@@ -148,4 +148,86 @@ import Testing
         #expect(try select.step())
         #expect(select.int64(0) == 42)
     }
+
+    @Test func `nothing of a deleted row stays in a scrubbed file or its log`() throws {
+        var generator = Generator()
+        let path = directory.file("b.sqlite")
+        let connection = try Connection(path: path)
+        try connection.execute(
+            """
+            PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON;
+            CREATE TABLE digests (digest BLOB PRIMARY KEY, text BLOB NOT NULL) STRICT, WITHOUT ROWID;
+            CREATE TABLE batches (number INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT
+            """)
+        let rows = (0..<6000).map { _ in
+            (key: generator.bytes(count: 16), value: generator.bytes(count: 32))
+        }
+        // Rows in random order move between pages, which keep copies of them.
+        for (table, isGone) in [("digests", 3), ("batches", 2)] {
+            let insert = try connection.prepare("INSERT INTO \(table) VALUES (?, ?)")
+            for (number, row) in rows.enumerated() {
+                if table == "digests" {
+                    try insert.bind(1, row.key)
+                } else {
+                    try insert.bind(1, number)
+                }
+                try insert.bind(2, row.key + row.value)
+                try insert.run()
+            }
+            let delete = try connection.prepare(
+                "DELETE FROM \(table) WHERE \(table == "digests" ? "digest" : "number") = ?")
+            for (number, row) in rows.enumerated() where number % 6 % isGone == 0 {
+                if table == "digests" {
+                    try delete.bind(1, row.key)
+                } else {
+                    try delete.bind(1, number)
+                }
+                try delete.run()
+            }
+        }
+        // What is a multiple of six went from both tables.
+        let reader = try Connection(path: path, mode: .readOnly)
+        let count = try reader.prepare("SELECT count(*) FROM digests")
+        #expect(try count.step() && count.int64(0) == 4000)
+        count.reset()
+        try connection.scrub(attemptsMax: 3)
+        let gone = Set(rows.indices.filter { $0 % 6 == 0 }.map { rows[$0].key })
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        var left = 0
+        for start in 0...(bytes.count - 16) where gone.contains([UInt8](bytes[start..<start + 16]))
+        {
+            left += 1
+        }
+        #expect(left == 0, "seed \(generator.seed)")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path + "-wal")).isEmpty)
+        // Others' statements go on with what stayed.
+        #expect(try count.step() && count.int64(0) == 4000)
+        #expect(try connection.integer("SELECT count(*) FROM batches") == 3000)
+        let check = try connection.prepare("PRAGMA integrity_check")
+        #expect(try check.step() && check.text(0) == "ok")
+    }
+
+    @Test func `a scrub that others keep from ending is an error, and is done when they are gone`()
+        throws
+    {
+        let path = directory.file("c.sqlite")
+        let connection = try Connection(path: path, busyTimeoutMilliseconds: 0)
+        try connection.execute("PRAGMA journal_mode = WAL; CREATE TABLE t(i INTEGER)")
+        let other = try Connection(path: path)
+        try other.execute("BEGIN IMMEDIATE; INSERT INTO t VALUES (1)")
+        let refused = try #require(throws: SQLiteError.self) {
+            try connection.scrub(attemptsMax: 2)
+        }
+        #expect(refused.isBusy)
+        try other.execute("COMMIT")
+        let reading = try other.prepare("SELECT i FROM t")
+        #expect(try reading.step())
+        let unfinished = try #require(throws: SQLiteError.self) {
+            try connection.scrub(attemptsMax: 2)
+        }
+        #expect(unfinished.isBusy)
+        reading.reset()
+        try connection.scrub(attemptsMax: 2)
+        #expect(try connection.integer("SELECT i FROM t") == 1)
+    }
 }
