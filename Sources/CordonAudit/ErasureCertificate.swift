@@ -26,6 +26,7 @@ package struct ErasureStatement: Equatable, Sendable {
     package let absence: [String: Int]
     /// Since when nobody can read the person's sealed columns, their keys being destroyed; nil where none was sealed.
     package let sealedUnreadableSince: Timestamp?
+    package let scope: Scope
 
     /// One data file.
     package struct File: Hashable, Sendable {
@@ -38,11 +39,25 @@ package struct ErasureStatement: Equatable, Sendable {
         }
     }
 
+    /// Whose hits were to go, and which new ones are kept out; the words are part of what is signed.
+    package enum Scope: String, Sendable {
+        case user =
+            "all rows and waiting hits of one user id under the keys that still existed, and all hits of it from then on"
+        case list =
+            "all rows and waiting hits of the user ids of one list under the keys that still existed, and all hits of them from then on"
+        case visitor =
+            "all rows and waiting hits of one address, user agent and site in the periods that were asked for, under the keys that still existed, and its hits until the periods of these keys end"
+        case pseudonym =
+            "all rows and waiting hits of one pseudonym, and its hits until the period of its key ends"
+        case ledger =
+            "all rows and waiting hits of the people in the ledger of earlier erasures who had come back"
+    }
+
     package init(
         region: String, request: String, subject: String, requestedAt: Timestamp,
         verifiedAt: Timestamp, counts: [String: Int], filesBefore: [String: File],
         filesAfter: [String: File], snapshotBefore: Int, snapshotAfter: Int,
-        absence: [String: Int], sealedUnreadableSince: Timestamp? = nil
+        absence: [String: Int], sealedUnreadableSince: Timestamp? = nil, scope: Scope = .user
     ) {
         self.region = region
         self.request = request
@@ -56,14 +71,13 @@ package struct ErasureStatement: Equatable, Sendable {
         self.snapshotAfter = snapshotAfter
         self.absence = absence
         self.sealedUnreadableSince = sealedUnreadableSince
+        self.scope = scope
     }
 
     /// How absence was checked, in words that are part of what is signed.
     package static let method =
         "every file under the region was read after the last change, Parquet decoded, for each pseudonym "
         + "that a key which still existed could have made, in every form of the disk scan"
-    private static let scope =
-        "all rows and waiting hits of one user id under the keys that still existed, and all hits of it from then on"
 
     var value: CanonicalJSON.Value {
         func numbers(_ numbers: [String: Int]) -> CanonicalJSON.Value {
@@ -82,7 +96,7 @@ package struct ErasureStatement: Equatable, Sendable {
         let members: [String: CanonicalJSON.Value] = [
             "region": .text(region), "request": .text(request), "subject": .text(subject),
             "requested_at": .text(requestedAt.text), "verified_at": .text(verifiedAt.text),
-            "scope": .text(Self.scope), "counts": numbers(counts),
+            "scope": .text(scope.rawValue), "counts": numbers(counts),
             "files_before": files(filesBefore), "files_after": files(filesAfter),
             "snapshot_before": .integer(snapshotBefore), "snapshot_after": .integer(snapshotAfter),
             "absence": numbers(absence), "absence_checked_by": .text(Self.method),

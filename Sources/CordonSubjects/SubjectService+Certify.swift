@@ -65,7 +65,18 @@ extension SubjectService {
             absence: [
                 "files": number(.filesRead), "bytes": number(.bytesRead),
                 "pseudonyms": number(.pseudonyms), "traces": 0,
-            ], sealedUnreadableSince: request.unreadableSince)
+            ], sealedUnreadableSince: request.unreadableSince,
+            scope: request.naming.map(Self.scope) ?? .user)
+    }
+
+    private static func scope(_ naming: Subject.Naming) -> ErasureStatement.Scope {
+        switch naming {
+        case .user: .user
+        case .list: .list
+        case .visitor: .visitor
+        case .pseudonym: .pseudonym
+        case .ledger: .ledger
+        }
     }
 
     /// Whether new files of the table may be named by the certificate of an erasure, which is not made yet. One that a hold

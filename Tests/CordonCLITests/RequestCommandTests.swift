@@ -148,4 +148,31 @@ struct `Commands about requests` {
         #expect(told.exitCode == 1)
         #expect(told.output.contains("is no certificate of an erasure, and none of a proof"))
     }
+
+    @Test func `a certificate states whose hits were to go, however they were named`() throws {
+        let keys = try RegionKeys(opening: region.keysDirectory, region: region.name)
+        _ = try keys.pseudonymKey(.visitor, .day, Day(SystemWallClock().now()), creating: true)
+        SentValues.note("192.0.2.7", "Agent/1")
+        let ids = try TemporaryDirectory(holdsRawValues: true)
+        defer { withExtendedLifetime(ids) {} }
+        try Data("customer-4711\n".utf8).write(to: URL(fileURLWithPath: ids.file("ids")))
+        for (named, scope) in [
+            (["--user", "customer-4711"], "hits of one user id under"),
+            (["--file", ids.file("ids")], "hits of the user ids of one list"),
+            (["--visitor-of", "192.0.2.7,Agent/1,shop.example"], "of one address, user agent and"),
+            (["--pseudonym", String(repeating: "0a", count: 16)], "hits of one pseudonym, and"),
+        ] {
+            let before = try certificates()
+            #expect(CordonCLI.main(["subject", "erase", "--yes"] + named + inRegion) == 0)
+            let path = try #require(try certificates().subtracting(before).first)
+            #expect(try String(contentsOfFile: path, encoding: .utf8).contains(scope), "\(named)")
+        }
+    }
+
+    private func certificates() throws -> Set<String> {
+        let folder = region.stateDirectory + "/certificates"
+        guard FileManager.default.fileExists(atPath: folder) else { return [] }
+        return Set(
+            try FileManager.default.contentsOfDirectory(atPath: folder).map { folder + "/" + $0 })
+    }
 }
