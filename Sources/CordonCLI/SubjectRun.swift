@@ -93,6 +93,7 @@ struct SubjectRun: ~Copyable {
             var finding = SubjectFinding()
             try export.region(
                 region.heading(ruleSet), columns: service.columns, keysFrom: subject.keysFrom,
+                keysLost: subject.periodsWithLostKeys(on: Day(SystemWallClock().now())),
                 csv: table?.write
             ) { row in
                 finding = try service.export(subject, request: request, row)
@@ -134,6 +135,7 @@ struct SubjectRun: ~Copyable {
                 var finding = SubjectFinding()
                 try export.region(
                     heading, columns: service.columns, keysFrom: subject.keysFrom,
+                    keysLost: subject.periodsWithLostKeys(on: Day(now)),
                     csv: try archive.spool(region.region.name + ".csv")
                 ) { row in
                     finding = try service.export(subject, request: request, row)

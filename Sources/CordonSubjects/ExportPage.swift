@@ -63,6 +63,10 @@ package struct ExportPage {
             finding.keysFrom.map {
                 "What is older than \($0.text) can no longer be tied to you or to anyone."
             } ?? ""
+        let lost =
+            finding.keysLost.isEmpty
+            ? ""
+            : " The key of a part of the time since \(finding.keysLost[0].text) was destroyed: what it marked can no longer be tied to you either."
         let policies = heading.policies.map { policy in
             let fields = policy.fieldDays.sorted { $0.key < $1.key }.map {
                 "\(Bytes.htmlText($0.key)): \($0.value) days"
@@ -77,7 +81,7 @@ package struct ExportPage {
         return """
             <h2>\(Bytes.htmlText(heading.title))</h2>
             <p>Region <code>\(Bytes.htmlText(heading.region))</code>; the machines stand in \(Bytes.htmlText(heading.jurisdiction)).
-            \(finding.rows + finding.journalHits) events, \(days): <code>\(Bytes.htmlText(heading.region)).csv</code>. \(keys)</p>
+            \(finding.rows + finding.journalHits) events, \(days): <code>\(Bytes.htmlText(heading.region)).csv</code>. \(keys)\(lost)</p>
             <table><tr><th>law or policy</th><th>what for</th><th>how long at most</th><th>who may see it</th></tr>
             \(policies)</table>
 

@@ -78,7 +78,7 @@ package struct SubjectExport {
     ///   - csv: takes the lines of the region's table; nil when none is wanted.
     ///   - rows: gives each row to the function that it is called with.
     package mutating func region(
-        _ heading: ExportHeading, columns: [String], keysFrom: Day?,
+        _ heading: ExportHeading, columns: [String], keysFrom: Day?, keysLost: [Day] = [],
         csv: ((String) throws -> Void)?,
         rows: ((ExportRow) throws -> Void) throws -> Void
     ) throws {
@@ -86,6 +86,7 @@ package struct SubjectExport {
         isFirstRegion = false
         try json("\"heading\":" + JSONValue.line(heading) + ",\n")
         try json("\"keys_from\":" + JSONValue.line(keysFrom?.text) + ",\n")
+        try json("\"keys_lost\":" + JSONValue.line(keysLost.map(\.text)) + ",\n")
         let meanings = Dictionary(
             uniqueKeysWithValues: columns.map { ($0, Self.meanings[$0] ?? "") })
         try json("\"columns\":" + JSONValue.line(meanings) + ",\n\"rows\":[")

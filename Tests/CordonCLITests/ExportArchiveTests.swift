@@ -116,6 +116,7 @@ import Testing
         finding.rows = 3
         finding.journalHits = 1
         finding.keysFrom = Day(year: 2026, month: 11, day: 1)
+        finding.keysLost = [Day(year: 2026, month: 12, day: 1)]
         page.add(
             ExportHeading(
                 region: "eu", title: "Union <Frankfurt>", jurisdiction: "DE",
@@ -128,6 +129,7 @@ import Testing
         for text in [
             "Union &lt;Frankfurt&gt;", "4 events", "articles 4-7", "audience-measurement",
             "395 days", "user: 90 days", "analyst: aggregates", "2026-11-01", "eu.csv",
+            "a part of the time since 2026-12-01 was destroyed",
         ] {
             #expect(page.html.contains(text), "\(text)")
         }

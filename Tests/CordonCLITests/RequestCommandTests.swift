@@ -136,6 +136,9 @@ struct `Commands about requests` {
         let found = try printed("subject", "find", "--user", "customer-4711")
         #expect(found.contains(#""keys_lost":["\#(month)"]"#), "\(found)")
         #expect(found.contains(#""keys_from":"\#(month)""#))
+        #expect(
+            try printed("subject", "export", "--user", "customer-4711").contains(
+                #""keys_lost":["\#(month)"]"#))
         let told = try project.tell(
             ["subject", "find", "--user", "customer-4711", "--region", region.name])
         #expect(told.output.contains("a key of the period from \(month) was rotated and destroyed"))
