@@ -121,7 +121,7 @@ let package = Package(
         target(
             "CordonQuery",
             [
-                "CLinux", "Bytes", "LinuxIO", "Crypto", "Engine", "ArrowIPC",
+                "CLinux", "Bytes", "LinuxIO", "Crypto", "SQLite", "Engine", "ArrowIPC",
                 "PostgresWire", "CordonModel",
                 "CordonPolicy", "CordonAudit",
             ]),
@@ -224,7 +224,7 @@ let package = Package(
         .target(name: "AllocationCount", path: "Tests/AllocationCount"),
         tests("CordonLake", ["CordonCatalog"]),
         tests("CordonCatalog"),
-        tests("CordonQuery", ["QueryWorkerHost"]),
+        tests("CordonQuery", ["QueryWorkerHost", "FaultySQLite"]),
         .executableTarget(
             name: "QueryWorkerHost", dependencies: ["CordonQuery"], path: "Tests/QueryWorkerHost",
             swiftSettings: strict),

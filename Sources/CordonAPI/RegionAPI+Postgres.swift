@@ -110,9 +110,10 @@ extension RegionAPI: PostgresBackend {
         let leftOut = answer.access.leftOut.joined(separator: ", ")
         return PostgresAnswer(
             columns: answer.typedColumns, rows: rows,
-            notices: leftOut.isEmpty
-                ? []
-                : ["left out, since rows and aggregates do not mix: policies \(leftOut)"])
+            notices: QueryAnswer.remarks(asOf: answer.asOf, epsilon: answer.epsilon)
+                + (leftOut.isEmpty
+                    ? []
+                    : ["left out, since rows and aggregates do not mix: policies \(leftOut)"]))
     }
 
     func describe(

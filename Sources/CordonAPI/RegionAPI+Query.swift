@@ -1,6 +1,7 @@
 internal import ArrowIPC
 internal import CordonAudit
 internal import CordonModel
+internal import CordonPolicy
 internal import CordonQuery
 internal import CordonTokens
 internal import Dispatch
@@ -106,6 +107,10 @@ extension RegionAPI {
         if !answer.access.leftOut.isEmpty {
             fields.append(("Cordon-Left-Out", answer.access.leftOut.joined(separator: ", ")))
         }
+        if let asOf = answer.asOf { fields.append(("Cordon-As-Of", asOf.text)) }
+        if let epsilon = answer.epsilon {
+            fields.append(("Cordon-Epsilon", AccessRule.Noise.text(epsilon)))
+        }
         guard mediaType == "application/json" else {
             let type = mediaType == "text/csv" ? "text/csv; charset=utf-8" : mediaType
             return APIResponse(200, body: bytes, contentType: type, fields: fields)
@@ -116,17 +121,24 @@ extension RegionAPI {
             /// Least number of people that each group stands for; nil where rows may be seen.
             let groups: [String: Int]?
             let leftOut: [String]
+            /// The time of the newest hit that the answer tells of, where later ones are left out.
+            let asOf: String?
+            /// What the noise of the answer spent; nil where there is none.
+            let epsilon: String?
 
             private enum CodingKeys: String, CodingKey {
-                case columns, count, groups
+                case columns, count, groups, epsilon
                 case leftOut = "left_out"
+                case asOf = "as_of"
             }
         }
         let groups = answer.access.grants.map { ($0.policy, $0.minGroup) }
         let head = Head(
             columns: answer.columns, count: answer.rowCount,
             groups: answer.access.isHeldToGroups
-                ? Dictionary(groups, uniquingKeysWith: max) : nil, leftOut: answer.access.leftOut)
+                ? Dictionary(groups, uniquingKeysWith: max) : nil, leftOut: answer.access.leftOut,
+            asOf: answer.asOf?.text,
+            epsilon: answer.epsilon.map(AccessRule.Noise.text))
         // The rows are objects already, one a line.
         var body = Array(json(head).dropLast())
         body += Array(#","rows":["#.utf8)

@@ -18,18 +18,28 @@ struct AccessComparison {
         var place: String
         var seesRows: Bool
         var minGroup: Int
+        /// Whether smaller groups are shown as one.
+        var showsOther = false
+        var noise: AccessRule.Noise?
         var hidden: Set<String>
 
         func covers(_ other: Grant) -> Bool {
             role == other.role && purpose == other.purpose
                 && (place == "world" || PlaceCode.holds([place], other.place))
                 && (seesRows || !other.seesRows) && minGroup <= other.minGroup
+                && (seesRows || showsOther || !other.showsOther)
+                && (seesRows || noise == nil || noise == other.noise)
                 && hidden.isSubset(of: other.hidden)
         }
 
         /// Without the place, for people.
         var text: String {
-            let sight = seesRows ? "rows" : "aggregates of \(minGroup)"
+            let sight =
+                seesRows
+                ? "rows"
+                : "aggregates of \(minGroup)" + (showsOther ? " with the rest" : "")
+                    + (noise.map { " with noise of epsilon \(AccessRule.Noise.text($0.epsilon))" }
+                        ?? "")
             let who = role.isEmpty ? "" : "\(role) for \(purpose): "
             let rest = hidden.isEmpty ? "" : " without \(hidden.sorted().joined(separator: ", "))"
             return who + sight + rest
@@ -44,6 +54,7 @@ struct AccessComparison {
                         Grant(
                             role: rule.role, purpose: purpose, place: place,
                             seesRows: rule.see == .rows, minGroup: rule.minGroup,
+                            showsOther: rule.smallGroups == .other, noise: rule.noise,
                             hidden: Set(rule.hide))
                     }
                 }

@@ -6,7 +6,7 @@ enum CommandTable {
         .check,
         .deliver, .maintain, .deadList, .deadExplain, .deadRetry,
         .importLogs,
-        .query, .report,
+        .queryBudget, .query, .report,
         .catalogTables, .catalogDescribe, .catalogSnapshots, .catalogFiles,
         .geoBuild, .geoLookup, .geoInfo, .geoDiff, .relocate,
         .scan,

@@ -68,7 +68,8 @@ extension Command {
         case .refused(let refusal): return try refuse(refusal, arguments, console)
         case .answered(let answer):
             try show(answer.columns, answer.body, destination, console)
-            note(answer.access, answer.confinement, console)
+            let remarks = QueryAnswer.remarks(asOf: answer.asOf, epsilon: answer.epsilon)
+            note(answer.access, answer.confinement, remarks, console)
         }
         return .done
     }
@@ -96,8 +97,10 @@ extension Command {
         var exitCode = ExitCode.done
         for (name, result) in together.regions {
             switch result {
-            case .answered(let access, let confinement):
-                note(access, confinement, console, region: name)
+            case .answered(let access, let confinement, let asOf, let epsilon):
+                note(
+                    access, confinement, QueryAnswer.remarks(asOf: asOf, epsilon: epsilon), console,
+                    region: name)
             case .refused(let refusal):
                 if exitCode == .done { exitCode = .refusedByPolicy }
                 if arguments.wantsJSON && together.body == nil {
@@ -219,16 +222,20 @@ extension Command {
 
     /// Says what an answer leaves out, and what did not hold the process that gave it.
     private static func note(
-        _ access: Access, _ confinement: String, _ console: Console, region: String? = nil
+        _ access: Access, _ confinement: String, _ remarks: [String], _ console: Console,
+        region: String? = nil
     ) {
         let place = region.map { "region `\($0)`: " } ?? ""
         if access.isHeldToGroups {
             let sizes = access.grants.map {
                 "\($0.minGroup) people under policy `\($0.policy)` (\($0.position.text))"
             }
+            let rest =
+                access.mergesSmallGroups ? "put together to `other`, or left out" : "left out"
             console.note(
-                "\(place)smaller groups are left out: at least \(sizes.joined(separator: ", "))")
+                "\(place)smaller groups are \(rest): at least \(sizes.joined(separator: ", "))")
         }
+        for remark in remarks { console.note(place + remark) }
         if !access.leftOut.isEmpty {
             let names = access.leftOut.map { "`\($0)`" }.joined(separator: ", ")
             console.note(
@@ -268,6 +275,11 @@ private final class LateRegion: QueryRegion {
     func suppressedPseudonyms() throws -> [SuppressedPseudonym] {
         try opening.get().suppressedPseudonyms()
     }
+    func asker(_ principal: Principal) -> String {
+        // One that cannot be opened is not asked.
+        (try? opening.get().asker(principal)) ?? "role:" + principal.role
+    }
+    func ledger() throws -> QueryLedger { try opening.get().ledger() }
     func record(_ entry: QueryAuditEntry) throws { try opening.get().record(entry) }
 }
 

@@ -212,6 +212,8 @@ extension RegionConfiguration {
     package var certificatesDirectory: String { stateDirectory + "/certificates" }
     /// Keyed digests of those who were erased; a copy belongs where a restore does not reach.
     package var erasedLedgerPath: String { stateDirectory + "/erased.ledger" }
+    /// What answers over groups have told.
+    package var queryLedgerPath: String { stateDirectory + "/query-ledger.sqlite" }
     package var requestsPath: String { stateDirectory + "/requests.sqlite" }
     /// Register of the access tokens.
     package var tokensPath: String { stateDirectory + "/tokens.sqlite" }

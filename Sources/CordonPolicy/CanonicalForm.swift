@@ -99,6 +99,12 @@ struct CanonicalForm {
         form.add("purposes", rule.purposes.sorted())
         form.add("from", [text(rule.from)])
         form.add("see", [rule.see.rawValue, String(rule.minGroup)])
+        // A key that stands at its default changes no digest.
+        if rule.smallGroups != .suppress { form.add("small_groups", [rule.smallGroups.rawValue]) }
+        if let noise = rule.noise {
+            let numbers = [noise.epsilon, noise.budget, noise.rows, noise.value ?? 0]
+            form.add("noise", numbers.map { "\($0)" } + [noise.per.rawValue])
+        }
         form.add("hide", rule.hide.sorted())
         return String(decoding: form.bytes, as: UTF8.self)
     }

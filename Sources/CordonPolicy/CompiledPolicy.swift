@@ -296,6 +296,52 @@ package enum ConsentSignal: Hashable, Sendable {
 /// What a role may see of the rows that a policy admitted.
 package struct AccessRule: Equatable, Sendable {
     package enum Sight: String, CaseIterable, Sendable { case rows, aggregates }
+    /// What becomes of groups of too few people.
+    package enum SmallGroups: String, CaseIterable, Sendable {
+        /// They are left out.
+        case suppress
+        /// They are put together to one group, shown where that has enough people.
+        case other
+    }
+
+    /// Noise on counts and sums, so that an answer tells little of anybody's being in it.
+    package struct Noise: Hashable, Sendable {
+        package enum Period: String, CaseIterable, Sendable {
+            case day, week, month
+            package var days: Int {
+                switch self {
+                case .day: 1
+                case .week: 7
+                case .month: 30
+                }
+            }
+        }
+
+        /// Of each count and sum, in ten-thousandths.
+        package var epsilon: Int
+        /// What all of a period may come to, in ten-thousandths.
+        package var budget: Int
+        package var per: Period
+        /// Most hits of one person that an answer is of.
+        package var rows: Int
+        /// Most that one hit adds to a sum, up or down; nil where nothing may be summed.
+        package var value: Int?
+
+        package init(epsilon: Int, budget: Int, per: Period, rows: Int, value: Int? = nil) {
+            self.epsilon = epsilon
+            self.budget = budget
+            self.per = per
+            self.rows = rows
+            self.value = value
+        }
+
+        /// `0.5`, `12`: ten-thousandths as people write them.
+        package static func text(_ number: Int) -> String {
+            let rest = String(number % 10_000 + 10_000).dropFirst()
+            let decimals = String(rest.reversed().drop { $0 == "0" }.reversed())
+            return "\(number / 10_000)" + (decimals.isEmpty ? "" : "." + decimals)
+        }
+    }
 
     package var role: String
     package var purposes: [String]
@@ -304,12 +350,15 @@ package struct AccessRule: Equatable, Sendable {
     package var see: Sight
     /// Least number of people in a group; 1 when rows may be seen.
     package var minGroup: Int
+    package var smallGroups: SmallGroups
+    package var noise: Noise?
     /// Columns that read as null.
     package var hide: [String]
     package var position: FilePosition
 
     package init(
-        role: String, purposes: [String], from: PlaceSet, see: Sight, minGroup: Int, hide: [String],
+        role: String, purposes: [String], from: PlaceSet, see: Sight, minGroup: Int,
+        smallGroups: SmallGroups = .suppress, noise: Noise? = nil, hide: [String],
         position: FilePosition
     ) {
         self.role = role
@@ -317,6 +366,8 @@ package struct AccessRule: Equatable, Sendable {
         self.from = from
         self.see = see
         self.minGroup = minGroup
+        self.smallGroups = smallGroups
+        self.noise = noise
         self.hide = hide
         self.position = position
     }

@@ -8,6 +8,8 @@ package struct Access: Equatable, Sendable {
         package var policy: String
         package var sight: AccessRule.Sight
         package var minGroup: Int
+        package var smallGroups = AccessRule.SmallGroups.suppress
+        package var noise: AccessRule.Noise?
         /// Columns that read as null.
         package var hidden: Set<String>
         /// Ages in days after which fields read as null.
@@ -32,6 +34,25 @@ package struct Access: Equatable, Sendable {
 
     /// Whether the principal sees aggregates alone.
     package var isHeldToGroups: Bool { grants[0].sight == .aggregates }
+
+    /// Whether smaller groups are put together to one: what one of the policies leaves out may be in none.
+    package var mergesSmallGroups: Bool {
+        isHeldToGroups && grants.allSatisfy { $0.smallGroups == .other }
+    }
+
+    /// The noise on what is shown: of what several policies ask for, the most.
+    package var noise: AccessRule.Noise? {
+        let all = isHeldToGroups ? grants.compactMap(\.noise) : []
+        guard var noise = all.first else { return nil }
+        for other in all.dropFirst() {
+            noise.epsilon = min(noise.epsilon, other.epsilon)
+            noise.budget = min(noise.budget, other.budget)
+            noise.per = noise.per.days < other.per.days ? other.per : noise.per
+            noise.rows = min(noise.rows, other.rows)
+            noise.value = noise.value.flatMap { value in other.value.map { min(value, $0) } }
+        }
+        return noise
+    }
 
     /// The grant that a refusal for its group size names: the first by an access rule, else the first.
     var nearest: Grant { grants.first { !$0.isTransfer } ?? grants[0] }
@@ -86,7 +107,8 @@ package enum AccessDecision: Equatable, Sendable {
         if let rule = rules.first(where: { $0.from.contains(principal.place) }) {
             return Access.Grant(
                 policy: policy.name, sight: rule.see, minGroup: rule.minGroup,
-                hidden: Set(rule.hide), fieldDays: policy.retention.fieldDays,
+                smallGroups: rule.smallGroups, noise: rule.noise, hidden: Set(rule.hide),
+                fieldDays: policy.retention.fieldDays,
                 position: rule.position, isTransfer: false)
         }
         guard let rule = rules.first,
@@ -94,8 +116,9 @@ package enum AccessDecision: Equatable, Sendable {
         else { return nil }
         return Access.Grant(
             policy: policy.name, sight: transfer.see == .rows ? rule.see : .aggregates,
-            minGroup: max(rule.minGroup, transfer.minGroup),
-            hidden: Set(rules.flatMap(\.hide)), fieldDays: policy.retention.fieldDays,
+            minGroup: max(rule.minGroup, transfer.minGroup), smallGroups: rule.smallGroups,
+            noise: rule.noise, hidden: Set(rules.flatMap(\.hide)),
+            fieldDays: policy.retention.fieldDays,
             position: transfer.position, isTransfer: true)
     }
 

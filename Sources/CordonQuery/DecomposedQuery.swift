@@ -170,7 +170,7 @@ struct DecomposedQuery: Equatable {
     }
 
     /// Index of the result's column that a group or order names.
-    private static func position(_ node: JSONTree, _ items: [JSONTree]) -> Int? {
+    static func position(_ node: JSONTree, _ items: [JSONTree]) -> Int? {
         if node["class"].string == "CONSTANT", let number = node["value"]["value"].integer {
             return items.indices.contains(number - 1) ? number - 1 : nil
         }
@@ -219,7 +219,7 @@ struct DecomposedQuery: Equatable {
     }
 
     /// An order names the result's columns first.
-    private static func orderPosition(_ node: JSONTree, _ items: [JSONTree]) -> Int? {
+    static func orderPosition(_ node: JSONTree, _ items: [JSONTree]) -> Int? {
         if node["class"].string == "COLUMN_REF", node["column_names"].array.count == 1,
             let name = node["column_names"].array[0].string?.lowercased(),
             let index = items.firstIndex(where: { $0["alias"].string?.lowercased() == name })
@@ -256,7 +256,7 @@ struct DecomposedQuery: Equatable {
     }
 
     /// The expression without its name and places, to compare it.
-    private static func bare(_ value: JSONTree) -> JSONTree {
+    static func bare(_ value: JSONTree) -> JSONTree {
         switch value {
         case .object(let members):
             .object(

@@ -37,7 +37,8 @@ extension GroupGuard {
         let name = node["function_name"].string?.lowercased() ?? ""
         let children = node["children"].array
         switch name {
-        case "+", "-", "*", "/", "//", "abs", "round", "floor", "ceil", "ceiling":
+        case "+", "-", "*", "/", "//", "abs", "round", "floor", "ceil", "ceiling", "least",
+            "greatest":
             return measure(children, rows)
         case "element_at", "map_extract_value", "map_extract", "array_extract", "list_extract":
             guard children.count == 2, children[1]["class"].string == "CONSTANT" else {

@@ -26,13 +26,18 @@ extension GroupGuard {
             let people = Self.aggregate("count", of: HitsColumn.person, isDistinct: true, condition)
             return Self.comparison("COMPARE_GREATERTHANOREQUALTO", people, needed)
         }
-        let place = Self.call("&", [Self.column(HitsColumn.person), Self.number(63)])
-        let bit = Self.call("<<", [Self.cast(Self.number(1), as: "UBIGINT"), place])
-        let people = Self.call("bit_count", [Self.call("bit_or", [bit], filter: condition)])
         return Self.when(
-            Self.comparison("COMPARE_GREATERTHANOREQUALTO", people, needed),
+            Self.comparison(
+                "COMPARE_GREATERTHANOREQUALTO", Self.bits(where: condition), needed),
             then: Self.constant("BOOLEAN", .bool(true)), alias: .string(""),
             otherwise: Self.call("error", [Self.constant("VARCHAR", .string(Self.notProven))]))
+    }
+
+    /// How many of 64 bits the people set: never more than they are.
+    static func bits(where condition: JSONTree?) -> JSONTree {
+        let place = call("&", [column(HitsColumn.person), number(63)])
+        let bit = call("<<", [cast(number(1), as: "UBIGINT"), place])
+        return call("bit_count", [call("bit_or", [bit], filter: condition)])
     }
 
     private static func aggregate(
@@ -80,7 +85,7 @@ extension GroupGuard {
         constant("INTEGER", .number(String(index + 1)))
     }
 
-    private static func constant(_ type: String, _ value: JSONTree) -> JSONTree {
+    static func constant(_ type: String, _ value: JSONTree) -> JSONTree {
         let value = JSONTree.make([
             ("type", .make([("id", .string(type)), ("type_info", .null)])),
             ("is_null", .bool(false)), ("value", value),
@@ -105,11 +110,7 @@ extension GroupGuard {
     static func when(
         _ condition: JSONTree, then: JSONTree, alias: JSONTree, otherwise: JSONTree? = nil
     ) -> JSONTree {
-        let null = JSONTree.make([
-            ("type", .make([("id", .string("NULL")), ("type_info", .null)])),
-            ("is_null", .bool(true)),
-        ])
-        return expression(
+        expression(
             "CASE", "CASE_EXPR", alias: alias,
             [
                 (
@@ -118,9 +119,18 @@ extension GroupGuard {
                 ),
                 (
                     "else_expr",
-                    otherwise ?? expression("CONSTANT", "VALUE_CONSTANT", [("value", null)])
+                    otherwise ?? null(alias: .string(""))
                 ),
             ])
+    }
+
+    /// The constant `NULL`.
+    static func null(alias: JSONTree) -> JSONTree {
+        let value = JSONTree.make([
+            ("type", .make([("id", .string("NULL")), ("type_info", .null)])),
+            ("is_null", .bool(true)),
+        ])
+        return expression("CONSTANT", "VALUE_CONSTANT", alias: alias, [("value", value)])
     }
 
     /// `SELECT expression FROM (query) AS column(column)`.
@@ -160,8 +170,33 @@ extension GroupGuard {
             ])
     }
 
+    /// What a column without a name of its own is called: the expression, in short.
+    static func columnName(_ node: JSONTree) -> String {
+        switch node["class"].string {
+        case "COLUMN_REF":
+            return node["column_names"].array.compactMap(\.string).joined(separator: ".")
+        case "FUNCTION":
+            let name = node["function_name"].string ?? ""
+            let arguments = node["children"].array.map(columnName)
+            if node["is_operator"] == .bool(true), arguments.count == 2 {
+                return "(\(arguments[0]) \(name) \(arguments[1]))"
+            }
+            let distinct = node["distinct"] == .bool(true) ? "DISTINCT " : ""
+            return "\(name)(\(distinct)\(arguments.joined(separator: ", ")))"
+        case "CAST": return columnName(node["child"])
+        default: return "…"
+        }
+    }
+
     static func isAggregate(_ node: JSONTree) -> Bool {
         GateLists.aggregates.contains(node["function_name"].string?.lowercased() ?? "")
+    }
+
+    /// Whether a call of the function stands anywhere in the expression.
+    static func holdsCall(_ name: String, _ value: JSONTree) -> Bool {
+        value["class"].string == "FUNCTION" && value["function_name"].string?.lowercased() == name
+            || value.members.contains { holdsCall(name, $0.value) }
+            || value.array.contains { holdsCall(name, $0) }
     }
 
     /// Whether an aggregate call stands in the expression outside of subqueries.

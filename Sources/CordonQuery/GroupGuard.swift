@@ -11,6 +11,10 @@ struct GroupGuard {
     /// Whether the guards prove enough people by a lower bound, which costs no table of them, and fail with ``notProven``
     /// where it does not reach.
     var isQuick = false
+    /// Gathers what the statement tells of, for ``DifferenceAudit``; nil when nobody asks.
+    var releases: ReleaseList?
+    /// Whether groups of too few people are put together to one.
+    var mergesSmallGroups = false
     /// The text of the failure; the statement with exact guards must run then.
     static let notProven = "cordon: not proven"
     /// Larger groups are not proven by 64 bits unless they are many times as large.
@@ -37,6 +41,8 @@ struct GroupGuard {
             var qualifiers: Set<String>
             /// Whether other sources stand beside them in the same FROM.
             var isJoined = false
+            /// Whether one hit may stand in several of them, and so in several groups.
+            var isRepeated = false
         }
 
         var rows: Rows? { if case .rows(let rows) = self { rows } else { nil } }
@@ -52,14 +58,21 @@ struct GroupGuard {
         var relations: [String: Relation] = [:]
         /// The columns of each that are known by name.
         var columns: [String: Set<String>] = [:]
+        /// Their definitions, with guards, from the outermost on.
+        var definitions: [JSONTree] = []
     }
 
     /// The tree with its guards, or the reason why there can be none.
     func guarding(_ tree: JSONTree) throws -> JSONTree {
         var tree = tree
         var statement = tree["statements"].array[0]
-        let (node, relation) = try query(statement["node"], Scope())
+        var (node, relation) = try query(statement["node"], Scope())
         guard relation.rows == nil else { throw Self.notAggregated }
+        if relation == .guarded, mergesSmallGroups {
+            // What the statement tells is what it tells with the group more.
+            _ = releases?.all.popLast()
+            node = try mergedAtTop(statement["node"])
+        }
         statement["node"] = node
         tree["statements"] = .array([statement])
         return tree
@@ -70,7 +83,7 @@ struct GroupGuard {
 
     // MARK: Query nodes
 
-    private func query(_ node: JSONTree, _ outer: Scope) throws -> (JSONTree, Relation) {
+    func query(_ node: JSONTree, _ outer: Scope) throws -> (JSONTree, Relation) {
         var node = node
         var scope = outer
         var entries: [JSONTree] = []
@@ -85,6 +98,7 @@ struct GroupGuard {
             table["query"] = inner
             entry["value"] = table
             entries.append(entry)
+            scope.definitions.append(entry)
             scope.relations[name] = renamed(relation, !table["aliases"].array.isEmpty)
             scope.columns[name] = columns
         }
@@ -181,7 +195,13 @@ struct GroupGuard {
         }
         node["modifiers"] = .array([])
         node["select_list"] = .array(items + HitsColumn.guards.map(Self.column))
-        return (node, .rows(.init(kinds: kinds, types: types, qualifiers: [])))
+        return (
+            node,
+            .rows(
+                .init(
+                    kinds: kinds, types: types, qualifiers: [],
+                    isRepeated: rows.isRepeated || items.contains { Self.holdsCall("unnest", $0) }))
+        )
     }
 
     /// `*` or `t.*` without the person's column, which is put in by itself, and the columns it gives.
@@ -212,7 +232,7 @@ struct GroupGuard {
 
     // MARK: Sources
 
-    private func source(_ source: JSONTree, _ scope: Scope) throws -> (JSONTree, Relation) {
+    func source(_ source: JSONTree, _ scope: Scope) throws -> (JSONTree, Relation) {
         var source = source
         let alias = (source["alias"].string ?? "").lowercased()
         let isRenamed = !source["column_name_alias"].array.isEmpty
@@ -301,6 +321,7 @@ struct GroupGuard {
             try mustBeOwn(original["condition"], scope, rows)
             try mustAgree(original, rows, isLeft: left != nil)
             rows.isJoined = true
+            rows.isRepeated = true
             source["condition"] = try total(source["condition"], rows, isCondition: true)
             return (source, .rows(rows))
         }
@@ -308,7 +329,7 @@ struct GroupGuard {
 
     // MARK: Aggregation
 
-    private func aggregation(
+    func aggregation(
         _ node: JSONTree, _ scope: Scope, _ rows: Relation.Rows
     ) throws -> JSONTree {
         var node = node
@@ -327,8 +348,10 @@ struct GroupGuard {
             node["group_sets"] = .array(keys.isEmpty ? [] : [.array(indexes)])
             node["aggregate_handling"] = .string("STANDARD_HANDLING")
         }
+        releases?.calls = []
+        let shown = node["select_list"].array
         node["select_list"] = .array(
-            try node["select_list"].array.map { item in
+            try shown.map { item in
                 named(try held(item, rows), as: item)
             })
         node["group_expressions"] = .array(
@@ -338,9 +361,10 @@ struct GroupGuard {
             })
         node["qualify"] = try held(node["qualify"], rows)
         node["modifiers"] = try modifiers(node["modifiers"], scope, rows: rows)
-        let people = holds(where: nil)
         // It is computed of the groups that vanish too, so no count of theirs may stand in it.
         let having = try held(node["having"], rows, guardsEveryCall: true)
+        try release(node, scope, rows, items: shown)
+        let people = holds(where: nil)
         // Where the call of a small group is null, what is computed of it must not fail either: it is not computed.
         node["having"] =
             having.isNull ? people : Self.when(people, then: having, alias: .string(""))
@@ -353,24 +377,6 @@ struct GroupGuard {
         var made = made
         made["alias"] = .string(Self.columnName(item))
         return made
-    }
-
-    /// What a column without a name of its own is called: the expression, in short.
-    static func columnName(_ node: JSONTree) -> String {
-        switch node["class"].string {
-        case "COLUMN_REF":
-            return node["column_names"].array.compactMap(\.string).joined(separator: ".")
-        case "FUNCTION":
-            let name = node["function_name"].string ?? ""
-            let arguments = node["children"].array.map(columnName)
-            if node["is_operator"] == .bool(true), arguments.count == 2 {
-                return "(\(arguments[0]) \(name) \(arguments[1]))"
-            }
-            let distinct = node["distinct"] == .bool(true) ? "DISTINCT " : ""
-            return "\(name)(\(distinct)\(arguments.joined(separator: ", ")))"
-        case "CAST": return columnName(node["child"])
-        default: return "…"
-        }
     }
 
     /// An expression of an aggregation, with each aggregate call held to k people of its own, and no errors but those of
@@ -439,6 +445,7 @@ struct GroupGuard {
         } else {
             throw notAllowed(name)
         }
+        note(call: node, conditions, rows)
         if conditions.isEmpty && !isGuarded { return node }
         let alias = node["alias"]
         call["alias"] = .string("")
@@ -504,7 +511,7 @@ struct GroupGuard {
         "window functions over rows of `hits` are not allowed; aggregate first")
 
     /// An expression that may hold neither subqueries, windows nor aggregates.
-    private func rowExpression(_ node: JSONTree) throws {
+    func rowExpression(_ node: JSONTree) throws {
         switch node["class"].string {
         case "WINDOW": throw Self.noWindow
         case "SUBQUERY":
@@ -521,7 +528,7 @@ struct GroupGuard {
     }
 
     /// An expression where subqueries may stand, if they are open or guarded.
-    private func free(_ node: JSONTree, _ scope: Scope) throws -> JSONTree {
+    func free(_ node: JSONTree, _ scope: Scope) throws -> JSONTree {
         guard node["class"].string == "SUBQUERY" else {
             return try mapped(node) { try free($0, scope) }
         }

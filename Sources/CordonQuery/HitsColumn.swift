@@ -53,6 +53,10 @@ struct HitsColumn: Sendable {
     static let person = "cordon_person"
     /// The column that says how many people a group with the row must have, in the same view.
     static let group = "cordon_group"
-    static let guards = [person, group]
+    /// Which of ``AnswerVector/bucketsMax`` buckets the person of the row is counted in, in the same view.
+    static let bucket = "cordon_bucket"
+    /// A number that stands for the row in sums over rows, in the same view.
+    static let row = "cordon_row"
+    static let guards = [person, group, bucket, row]
     static let reservedPrefix = "cordon_"
 }

@@ -27,6 +27,10 @@ struct HitsView {
     var sampled: [String] = []
     /// A row group of the lake's files.
     static let sampledRows = 122_880
+    /// Distinguishes the numbers of rows and the buckets of people of this region from those of others.
+    var salt: UInt64 = 0
+    /// Rows after it are not there; nil when all are.
+    var horizon: Timestamp?
 
     var sql: String {
         guard !sampled.isEmpty else { return selection(of: files, people: person, where: []) }
@@ -46,12 +50,23 @@ struct HitsView {
             "\(masked($0.name)) AS \(EngineText.identifier($0.name))"
         }
         if access.isHeldToGroups {
-            columns += ["\(people) AS \(HitsColumn.person)", "\(group) AS \(HitsColumn.group)"]
+            columns += [
+                "\(people) AS \(HitsColumn.person)", "\(group) AS \(HitsColumn.group)",
+                "\(bucket) AS \(HitsColumn.bucket)", "\(rowNumber) AS \(HitsColumn.row)",
+            ]
         }
         return """
             SELECT \(columns.joined(separator: ", "))
             FROM \(source(files)) AS h
-            WHERE \((conditions + further).joined(separator: " AND "))
+            WHERE \((conditions + further).joined(separator: " AND "))\(bound)
+            """
+    }
+
+    /// Leaves of each person no more rows than the noise is made for; which, is nobody's choice.
+    private var bound: String {
+        guard let noise = access.noise else { return "" }
+        return """
+             QUALIFY row_number() OVER (PARTITION BY \(person) ORDER BY \(rowNumber)) <= \(noise.rows)
             """
     }
 
@@ -88,6 +103,10 @@ struct HitsView {
 
     private var conditions: [String] {
         var conditions = [isGranted, "h.retain_until > \(date(today))"]
+        if let horizon {
+            conditions.append(
+                "h.ts <= system.main.make_timestamptz(\(horizon.microseconds)::BIGINT)")
+        }
         for (column, table) in suppressionTables {
             let column = "h.\(EngineText.identifier(column))"
             conditions.append(
@@ -142,6 +161,28 @@ struct HitsView {
         WHEN h.visitor IS NOT NULL THEN system.main.hash(h.visitor) \
         WHEN h.hit_id IS NOT NULL THEN system.main.xor(system.main.hash(h.hit_id), 2::UBIGINT) \
         ELSE system.main.xor(system.main.hash(h.file_row_number, h.filename), 3::UBIGINT) END
+        """
+    }
+
+    /// The engine's hash of several values combines their hashes by a fixed rule, so the salt goes through a hash of its own.
+    private func salted(_ values: String) -> String {
+        "system.main.hash(system.main.xor(system.main.hash(\(values)), \(salt)::UBIGINT))"
+    }
+
+    /// The same row has the same number in whichever file it stands. Counted hits have no id, so those that are alike share one.
+    private var rowNumber: String {
+        """
+        (CASE WHEN h.hit_id IS NOT NULL THEN \(salted("h.hit_id")) \
+        ELSE \(salted("h.ts, h.site, h.event, h.country, h.policy")) END \
+        % \(AnswerVector.modulus)::UBIGINT)
+        """
+    }
+
+    /// People of one bucket count as one, so that two of them make a difference look smaller, never larger.
+    private var bucket: String {
+        """
+        CASE WHEN h."user" IS NULL AND h.visitor IS NULL AND h.hit_id IS NULL THEN \(rowNumber) \
+        ELSE \(salted(person)) END % \(AnswerVector.bucketsMax)::UBIGINT
         """
     }
 

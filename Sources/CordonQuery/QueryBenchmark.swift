@@ -228,6 +228,9 @@ private final class BenchmarkRegion: QueryRegion {
     func store(_ files: [QueryFile]) { stored.withLock { $0 = files } }
     func files() -> [QueryFile] { stored.withLock { $0 } }
     func suppressedPseudonyms() -> [SuppressedPseudonym] { [] }
+    func asker(_ principal: Principal) -> String { principal.role }
+    /// One of its own for each question, in memory; what an entry's sync costs is that of the disk.
+    func ledger() throws -> QueryLedger { try QueryLedger(path: ":memory:") }
     /// The benchmark has no audit log; what one costs is measured with the log.
     func record(_ entry: QueryAuditEntry) { opened.withLock { $0 = entry.fileCount } }
 }

@@ -96,6 +96,8 @@ package final class QueryChild: Sendable {
         var schema: [UInt8] = []
         var types: [String] = []
         var rows: [UInt8] = []
+        /// By index of the plan's releases.
+        var releases: [Int: [UInt8]] = [:]
         var summary: WorkerSummary
     }
 
@@ -106,6 +108,9 @@ package final class QueryChild: Sendable {
         case cancelled
         case died
     }
+
+    /// What the releases of one query may come to; a row of one has some hundred bytes.
+    private static let releaseBytesMax = 256 << 20
 
     /// Runs the plan; blocks until the child is gone.
     func run(_ plan: QueryPlan, _ cancellation: QueryCancellation? = nil) throws -> Outcome {
@@ -131,6 +136,7 @@ package final class QueryChild: Sendable {
     ) throws -> Outcome {
         var outcome = Outcome(summary: WorkerSummary(rowCount: 0, confinement: ""))
         var received: [UInt8] = []
+        var releaseBytes = 0
         var chunk = [UInt8](repeating: 0, count: 1 << 18)
         while true {
             let now = SystemClock.monotonicMilliseconds()
@@ -158,6 +164,10 @@ package final class QueryChild: Sendable {
                 case .rows(let bytes):
                     outcome.rows += bytes
                     guard outcome.rows.count <= limits.resultBytes else { throw Broken.died }
+                case .release(let index, let bytes):
+                    outcome.releases[index, default: []] += bytes
+                    releaseBytes += bytes.count
+                    guard releaseBytes <= Self.releaseBytesMax else { throw Broken.died }
                 case .done(let summary):
                     outcome.summary = summary
                     return outcome
@@ -188,6 +198,9 @@ package final class QueryChild: Sendable {
         case .types:
             return (.types(try decoder.decode([String].self, from: Data(payload))), end)
         case .rows: return (.rows(Array(payload)), end)
+        case .release:
+            guard let index = payload.first else { throw Broken.died }
+            return (.release(Int(index), Array(payload.dropFirst())), end)
         case .done: return (.done(try decoder.decode(WorkerSummary.self, from: Data(payload))), end)
         case .failed:
             return (.failed(try decoder.decode(WorkerFailure.self, from: Data(payload))), end)

@@ -546,7 +546,11 @@ private struct GateWalk {
 
     private func name(_ name: String) throws {
         let lowered = name.lowercased()
-        if allowsGuards && HitsColumn.guards.contains(lowered) { return }
+        if allowsGuards
+            && (HitsColumn.guards.contains(lowered) || Release.isColumn(lowered))
+        {
+            return
+        }
         guard !lowered.hasPrefix(HitsColumn.reservedPrefix) else {
             throw Refused("names that begin with `\(HitsColumn.reservedPrefix)` are reserved")
         }

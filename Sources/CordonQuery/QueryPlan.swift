@@ -15,6 +15,10 @@ struct QueryPlan: Codable, Sendable {
     var statement: String
     /// The same with quick guards, to be tried before; see ``GroupGuard/isQuick``.
     var quickStatement: String?
+    /// What is told of people by the answer, each a ``Release/sql(_:)``, run before it.
+    var releases: [ReleaseQuestion] = []
+    /// Columns of the answer that get noise.
+    var noisy: [NoisyColumn] = []
     var format: QueryFormat
     /// Stands before each row of an Arrow answer, in a column `region`.
     var leadingRegion: String?
@@ -25,6 +29,12 @@ struct QueryPlan: Codable, Sendable {
     var limits: QueryLimits
     /// Whether to go on where the kernel has no Landlock or seccomp.
     var allowsUnsandboxed: Bool
+
+    struct ReleaseQuestion: Codable, Sendable {
+        /// With bounds for people, to be tried before.
+        var quick: String
+        var exact: String
+    }
 
     struct SuppressionTable: Codable, Sendable {
         var name: String
@@ -57,6 +67,8 @@ enum WorkerFrame: Equatable {
     case types([String])
     /// A run of rows in the asked form; for `table`, JSON arrays of texts and nulls, one a line; for `arrow` and `postgres`, messages.
     case rows([UInt8])
+    /// Rows of the release with the index, as lines of CSV.
+    case release(Int, [UInt8])
     case done(WorkerSummary)
     case failed(WorkerFailure)
 
@@ -69,6 +81,7 @@ enum WorkerFrame: Equatable {
         case schema = 0x53
         case types = 0x54
         case rows = 0x52
+        case release = 0x4C
         case done = 0x44
         case failed = 0x45
     }
@@ -79,6 +92,8 @@ struct WorkerSummary: Codable, Equatable {
     var rowCount: Int
     /// What held the child: `landlock 6, seccomp`, or what is missing.
     var confinement: String
+    /// The time of the newest row that it could read, in microseconds; nil where there is none, or nobody asked.
+    var newest: Int64?
 }
 
 /// How a query ended badly in the child. Codes alone, so that no value of a row leaves with an error; `text` is set only for
@@ -91,6 +106,8 @@ struct WorkerFailure: Codable, Equatable, Error {
         case setup
         /// The query names what is not there, or its types do not fit.
         case invalid
+        /// What a part of the query tells cannot be found out by itself.
+        case untold
         /// A value could not be converted or is out of range.
         case conversion
         case memory

@@ -1,5 +1,5 @@
 internal import ArrowIPC
-internal import CordonModel
+package import CordonModel
 internal import Engine
 internal import Foundation
 internal import LinuxIO
@@ -9,7 +9,7 @@ extension QueryService {
     /// What a region made of the question.
     package enum RegionResult: Sendable {
         /// With what held the child; see ``WorkerSummary``.
-        case answered(access: Access, confinement: String)
+        case answered(access: Access, confinement: String, asOf: Timestamp?, epsilon: Int?)
         case refused(Refusal)
         /// The region could not be asked. What it holds is missing from the answer.
         case missing(QueryError)
@@ -40,6 +40,10 @@ extension QueryService {
         let query: DecomposedQuery
         let texts: (rows: String, groups: String)
         do {
+            // What has noise is shown as it is, and a part that has none is nobody's to see.
+            guard !regions.contains(where: { hasNoise(request, $0) }) else {
+                return try beside(request, regions)
+            }
             let tree = try gate.check(request.sql)
             guard let free = DecomposedQuery(tree), let held = DecomposedQuery(tree, isHeld: true)
             else { return try beside(request, regions) }
@@ -70,6 +74,11 @@ extension QueryService {
         return answer
     }
 
+    private func hasNoise(_ request: QueryRequest, _ region: any QueryRegion) -> Bool {
+        guard case .granted(let access) = decision(request, region) else { return false }
+        return access.noise != nil
+    }
+
     private func isHeld(_ request: QueryRequest, _ region: any QueryRegion) -> Bool {
         switch decision(request, region) {
         case .granted(let access): access.isHeldToGroups
@@ -85,7 +94,9 @@ extension QueryService {
             case .refused(let refusal): return (.refused(refusal), nil)
             case .answered(let answer):
                 return (
-                    .answered(access: answer.access, confinement: answer.confinement), answer
+                    .answered(
+                        access: answer.access, confinement: answer.confinement,
+                        asOf: answer.asOf, epsilon: answer.epsilon), answer
                 )
             }
         } catch let error as QueryError where error.code != .query {

@@ -1,4 +1,4 @@
-package import ArrowIPC
+internal import ArrowIPC
 internal import Bytes
 package import CordonModel
 package import CordonPolicy
@@ -6,164 +6,6 @@ internal import Crypto
 internal import Engine
 internal import Foundation
 internal import LinuxIO
-
-/// A question of a principal.
-package struct QueryRequest: Sendable {
-    package var sql: String
-    /// Values for its parameters, the first for `$1`.
-    package var parameters: [QueryParameter]
-    package var principal: Principal
-    package var format: QueryFormat
-    package var limits: QueryLimits
-    /// Whether each row of an Arrow answer stands behind its region's name.
-    var namesRegion = false
-    /// What ends the query before its time, if anything may.
-    package var cancellation: QueryCancellation?
-    /// Whether only the columns of the answer are wanted: no file is opened then.
-    var describes = false
-
-    package init(
-        sql: String, parameters: [QueryParameter] = [], principal: Principal,
-        format: QueryFormat = .table, limits: QueryLimits = QueryLimits(),
-        cancellation: QueryCancellation? = nil
-    ) {
-        self.sql = sql
-        self.parameters = parameters
-        self.cancellation = cancellation
-        self.principal = principal
-        self.format = format
-        self.limits = limits
-    }
-}
-
-/// A region as the query layer needs it; whoever knows the lake, the journal and the audit log supplies it.
-package protocol QueryRegion {
-    var name: String { get }
-    /// ISO 3166 code of the country that the region stands in.
-    var jurisdiction: String { get }
-    /// A folder of the region for what queries spill to disk.
-    var scratchDirectory: String { get }
-    /// Columns that hold nothing which a query could open: shown as null to everybody.
-    var sealedColumns: Set<String> { get }
-    /// The data files of the present snapshot.
-    func files() throws -> [QueryFile]
-    /// Pseudonyms whose rows must not be seen although they may still stand in files.
-    func suppressedPseudonyms() throws -> [SuppressedPseudonym]
-    /// Appends an entry to the region's audit log; returns when it is durable.
-    func record(_ entry: QueryAuditEntry) throws
-}
-
-/// A data file of the lake.
-package struct QueryFile: Equatable, Sendable {
-    package var path: String
-    /// Value of the partition field `retain_until`, when all rows of the file have one.
-    package var retainUntil: Day?
-    /// Columns that it has not, since it is older than they are.
-    package var lacking: Set<String>
-    /// Day of `ts` in UTC, when all rows of the file have one.
-    package var day: Day?
-    /// How many rows it has; nil when that is not known.
-    package var rows: Int?
-    /// Between which texts every `site` lies; nil when that is not known.
-    package var sites: TextBounds?
-
-    package init(
-        path: String, retainUntil: Day?, lacking: Set<String> = [], day: Day? = nil,
-        rows: Int? = nil, sites: TextBounds? = nil
-    ) {
-        self.path = path
-        self.retainUntil = retainUntil
-        self.lacking = lacking
-        self.day = day
-        self.rows = rows
-        self.sites = sites
-    }
-}
-
-package struct SuppressedPseudonym: Equatable, Sendable {
-    /// The column that may hold it.
-    package enum Column: String, CaseIterable, Sendable { case user, visitor }
-    package var column: Column
-    package var pseudonym: Pseudonym
-
-    package init(column: Column, pseudonym: Pseudonym) {
-        self.column = column
-        self.pseudonym = pseudonym
-    }
-}
-
-/// What the audit log learns of a query: never its text.
-package struct QueryAuditEntry: Equatable, Sendable {
-    package enum Outcome: String, Sendable { case answered, refused, failed }
-
-    package var at: Timestamp
-    package var region: String
-    package var principal: Principal
-    package var outcome: Outcome
-    /// The rules that granted or refused, as `file:line`; a refusal by no file names its check.
-    package var rules: [String]
-    /// Rows of the answer; 0 when there is none.
-    package var rowCount: Int
-    /// Files that could be read.
-    package var fileCount: Int
-    package var format: QueryFormat
-    /// Hexadecimal SHA-256 of the salt, the text as it was asked and the values of its parameters.
-    package var statementDigest: String
-    /// 16 random bytes in hexadecimal, so that equal questions do not show as equal.
-    package var salt: String
-}
-
-/// An answered query.
-package struct QueryAnswer: Sendable {
-    package enum Body: Sendable {
-        /// For the form `table`: texts by row, nil where null.
-        case cells([[String?]])
-        /// Bytes to print as they are: CSV, a JSON object a line, or messages of the PostgreSQL protocol.
-        case text([UInt8])
-        /// An Arrow stream.
-        case arrow(ArrowStreamParts)
-        /// A Parquet file that now belongs to the caller.
-        case file(path: String)
-    }
-    package var columns: [String]
-    /// The columns with their types, for the form `postgres` alone.
-    package var typedColumns: [QueryColumn]
-    package var rowCount: Int
-    package var body: Body
-    package var access: Access
-    /// What held the child; see ``WorkerSummary``.
-    package var confinement: String
-}
-
-/// Why a query was neither answered nor refused. Nothing in it quotes a row.
-package struct QueryError: Error, Equatable, Sendable, CustomStringConvertible {
-    package enum Code: String, Sendable {
-        /// The query is at fault: a name that is not there, types that do not fit, a value that does not convert.
-        case query
-        /// It asks for more time, memory or rows than it may have.
-        case limits
-        /// Whoever asked has ended it.
-        case cancelled
-        /// The kernel cannot confine the child.
-        case unconfined
-        /// The audit log could not be written, so nothing is shown.
-        case audit
-        /// A file, the engine or the child failed.
-        case world
-    }
-    /// What exactly, where callers tell it apart.
-    package enum Cause: String, Sendable {
-        /// A value that cannot be converted or is out of range.
-        case value
-        case time, memory, scratch
-        /// Rows or bytes of the result.
-        case size
-    }
-    package let code: Code
-    package let text: String
-    package var cause: Cause?
-    package var description: String { text }
-}
 
 /// Answers or refuses queries over one region.
 package struct QueryService {
@@ -188,7 +30,7 @@ package struct QueryService {
         gate = try QueryGate()
     }
 
-    fileprivate static let unsandboxedVariable = "CORDON_ALLOW_UNSANDBOXED"
+    static let unsandboxedVariable = "CORDON_ALLOW_UNSANDBOXED"
 
     /// Whether who runs this process allows answers without a sandbox.
     package static var environmentAllowsUnsandboxed: Bool {
@@ -243,27 +85,69 @@ package struct QueryService {
         } catch let error as GroupGuard.Refused {
             return try refused(minGroupRefusal(access, error.text))
         }
-        let today = Day(clock.now())
-        let answer = try answer(request, region, access, statement, today, destination)
         // Of what was not read there is nothing to tell.
-        if request.describes { return .answered(answer.shown(access)) }
-        if access.isHeldToGroups && answer.rowCount == 0 {
-            if case .file(let path) = answer.body { _ = try File.remove(path) }
-            return try refused(
-                minGroupRefusal(
-                    access,
-                    "no group is left in the result"))
+        if request.describes { return .answered(try described(request, region, access, statement)) }
+        return try answered(request, region, access, statement, destination, audit, refused)
+    }
+
+    private func described(
+        _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated
+    ) throws -> QueryAnswer {
+        var statement = statement
+        statement.releases = []
+        let scratch = try ScratchDirectory(in: region.scratchDirectory)
+        defer { scratch.remove() }
+        let setting = Setting(today: Day(clock.now()), salt: 0, scratch: scratch.path)
+        return try answer(request, region, access, statement, setting).shown(access)
+    }
+
+    /// Times of earlier answers' newest rows at which a question is answered instead of now.
+    private static let horizonsMax = 2
+
+    private func answered(
+        _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated,
+        _ destination: String?, _ audit: AuditDraft, _ refused: (Refusal) throws -> Outcome
+    ) throws -> Outcome {
+        if let destination, try File.exists(destination) {
+            throw QueryError(
+                code: .world,
+                text: "the result cannot be put at `\(destination)`; there is a file already")
         }
-        do {
+        let ledger = access.isHeldToGroups ? try HeldLedger(region, request, clock.now()) : nil
+        let horizons = [nil] + (try ledger?.horizons(most: Self.horizonsMax) ?? [])
+        let epsilon = statement.noisy.map(\.epsilon).reduce(0, +)
+        var refusal: Refusal?
+        for horizon in horizons {
+            let scratch = try ScratchDirectory(in: region.scratchDirectory)
+            defer { scratch.remove() }
+            let setting = Setting(
+                today: Day(clock.now()), horizon: horizon, salt: ledger?.salt ?? 0,
+                scratch: scratch.path)
+            let answer = try answer(request, region, access, statement, setting)
+            if access.isHeldToGroups && answer.rowCount == 0 {
+                refusal =
+                    refusal ?? minGroupRefusal(access, "no group is left in the result")
+                break
+            }
+            if let ledger {
+                refusal = try ledger.refusal(
+                    to: answer.told, answer.newest, access, epsilon: epsilon)
+                if refusal != nil { continue }
+            }
             try record(
                 audit.entry(
                     .answered, at: clock.now(), rules: access.rules, rowCount: answer.rowCount,
                     fileCount: answer.fileCount), region)
-        } catch {
-            if case .file(let path) = answer.body { _ = try File.remove(path) }
-            throw error
+            // Nothing is shown before both logs have it.
+            var shown = answer.shown(access, asOf: horizon)
+            if case .file(let made) = shown.body {
+                shown.body = .file(path: try moved(made, to: destination ?? ""))
+            }
+            shown.epsilon = epsilon > 0 ? epsilon : nil
+            return .answered(shown)
         }
-        return .answered(answer.shown(access))
+        guard let refusal else { preconditionFailure("an answer is given or refused") }
+        return try refused(refusal)
     }
 
     /// What the policies of a region let the principal see.
@@ -279,24 +163,64 @@ package struct QueryService {
         /// The same with quick guards, where there are any that may do.
         var quick: String?
         var pruning: FilePruning
+        /// What it tells of people, with the child's question for each.
+        var releases: [(release: Release, question: QueryPlan.ReleaseQuestion)] = []
+        var noisy: [NoisyColumn] = []
     }
 
     /// The statement that runs: checked, held to groups where it must be.
     private func gated(_ request: QueryRequest, _ access: Access) throws -> Gated {
-        let tree = try gate.check(request.sql, request.parameters)
+        var tree = try gate.check(request.sql, request.parameters)
+        var noisy: [NoisyColumn] = []
+        if let noise = access.noise {
+            guard request.format != .parquet, request.format != .arrow else {
+                throw GroupGuard.Refused(
+                    "counts and sums have noise here, which no Parquet or Arrow answer gets")
+            }
+            let statement = try NoisyStatement(tree, noise)
+            tree = statement.tree
+            noisy = statement.columns
+        }
         // What the engine will take for today, whatever the service's clock says.
         let pruning = FilePruning(
             tree, today: Day(Timestamp(microseconds: SystemClock.realtimeMicroseconds())))
         guard access.isHeldToGroups else {
             return Gated(exact: try gate.render(tree), pruning: pruning)
         }
-        let exact = try gate.render(GroupGuard().guarding(tree))
-        guard access.grants.allSatisfy({ $0.minGroup <= GroupGuard.quickGroupMax }) else {
-            return Gated(exact: exact, pruning: pruning)
+        let releases = ReleaseList()
+        let exact = try gate.render(
+            GroupGuard(releases: releases, mergesSmallGroups: access.mergesSmallGroups)
+                .guarding(tree))
+        guard releases.all.count <= Self.releasesMax else {
+            throw GroupGuard.Refused(
+                "a statement may aggregate `hits` in \(Self.releasesMax) places")
+        }
+        func text(_ node: JSONTree) throws -> String {
+            var statement = tree["statements"].array[0]
+            statement["node"] = node
+            var tree = tree
+            tree["statements"] = .array([statement])
+            return try gate.render(tree)
+        }
+        let told = try releases.all.map { release in
+            let question = QueryPlan.ReleaseQuestion(
+                quick: release.sql(try text(release.quickNode), isQuick: true),
+                exact: release.sql(try text(release.node)))
+            return (release, question)
+        }
+        // Which groups are small, and which rows of a person count, is told of all rows and not of a part.
+        guard access.grants.allSatisfy({ $0.minGroup <= GroupGuard.quickGroupMax }),
+            !access.mergesSmallGroups, access.noise == nil
+        else {
+            return Gated(exact: exact, pruning: pruning, releases: told, noisy: noisy)
         }
         let quick = try gate.render(GroupGuard(isQuick: true).guarding(tree))
-        return Gated(exact: exact, quick: quick == exact ? nil : quick, pruning: pruning)
+        return Gated(
+            exact: exact, quick: quick == exact ? nil : quick, pruning: pruning, releases: told)
     }
+
+    /// More SELECTs over rows in one statement are refused.
+    private static let releasesMax = 64
 
     private func minGroupRefusal(_ access: Access, _ text: String) -> Refusal {
         let grant = access.nearest
@@ -328,12 +252,25 @@ package struct QueryService {
         var body: QueryAnswer.Body
         var confinement: String
         var fileCount: Int
+        /// What it tells of people; nil when that has too many groups.
+        var told: [AnswerVector]?
+        /// The time of the newest row that it could read.
+        var newest: Timestamp?
 
-        func shown(_ access: Access) -> QueryAnswer {
+        func shown(_ access: Access, asOf: Timestamp? = nil) -> QueryAnswer {
             QueryAnswer(
                 columns: columns, typedColumns: typedColumns, rowCount: rowCount, body: body,
-                access: access, confinement: confinement)
+                access: access, confinement: confinement, asOf: asOf)
         }
+    }
+
+    /// Under what a statement runs.
+    private struct Setting {
+        var today: Day
+        var horizon: Timestamp?
+        var salt: UInt64
+        /// The folder for what is spilled, and for a Parquet result.
+        var scratch: String
     }
 
     /// Files may be replaced between listing and opening (compaction, erasure); then the listing is taken again.
@@ -341,12 +278,12 @@ package struct QueryService {
 
     private func answer(
         _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated,
-        _ today: Day, _ destination: String?
+        _ setting: Setting
     ) throws -> RawAnswer {
         var attempt = 1
         while true {
             do {
-                return try attemptAnswer(request, region, access, statement, today, destination)
+                return try attemptAnswer(request, region, access, statement, setting)
             } catch let failure as WorkerFailure {
                 if failure.code == .file && attempt < Self.attemptsMax {
                     attempt += 1
@@ -361,13 +298,14 @@ package struct QueryService {
 
     private func attemptAnswer(
         _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated,
-        _ today: Day, _ destination: String?
+        _ setting: Setting
     ) throws -> RawAnswer {
         let readable =
             request.describes
             ? []
             : try region.files().filter { file in
-                (file.retainUntil.map { $0 > today } ?? true) && statement.pruning.needs(file)
+                (file.retainUntil.map { $0 > setting.today } ?? true)
+                    && statement.pruning.needs(file)
             }
         let files = readable.map(\.path)
         let suppressed = try region.suppressedPseudonyms()
@@ -386,10 +324,9 @@ package struct QueryService {
             lacking: Dictionary(
                 readable.lazy.filter { !$0.lacking.isEmpty }.map { ($0.path, $0.lacking) },
                 uniquingKeysWith: { $1 }),
-            today: today, suppressionTables: tables.map { ($0.column, $0.table.name) },
-            sealed: region.sealedColumns)
-        let scratch = try ScratchDirectory(in: region.scratchDirectory)
-        defer { scratch.remove() }
+            today: setting.today,
+            suppressionTables: tables.map { ($0.column, $0.table.name) },
+            sealed: region.sealedColumns, salt: setting.salt, horizon: setting.horizon)
         let whole = view.sql
         if statement.quick != nil {
             view.sampled = readable.filter { ($0.rows ?? 0) > 2 * HitsView.sampledRows }.map(\.path)
@@ -398,16 +335,17 @@ package struct QueryService {
             view: whole, sampledView: view.sampled.isEmpty ? nil : view.sql, files: files,
             suppression: tables.map(\.table),
             statement: statement.exact,
-            quickStatement: statement.quick, format: request.format,
+            quickStatement: statement.quick, releases: statement.releases.map(\.question),
+            noisy: statement.noisy,
+            format: request.format,
             leadingRegion: request.namesRegion ? region.name : nil, describes: request.describes,
-            scratchDirectory: scratch.path, limits: request.limits,
+            scratchDirectory: setting.scratch, limits: request.limits,
             allowsUnsandboxed: allowsUnsandboxed)
         let outcome = try child.run(plan, request.cancellation)
         let body: QueryAnswer.Body
         switch request.format {
         case .parquet:
-            let made = scratch.path + "/" + QueryPlan.parquetName
-            body = .file(path: try moved(made, to: destination ?? ""))
+            body = .file(path: setting.scratch + "/" + QueryPlan.parquetName)
         case .table: body = .cells(try cells(outcome.rows))
         case .csv, .json, .postgres: body = .text(outcome.rows)
         case .arrow:
@@ -417,7 +355,34 @@ package struct QueryService {
             columns: outcome.columns,
             typedColumns: zip(outcome.columns, outcome.types).map(QueryColumn.init(name:type:)),
             rowCount: outcome.summary.rowCount, body: body,
-            confinement: outcome.summary.confinement, fileCount: files.count)
+            confinement: outcome.summary.confinement, fileCount: files.count,
+            told: try told(
+                statement.releases.map(\.release), outcome.releases, setting.salt),
+            newest: outcome.summary.newest.map { Timestamp(microseconds: $0) })
+    }
+
+    /// What the child says of releases; nil when they have too many groups.
+    private func told(
+        _ releases: [Release], _ lines: [Int: [UInt8]], _ salt: UInt64
+    ) throws -> [AnswerVector]? {
+        var all: [AnswerVector] = []
+        for (index, release) in releases.enumerated() {
+            guard let bytes = lines[index] else { throw QueryChild.Broken.died }
+            let rows = try bytes.split(separator: 0x0A).map { line in
+                try line.split(separator: 0x2C).map { digits in
+                    guard
+                        let number = UInt64(
+                            String(decoding: digits.filter { $0 != 0x0D }, as: UTF8.self))
+                    else { throw QueryChild.Broken.died }
+                    return number
+                }
+            }
+            guard
+                let vectors = AnswerVector.read(rows, of: release, number: index, salt: salt)
+            else { return nil }
+            all += vectors
+        }
+        return all
     }
 
     func cells(_ lines: [UInt8]) throws -> [[String?]] {
@@ -437,72 +402,6 @@ package struct QueryService {
                 text: "the result cannot be put at `\(destination)`; is there a file already?")
         }
         return destination
-    }
-}
-
-extension QueryError {
-    init(_ failure: WorkerFailure, _ limits: QueryLimits) {
-        switch failure.code {
-        case .unconfined:
-            self.init(
-                code: .unconfined,
-                text:
-                    "this kernel lacks \(failure.text ?? "Landlock"), which holds the query process to its files;"
-                    + " \(QueryService.unsandboxedVariable)=1 answers without it")
-        case .setup, .engine: self.init(code: .world, text: "the engine failed")
-        case .invalid:
-            self.init(code: .query, text: failure.text ?? "the query does not fit the table")
-        case .conversion:
-            self.init(
-                code: .query,
-                text: "a value cannot be converted or is out of range; TRY_CAST gives null instead",
-                cause: .value)
-        case .memory:
-            self.init(
-                code: .limits,
-                text: "the query needs more memory than \(limits.memoryBytes >> 20) MiB",
-                cause: .memory)
-        case .scratch:
-            self.init(
-                code: .limits,
-                text:
-                    "the query needs more than \(limits.scratchBytes >> 20) MiB of disk beside its memory, or the disk is full",
-                cause: .scratch)
-        case .tooManyRows:
-            self.init(
-                code: .limits,
-                text: "the result has more than \(limits.rows) rows; add LIMIT or aggregate",
-                cause: .size)
-        case .tooManyBytes:
-            self.init(
-                code: .limits,
-                text:
-                    "the result is larger than \(limits.resultBytes >> 20) MiB; add LIMIT or aggregate",
-                cause: .size)
-        case .file: self.init(code: .world, text: "a data file cannot be read")
-        }
-    }
-
-    init(_ broken: QueryChild.Broken, _ limits: QueryLimits) {
-        switch broken {
-        case .notStarted(let errno):
-            self.init(code: .world, text: "the query process cannot be started (error \(errno))")
-        case .timedOut:
-            self.init(
-                code: .limits, text: "the query took longer than \(limits.seconds) s", cause: .time)
-        case .cancelled:
-            self.init(code: .cancelled, text: "the query was cancelled by who asked it")
-        case .died:
-            self.init(
-                code: .limits, text: "the query process died, most likely of its memory limit",
-                cause: .memory)
-        }
-    }
-
-    init(_ invalid: QueryParameter.Invalid) {
-        self.init(
-            code: .query, text: "a value for a parameter is no `\(invalid.kind.rawValue)`",
-            cause: .value)
     }
 }
 

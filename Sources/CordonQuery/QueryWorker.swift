@@ -27,10 +27,12 @@ package enum QueryWorker {
             output.limits = plan.limits
             scratch = plan.scratchDirectory
             let confinement = try confine(plan)
-            let rowCount = try run(plan, output)
+            let (rowCount, newest) = try run(plan, output)
             try output.send(
                 .done,
-                JSONEncoder().encode(WorkerSummary(rowCount: rowCount, confinement: confinement)))
+                JSONEncoder().encode(
+                    WorkerSummary(
+                        rowCount: rowCount, confinement: confinement, newest: newest)))
             return 0
         } catch {
             return report(error, scratch, output)
@@ -113,16 +115,62 @@ package enum QueryWorker {
 
     // MARK: Running
 
-    private static func run(_ plan: QueryPlan, _ output: FrameWriter) throws -> Int {
+    private static func run(
+        _ plan: QueryPlan, _ output: FrameWriter
+    ) throws -> (rowCount: Int, newest: Int64?) {
         let connection = try prepared(plan)
         if plan.format == .postgres {
             let columns = try described(plan.statement, connection)
             try output.send(.types, JSONEncoder().encode(columns.map(\.type)))
             guard !plan.describes else {
                 try output.send(.columns, JSONEncoder().encode(columns.map(\.name)))
-                return 0
+                return (0, nil)
             }
         }
+        let newest = try releases(plan, connection, output)
+        return (try answer(plan, connection, output), newest)
+    }
+
+    /// Sends what the answer will tell of people; the newest row's time.
+    private static func releases(
+        _ plan: QueryPlan, _ connection: EngineConnection, _ output: FrameWriter
+    ) throws -> Int64? {
+        guard !plan.releases.isEmpty else { return nil }
+        // A mistake of the statement is found by the statement itself, and told in its words.
+        try connection.execute("EXPLAIN " + plan.statement)
+        for (index, release) in plan.releases.enumerated() {
+            do {
+                do {
+                    try send(release.quick, index, connection, output)
+                } catch let error as EngineError
+                    where error.engineText.contains(GroupGuard.notProven)
+                {
+                    try send(release.exact, index, connection, output)
+                }
+            } catch let error as EngineError
+                where ["Binder Error", "Catalog Error"].contains(error.kind)
+            {
+                throw WorkerFailure(code: .untold)
+            }
+        }
+        let newest = try connection.text(
+            "SELECT system.main.epoch_us(system.main.max(ts)) FROM pixels.hits")
+        return newest.flatMap { Int64($0) }
+    }
+
+    private static func send(
+        _ statement: String, _ index: Int, _ connection: EngineConnection, _ output: FrameWriter
+    ) throws {
+        let result = try connection.query(statement)
+        var writer = RowWriter(format: .csv, names: [])
+        writer.bytes = []
+        while let batch = try result.next() { writer.append(batch) }
+        try output.send(release: index, &writer.bytes)
+    }
+
+    private static func answer(
+        _ plan: QueryPlan, _ connection: EngineConnection, _ output: FrameWriter
+    ) throws -> Int {
         if let quick = plan.quickStatement {
             for view in [plan.sampledView, plan.view].compactMap({ $0 }) {
                 try connection.execute("CREATE OR REPLACE VIEW pixels.hits AS \(view)")
@@ -173,6 +221,7 @@ package enum QueryWorker {
         if sendsAtOnce { try sendHead() }
         var rowCount = 0
         var writer = RowWriter(format: plan.format, names: names)
+        writer.noisy = plan.noisy
         while let batch = try result.next() {
             rowCount += batch.rowCount
             guard rowCount <= plan.limits.rows else { throw WorkerFailure(code: .tooManyRows) }
@@ -293,6 +342,16 @@ private final class FrameWriter {
         try FileHandle.standardOutput.write(contentsOf: frame)
     }
 
+    func send(release index: Int, _ bytes: inout [UInt8]) throws {
+        var rest = bytes[...]
+        repeat {
+            let part = rest.prefix(WorkerFrame.payloadBytesMax - 1)
+            try send(.release, Data([UInt8(index)]) + Data(part))
+            rest = rest.dropFirst(part.count)
+        } while !rest.isEmpty
+        bytes.removeAll(keepingCapacity: true)
+    }
+
     func send(rows bytes: inout [UInt8]) throws {
         sentBytes += bytes.count
         guard sentBytes <= limits.resultBytes else { throw WorkerFailure(code: .tooManyBytes) }
@@ -310,6 +369,8 @@ private final class FrameWriter {
 struct RowWriter {
     let format: QueryFormat
     private let quotedNames: [String]
+    /// Columns whose numbers get noise, from the system's generator.
+    var noisy: [NoisyColumn] = []
     var bytes: [UInt8] = []
 
     init(format: QueryFormat, names: [String]) {
@@ -320,7 +381,12 @@ struct RowWriter {
 
     mutating func append(_ batch: ColumnBatch) {
         for row in 0..<batch.rowCount {
-            let values = batch.columns.map { $0.value(at: row) }
+            var values = batch.columns.map { $0.value(at: row) }
+            for column in noisy {
+                var generator = SystemRandomNumberGenerator()
+                values[column.index] = Self.noised(
+                    values[column.index], column.noise.draw(&generator))
+            }
             switch format {
             case .csv:
                 append(
@@ -344,6 +410,14 @@ struct RowWriter {
                 append("[" + cells.joined(separator: ",") + "]\n")
             }
         }
+    }
+
+    /// The number to the nearest whole one, with noise. What is no number is not shown.
+    static func noised(_ value: ColumnValue, _ noise: Int64) -> ColumnValue {
+        guard let number = Double(value.text), number.isFinite,
+            abs(number) < Double(Int64.max / 4)
+        else { return .null }
+        return .int(Int64(number.rounded()) + noise)
     }
 
     private mutating func append(_ line: String) { bytes += Array(line.utf8) }

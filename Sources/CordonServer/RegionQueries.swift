@@ -55,6 +55,12 @@ package struct RegionQueries: QueryRegion {
         }
     }
 
+    package func asker(_ principal: Principal) -> String {
+        bearer.map { "subject:" + $0.subject } ?? "role:" + principal.role
+    }
+
+    package func ledger() throws -> QueryLedger { try QueryLedger(path: region.queryLedgerPath) }
+
     package func suppressedPseudonyms() throws -> [SuppressedPseudonym] {
         var people = try RegionHolds(region).restricted()
         people.formUnion(try region.suppression().people)

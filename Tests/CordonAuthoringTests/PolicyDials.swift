@@ -53,10 +53,13 @@ enum PolicyDials {
         Dial(
             name: "access",
             texts: [
-                "from: [Nordic], see: rows", "from: [Nordic], see: aggregates, min_group: 5",
+                "from: [Nordic], see: rows",
+                "from: [Nordic], see: aggregates, min_group: 5, small_groups: other",
+                "from: [Nordic], see: aggregates, min_group: 5",
                 "from: [SE, IS], see: aggregates, min_group: 5",
                 "from: [SE], see: aggregates, min_group: 20",
-                "from: [SE], see: aggregates, min_group: 20, hide: [user]",
+                "from: [SE], see: aggregates, min_group: 20, noise: { epsilon: 1, budget: 9, per: day, rows: 9 }",
+                "from: [SE], see: aggregates, min_group: 20, noise: { epsilon: 1, budget: 9, per: day, rows: 9 }, hide: [user]",
             ]),
         Dial(
             name: "relocate",

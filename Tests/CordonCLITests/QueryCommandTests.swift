@@ -4,6 +4,7 @@ import CordonKeys
 import CordonLake
 import CordonModel
 import CordonPolicy
+import CordonQuery
 import CordonServer
 import Foundation
 import TestSupport
@@ -37,7 +38,7 @@ struct `Query command` {
             var record = HitRecord()
             record.hitID = UInt128(index + 1)
             record.timestamp = Timestamp(
-                microseconds: today.start.microseconds - Int64(index) * 60_000_000)
+                microseconds: today.start.microseconds - Int64(index + 1) * 59_000_000)
             record.site = index % 12 == 3 ? "rare.example" : "shop.example"
             record.event = "view"
             record.visitor = Pseudonym(value: UInt128(index % 12 + 1000))
@@ -125,6 +126,24 @@ struct `Query command` {
         #expect(result.problems.contains("refused (min_group): Policies/gdpr.yaml:"))
     }
 
+    @Test
+    func
+        `a second answer that singles out a person is refused, and the budget shows what was spent`()
+        throws
+    {
+        #expect(try ask("SELECT count(*) FROM hits").status == 0)
+        let result = try ask("SELECT count(*) FROM hits WHERE site <> 'rare.example'")
+        #expect(result.status == 3)
+        #expect(result.output.isEmpty)
+        #expect(result.problems.contains("refused (differencing): Policies/gdpr.yaml:"))
+        let ledger = try QueryLedger(path: region.queryLedgerPath)
+        let spent = try ledger.spent(at: SystemWallClock().now())
+        #expect(spent.map(\.asker) == ["role:analyst"] && spent.map(\.answers) == [1])
+        #expect(
+            Command.queryBudget.words == CommandTable.match(["query", "budget"])?.command.words)
+        #expect(CommandTable.match(["query", "SELECT 1"])?.command.words == ["query"])
+    }
+
     @Test func `rows leave as Parquet for the role that may see them`() throws {
         let file = project.directory.file("rows.parquet")
         let result = try ask(
@@ -164,10 +183,11 @@ struct `Query command` {
             "--html", page, "consent")
         #expect(result.status == 0, "\(result.problems)")
         #expect(result.output.contains("Events per hour") && result.output.contains("█"))
-        #expect(result.output.contains("shop.example") && !result.output.contains("rare.example"))
+        // Beside the hits of all hours those of the large site would tell of the small one's only visitor.
+        #expect(result.output.contains("would single out fewer"))
+        #expect(!result.output.contains("rare.example"))
         let html = try String(contentsOfFile: page, encoding: .utf8)
-        #expect(html.contains("<svg") && html.contains("shop.example"))
-        #expect(!html.contains("rare.example"))
+        #expect(html.contains("<svg") && !html.contains("rare.example"))
         // Each question is an entry: three of traffic, two of consent.
         #expect(try auditKinds().count == 5)
         let abroad = try ask(command: "report", "traffic", from: "CN", "--json")

@@ -207,6 +207,13 @@ struct MistakeCase: CustomTestStringConvertible, Sendable {
             law, "from: [DE], see: rows", "from: [DE], see: rows, min_group: 5",
             "Policies/law.yaml:25:90: `min_group` has no meaning where rows are seen"),
         MistakeCase(
+            law, "min_group: 5",
+            "min_group: 5, noise: { epsilon: 0.5, budget: 0.4, per: day, rows: 9 }",
+            "Policies/law.yaml:24:123: the budget is below the epsilon of one count"),
+        MistakeCase(
+            law, "from: [DE], see: rows", "from: [DE], see: rows, small_groups: other",
+            "Policies/law.yaml:25:93: `small_groups` has no meaning where rows are seen"),
+        MistakeCase(
             law, "hide: [user]", "hide: [usr, ts]",
             "Policies/law.yaml:24:99: unknown column `usr`, did you mean `user`?",
             "Policies/law.yaml:24:104: column `ts` is always shown"),

@@ -132,6 +132,8 @@ import Testing
         ("user_agent: family", "user_agent: drop"), ("keep: path", "keep: path, needs: measuring"),
         ("[utm_source]", "[utm_medium]"), ("[value, currency]", "[value]"), ("dnt, ", ""),
         ("min_group: 5", "min_group: 6"), ("hide: [user]", "hide: [visitor]"),
+        ("min_group: 5", "min_group: 5, small_groups: other"),
+        ("min_group: 5", "min_group: 5, noise: { epsilon: 0.5, budget: 9, per: day, rows: 9 }"),
         ("from: [DE]", "from: [SE]"),
         ("role: officer", "role: auditor"), ("min_group: 20", "min_group: 21"),
         ("to: [Nordic]", "to: [world]"), ("[gpc, dnt", "[gpc, tcf, dnt"),

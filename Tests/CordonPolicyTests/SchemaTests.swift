@@ -153,6 +153,10 @@ private struct SchemaValidator {
             .replacing("policy: law", with: "policy: whole").replacing("Nordic", with: "EFTA")
             .replacing("applies_to: { places: [EFTA, DE]", with: "applies_to: { places: [AQ]")
             .replacing("region: north", with: "region: eu-central")
+            .replacing(
+                "min_group: 5",
+                with: "min_group: 5, noise: { epsilon: 0.5, budget: 9, per: day, rows: 9 }"
+            )
             .replacing("measuring: ,", with: "measuring: { tcf: [8], lasts: 90d },")
             .replacing(
                 "user_agent: family",
@@ -269,6 +273,9 @@ private struct SchemaValidator {
         ("user: { pseudonym: month, needs: measuring }", "user: { pseudonym: month }"),
         ("signals: [gpc", "signals: [gcp"), ("sampling: 12.5", "sampling: 0"),
         ("min_group: 5", "min_group: 1"), ("hide: [user]", "hide: [usr]"),
+        ("min_group: 5", "min_group: 5, small_groups: hide"),
+        ("min_group: 5", "min_group: 5, noise: { epsilon: 1, budget: 9, per: day }"),
+        ("min_group: 5", "min_group: 5, noise: { epsilon: 0, budget: 9, per: day, rows: 9 }"),
         ("language: primary", "language: all"), ("[measuring, advertising]", "[]"),
     ])
     func `what the readers refuse by form alone is wrong by it too`(old: String, new: String) throws

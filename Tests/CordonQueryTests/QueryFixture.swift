@@ -30,6 +30,17 @@ final class QueryFixture: QueryRegion, Sendable {
     func files() throws -> [QueryFile] { listed.withLock { $0 } }
     func suppressedPseudonyms() throws -> [SuppressedPseudonym] { suppressed.withLock { $0 } }
 
+    private let remembers = Mutex(false)
+    /// From now on answers are held against those before them; until then each question is the first.
+    func remember() { remembers.withLock { $0 = true } }
+    var ledgerPath: String { folder.file("query-ledger.sqlite") }
+    func ledger() throws -> QueryLedger {
+        // A salt that is always the same, so that who shares a bucket is.
+        try QueryLedger(
+            path: remembers.withLock { $0 } ? ledgerPath : ":memory:", newSalt: 20_261_129)
+    }
+    func asker(_ principal: Principal) -> String { "role:" + principal.role }
+
     struct AuditBroken: Error {}
     func record(_ entry: QueryAuditEntry) throws {
         if auditFails.withLock({ $0 }) { throw AuditBroken() }
@@ -149,6 +160,11 @@ final class QueryFixture: QueryRegion, Sendable {
     }()
 
     static let analyst = Principal(role: "analyst", purpose: "audience-measurement", place: "DE")
+    /// Like the analyst, with small groups put together.
+    static let planner = Principal(role: "planner", purpose: "audience-measurement", place: "DE")
+    /// Counts and sums have noise of epsilon 10, three a day, of one hit a person.
+    static let publisher = Principal(
+        role: "publisher", purpose: "audience-measurement", place: "DE")
     static let abroad = Principal(role: "analyst", purpose: "audience-measurement", place: "US-CA")
     static let officer = Principal(
         role: "privacy-officer", purpose: "data-subject-request", place: "FR")
@@ -165,6 +181,17 @@ final class QueryFixture: QueryRegion, Sendable {
                     role: "privacy-officer", purposes: ["data-subject-request"],
                     from: places("DE", "FR"), see: .rows, minGroup: 1, hide: [],
                     position: FilePosition(file: "Policies/gdpr.yaml", line: 32, column: 5)),
+                AccessRule(
+                    role: "planner", purposes: ["audience-measurement"], from: places("DE", "FR"),
+                    see: .aggregates, minGroup: 5, smallGroups: .other,
+                    hide: ["user", "visitor", "ip_prefix"],
+                    position: FilePosition(file: "Policies/gdpr.yaml", line: 33, column: 5)),
+                AccessRule(
+                    role: "publisher", purposes: ["audience-measurement"], from: places("DE"),
+                    see: .aggregates, minGroup: 5,
+                    noise: .init(epsilon: 100_000, budget: 300_000, per: .day, rows: 1, value: 10),
+                    hide: ["user", "visitor", "ip_prefix"],
+                    position: FilePosition(file: "Policies/gdpr.yaml", line: 35, column: 5)),
             ],
             transfer: [
                 TransferRule(

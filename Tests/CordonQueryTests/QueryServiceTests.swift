@@ -159,6 +159,11 @@ import Testing
             do {
                 let sql = "SELECT count(*) AS n FROM hits WHERE \(condition)"
                 let outcome = try fixture.ask(sql, as: QueryFixture.analyst)
+                // Beside a question over all rows one that lacks a row is refused for another reason.
+                if condition.contains("FROM hits"), let refusal = outcome.refusal {
+                    #expect(refusal.rule == "differencing", "\(condition)")
+                    continue
+                }
                 #expect(outcome.refusal == nil, "\(condition)")
                 #expect(outcome.cells?.count == 1, "\(condition)")
             } catch {

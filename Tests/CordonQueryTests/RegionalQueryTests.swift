@@ -37,6 +37,8 @@ final class EasternRegion: QueryRegion, Sendable {
         return [QueryFile(path: file, retainUntil: nil)]
     }
     func suppressedPseudonyms() -> [SuppressedPseudonym] { [] }
+    func ledger() throws -> QueryLedger { try QueryLedger(path: ":memory:", newSalt: 20_261_129) }
+    func asker(_ principal: Principal) -> String { principal.role }
     func record(_ entry: QueryAuditEntry) { recorded.withLock { $0.append(entry) } }
 }
 
@@ -88,6 +90,30 @@ final class EasternRegion: QueryRegion, Sendable {
         #expect(east.entries.map(\.outcome) == [.answered])
     }
 
+    @Test func `each region holds its part against what it answered before`() throws {
+        fixture.remember()
+        let analyst = QueryFixture.analyst
+        #expect(cells(try ask("SELECT count(*) AS n FROM hits", as: analyst)) != nil)
+        let next = try ask(
+            "SELECT count(*) AS n FROM hits WHERE site <> 'tiny.example'", as: analyst)
+        guard case .refused(let refusal)? = next.regions.first?.result else {
+            Issue.record("\(next.regions)")
+            return
+        }
+        #expect(refusal.rule == "differencing")
+    }
+
+    @Test func `numbers with noise stand beside each other and are not summed`() throws {
+        let answer = try ask(
+            "SELECT event, count(*) AS n FROM hits GROUP BY event", as: QueryFixture.publisher)
+        #expect(!answer.isCombined && answer.columns == ["region", "event", "n"])
+        guard case .answered(_, _, _, let epsilon)? = answer.regions.first?.result else {
+            Issue.record("\(answer.regions)")
+            return
+        }
+        #expect(epsilon == 100_000)
+    }
+
     @Test(arguments: [
         // Two people make the sum in the EU, too few to be shown; all its hits would count beside it.
         (
@@ -115,7 +141,7 @@ final class EasternRegion: QueryRegion, Sendable {
 
     @Test func `each region's answer tells what held its process`() throws {
         for (_, result) in try ask("SELECT count(*) AS n FROM hits").regions {
-            guard case .answered(_, let confinement) = result else {
+            guard case .answered(_, let confinement, _, _) = result else {
                 Issue.record("no answer: \(result)")
                 continue
             }

@@ -72,6 +72,23 @@ struct `The region's service and clients of PostgreSQL` {
         #expect(told.contains("only a single SELECT may be asked"), "\(told)")
         #expect(told.contains("15.0\nBEGIN\n300\nROLLBACK\n"), "\(told)")
 
+        // One person's hit stands between this and the whole: asked for in words, prepared, through a cursor.
+        let end = "\(ServedHits.today.text) 01:00:00+00"
+        let compared = try psql(
+            port, analyst,
+            """
+            SELECT count(*) FROM hits WHERE ts < TIMESTAMPTZ '\(end)';
+            PREPARE d AS SELECT count(*) FROM hits WHERE ts < $1::TIMESTAMPTZ;
+            EXECUTE d('\(end)');
+            BEGIN;
+            DECLARE c CURSOR FOR SELECT count(*) FROM hits WHERE ts < TIMESTAMPTZ '\(end)';
+            FETCH 1 FROM c;
+            ROLLBACK;
+            """)
+        #expect(
+            compared.matches(of: #/ERROR:  refused \(differencing\): /#).count == 3, "\(compared)")
+        #expect(!compared.contains("299"), "\(compared)")
+
         // Nobody without a token, nobody with that of another, and no other region.
         #expect(try psql(port, "nonsense", "SELECT 1").contains("this is no token of a region"))
         #expect(

@@ -160,7 +160,7 @@ struct Demo {
         for region in try regions() {
             try show(
                 query(
-                    region.name, from: region.jurisdiction,
+                    region.name, from: region.jurisdiction, as: "privacy-officer",
                     "SELECT policy, consent, count(*) AS hits, count(DISTINCT country) AS countries "
                         + "FROM hits GROUP BY policy, consent ORDER BY hits DESC"))
         }
@@ -223,10 +223,12 @@ struct Demo {
         try ProjectConfiguration.load(layout, now: Day(SystemWallClock().now())).regions
     }
 
-    private func query(_ region: String, from place: String, _ sql: String) -> [String] {
+    private func query(
+        _ region: String, from place: String, as role: String = "analyst", _ sql: String
+    ) -> [String] {
         [
-            "query", "--region", region, "--role", "analyst", "--purpose", "audience-measurement",
-            "--from", place,
+            "query", "--region", region, "--role", role, "--purpose",
+            role == "analyst" ? "audience-measurement" : "data-subject-request", "--from", place,
             sql,
         ]
     }

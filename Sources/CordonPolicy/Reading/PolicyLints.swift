@@ -204,7 +204,10 @@ extension AccessRule {
             switch (see, other.see) {
             case (_, .rows): true
             case (.rows, .aggregates): false
-            case (.aggregates, .aggregates): other.minGroup <= minGroup
+            case (.aggregates, .aggregates):
+                other.minGroup <= minGroup
+                    && (other.smallGroups == .other || smallGroups == .suppress)
+                    && (other.noise == nil || other.noise == noise)
             }
         return role == other.role && isSeen && Set(purposes).isSubset(of: other.purposes)
             && from.isWithin(other.from) && Set(other.hide).isSubset(of: hide)

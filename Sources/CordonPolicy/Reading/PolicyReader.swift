@@ -338,7 +338,7 @@ extension PolicyReader {
 
     private func readSampling(_ item: Item) -> CompiledPolicy.Sampling? {
         guard let text = item.plain,
-            let millionths = Self.percentInMillionths(text), (1...1_000_000).contains(millionths)
+            let millionths = Self.tenThousandths(text), (1...1_000_000).contains(millionths)
         else {
             item.error("expected a percentage above 0 and up to 100, found \(item.found)")
             return nil
@@ -346,8 +346,8 @@ extension PolicyReader {
         return .init(perMillion: UInt32(millionths), position: item.position)
     }
 
-    /// `12.5` as 125,000: at most four decimals.
-    private static func percentInMillionths(_ text: String) -> Int? {
+    /// `12.5` as 125,000 (a percentage in millionths, too): at most four decimals.
+    private static func tenThousandths(_ text: String) -> Int? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count <= 2,
             parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
@@ -364,7 +364,10 @@ extension PolicyReader {
     private func readAccess(_ item: Item, _ consent: CompiledPolicy.ConsentRule?) -> AccessRule? {
         guard
             let section = Section(
-                item, keys: ["role", "purposes", "from", "see", "min_group", "hide"])
+                item,
+                keys: [
+                    "role", "purposes", "from", "see", "min_group", "small_groups", "noise", "hide",
+                ])
         else { return nil }
         let role = section.required("role")?.name()
         let purposes = section.required("purposes").flatMap { accessPurposes($0, consent) }
@@ -372,15 +375,50 @@ extension PolicyReader {
         let see = section.required("see")?.word(AccessRule.Sight.self)
         var minGroup: Int? = 1
         if see == .rows {
-            section["min_group"]?.error("`min_group` has no meaning where rows are seen")
+            for key in ["min_group", "small_groups", "noise"] {
+                section[key]?.error("`\(key)` has no meaning where rows are seen")
+            }
         } else if see == .aggregates {
             minGroup = section.required("min_group")?.integer(in: Self.minGroupBounds)
         }
+        let smallGroups =
+            section["small_groups"].map { $0.word(AccessRule.SmallGroups.self) } ?? .suppress
+        var noise: AccessRule.Noise?
+        if let item = section["noise"], see == .aggregates {
+            noise = readNoise(item)
+            if noise == nil { return nil }
+        }
         let hide = section["hide"].map(columns) ?? []
-        guard let role, let purposes, let from, let see, let minGroup, let hide else { return nil }
+        guard let role, let purposes, let from, let see, let minGroup, let smallGroups, let hide
+        else { return nil }
         return .init(
-            role: role, purposes: purposes, from: from, see: see, minGroup: minGroup, hide: hide,
-            position: item.position)
+            role: role, purposes: purposes, from: from, see: see, minGroup: minGroup,
+            smallGroups: smallGroups, noise: noise, hide: hide, position: item.position)
+    }
+
+    private func readNoise(_ item: Item) -> AccessRule.Noise? {
+        guard let section = Section(item, keys: ["epsilon", "budget", "per", "rows", "value"])
+        else { return nil }
+        func decimal(_ item: Item, upTo most: Int) -> Int? {
+            guard let text = item.plain, let number = Self.tenThousandths(text), number > 0,
+                number <= most * 10_000
+            else {
+                item.error("expected a number above 0 and up to \(most), found \(item.found)")
+                return nil
+            }
+            return number
+        }
+        let epsilon = section.required("epsilon").flatMap { decimal($0, upTo: 10) }
+        let budget = section.required("budget").flatMap { decimal($0, upTo: 999) }
+        let per = section.required("per")?.word(AccessRule.Noise.Period.self)
+        let rows = section.required("rows")?.integer(in: 1...100_000)
+        let value = section["value"].map { $0.integer(in: 1...1_000_000) }
+        if let epsilon, let budget, budget < epsilon {
+            section["budget"]?.error("the budget is below the epsilon of one count")
+        }
+        guard let epsilon, let budget, budget >= epsilon, let per, let rows else { return nil }
+        if case .some(.none) = value { return nil }
+        return .init(epsilon: epsilon, budget: budget, per: per, rows: rows, value: value ?? nil)
     }
 
     /// Below two a group is a person; above a million no site's group is left.

@@ -14,7 +14,7 @@ package enum ConfigurationSchema {
     static let site = "^[a-z0-9.*-]+$"
     static let path = "^[^/].*[^/]$|^[^/]$|^/.*[^/]$"
 
-    private static let places = SchemaShape.list(.text(form: nil), least: 1)
+    static let places = SchemaShape.list(.text(form: nil), least: 1)
     private static let sites = SchemaShape.list(.text(form: site), least: 1)
     private static let needs = SchemaKey(
         "needs", .anyOf([.text(form: name), .list(.text(form: name), least: 1)]),
@@ -427,34 +427,6 @@ package enum ConfigurationSchema {
                 "fields", ages, fallback: "as the preset, else as the hit",
                 "fields that go before their hit does"),
         ], anyOf: ["preset", "hits"])
-
-    private static let minGroup = SchemaShape.integer(2...1_000_000)
-
-    private static let access = SchemaMapping([
-        SchemaKey("role", .text(form: name), required: true, "who asks"),
-        SchemaKey(
-            "purposes", .list(.text(form: name), least: 1), required: true,
-            "purposes of the policy's consent, and `data-subject-request`"),
-        SchemaKey("from", places, required: true, "from where they may ask"),
-        SchemaKey(
-            "see", .word(AccessRule.Sight.allCases.map(\.rawValue)), required: true,
-            "rows, or aggregates alone"),
-        SchemaKey(
-            "min_group", minGroup,
-            "least number of people in a group; required with `aggregates`, barred with `rows`"
-        ),
-        SchemaKey(
-            "hide",
-            .list(
-                .word(["hit_id", "key_epoch"] + FieldName.allCases.flatMap(\.columns)), least: 0),
-            fallback: "none", "columns that read as null"),
-    ])
-
-    private static let transfer = SchemaMapping([
-        SchemaKey("to", places, required: true, "to where"),
-        SchemaKey("see", .word(["aggregates"]), required: true, "rows do not cross a border"),
-        SchemaKey("min_group", minGroup, required: true, "least number of people in a group"),
-    ])
 
     // MARK: Atlas, invariants
 

@@ -30,6 +30,7 @@ import Testing
         "Sources/CordonKeys/RegionKeys.swift": "keys",
         "Sources/CordonLake/LakeWriter+Owner.swift": "the region's name",
         "Sources/CordonQuery/QueryBenchmark.swift": "made rows, for measuring",
+        "Sources/CordonQuery/QueryLedger.swift": "sums of salted numbers, and who was answered",
         "Sources/CordonQuery/SessionCatalog.swift": "names of tables and columns, in memory alone",
         "Sources/CordonServer/EraseBenchmark.swift": "made hits, for measuring",
         "Sources/CordonServer/Evidence/TarArchive.swift": "the audit log and certificates",

@@ -1,0 +1,282 @@
+internal import Crypto
+
+/// Whom a shown value tells of, as a vector of numbers: people are dealt to buckets, and each bucket holds the sum of the
+/// numbers of their rows.
+///
+/// Adding and subtracting answers adds and subtracts their vectors. So the buckets in which a combination of vectors is not
+/// zero are a lower bound for the people whom the same combination of answers tells of, and it is zero only where nobody is
+/// told of. A vector holds no value of a row, and its sums are of salted hashes.
+struct AnswerVector: Equatable, Sendable {
+    /// Numbers of rows are taken modulo this prime, 2^61 - 1, so that combinations can be solved for exactly.
+    static let modulus: UInt64 = (1 << 61) - 1
+    /// A difference of more people than half of these is not told from one of fewer.
+    static let bucketsMax = 512
+    /// What is left of the buckets where an answer has very many groups.
+    static let bucketsMin = 64
+
+    /// What is told of the rows: 0 how many there are; else something of their values, which is set against the same alone.
+    var kind: UInt32
+    /// How many people there must be in a difference.
+    var needed: Int
+    /// How many buckets people are dealt to.
+    var bucketCount: Int
+    /// Which SELECT of its statement it is of.
+    var release: Int
+    /// Which call in that SELECT it is of; 0 for all rows of a group.
+    var call: Int
+    /// Whether no row of it stands in another group of that SELECT.
+    var isPart: Bool
+    /// Whether it is looked at together with several others; else with each other one.
+    var isPooled: Bool
+    /// The buckets whose sum is not zero, in order.
+    private(set) var buckets: [UInt16] = []
+    private(set) var sums: [UInt64] = []
+
+    /// - Parameter sums: by bucket.
+    init(
+        _ sums: [UInt64], needed: Int, kind: UInt32 = 0, release: Int = 0,
+        call: Int = 0, isPart: Bool = true, isPooled: Bool = true
+    ) {
+        self.kind = kind
+        self.needed = needed
+        bucketCount = sums.count
+        self.release = release
+        self.call = call
+        self.isPart = isPart
+        self.isPooled = isPooled
+        for (bucket, sum) in sums.enumerated() where sum != 0 {
+            buckets.append(UInt16(bucket))
+            self.sums.append(sum)
+        }
+    }
+
+    var isEmpty: Bool { buckets.isEmpty }
+
+    /// The sums by bucket, with people dealt to `count` buckets.
+    func dense(_ count: Int) -> [UInt64] {
+        var all = [UInt64](repeating: 0, count: count)
+        for (bucket, sum) in zip(buckets, sums) {
+            let place = Int(bucket) % count
+            all[place] = Self.sum(all[place], sum)
+        }
+        return all
+    }
+
+    /// The vector with people dealt to `count` buckets.
+    func folded(_ count: Int) -> AnswerVector {
+        guard count < bucketCount else { return self }
+        return AnswerVector(
+            dense(count), needed: needed, kind: kind, release: release,
+            call: call, isPart: isPart, isPooled: isPooled)
+    }
+
+    /// What is left when `other`, dealt to as many buckets, is taken away; nil once more than `most` buckets are not zero.
+    func minus(_ other: AnswerVector, most: Int) -> [UInt16: UInt64]? {
+        var found: [UInt16: UInt64] = [:]
+        var left = 0
+        var right = 0
+        while left < buckets.count || right < other.buckets.count {
+            let a = left < buckets.count ? buckets[left] : .max
+            let b = right < other.buckets.count ? other.buckets[right] : .max
+            if a < b {
+                found[a] = sums[left]
+                left += 1
+            } else if b < a {
+                found[b] = Self.modulus - other.sums[right]
+                right += 1
+            } else {
+                if sums[left] != other.sums[right] {
+                    found[a] = Self.sum(sums[left], Self.modulus - other.sums[right])
+                }
+                left += 1
+                right += 1
+            }
+            if found.count > most { return nil }
+        }
+        return found
+    }
+
+    // MARK: The field of numbers modulo the prime
+
+    static func sum(_ a: UInt64, _ b: UInt64) -> UInt64 {
+        let sum = a + b
+        return sum >= modulus ? sum - modulus : sum
+    }
+
+    static func product(_ a: UInt64, _ b: UInt64) -> UInt64 {
+        let (high, low) = a.multipliedFullWidth(by: b)
+        // 2^61 is 1 here, so what lies above 61 bits is added to what lies below.
+        let sum = (low & modulus) + (low >> 61 | high << 3)
+        return sum >= modulus ? sum - modulus : sum
+    }
+
+    /// The number that gives 1 with `a`, which is not 0, by Fermat's theorem.
+    static func inverse(_ a: UInt64) -> UInt64 {
+        var result: UInt64 = 1
+        var base = a
+        var exponent = modulus - 2
+        while exponent > 0 {
+            if exponent & 1 == 1 { result = product(result, base) }
+            base = product(base, base)
+            exponent >>= 1
+        }
+        return result
+    }
+}
+
+extension AnswerVector {
+    /// All vectors as bytes: the layout is in `Docs/formats/query.md`.
+    static func encoded(_ vectors: [AnswerVector]) -> [UInt8] {
+        var bytes: [UInt8] = [1]
+        func put(_ value: UInt64, _ count: Int) {
+            for shift in 0..<count { bytes.append(UInt8(truncatingIfNeeded: value >> (8 * shift))) }
+        }
+        put(UInt64(vectors.count), 4)
+        for vector in vectors {
+            bytes.append((vector.isPart ? 1 : 0) | (vector.isPooled ? 2 : 0))
+            put(UInt64(vector.kind), 4)
+            put(UInt64(vector.release), 2)
+            put(UInt64(vector.call), 2)
+            put(UInt64(vector.needed), 4)
+            put(UInt64(vector.bucketCount), 2)
+            put(UInt64(vector.buckets.count), 2)
+            for (bucket, sum) in zip(vector.buckets, vector.sums) {
+                put(UInt64(bucket), 2)
+                put(sum, 8)
+            }
+        }
+        return bytes
+    }
+
+    /// What ``encoded(_:)`` wrote; nil when the bytes are anything else.
+    static func decoded(_ bytes: [UInt8]) -> [AnswerVector]? {
+        var position = 0
+        var isWhole = true
+        func take(_ count: Int) -> Int {
+            guard bytes.count - position >= count else {
+                isWhole = false
+                return 0
+            }
+            var value: UInt64 = 0
+            for index in (0..<count).reversed() {
+                value = value << 8 | UInt64(bytes[position + index])
+            }
+            position += count
+            guard value <= modulus else {
+                isWhole = false
+                return 0
+            }
+            return Int(value)
+        }
+        guard take(1) == 1 else { return nil }
+        let count = take(4)
+        var vectors: [AnswerVector] = []
+        while vectors.count < count, isWhole {
+            let flags = take(1)
+            let kind = UInt32(take(4))
+            let release = take(2)
+            let call = take(2)
+            let needed = take(4)
+            let bucketCount = take(2)
+            var vector = AnswerVector(
+                [], needed: needed, kind: kind, release: release,
+                call: call, isPart: flags & 1 == 1, isPooled: flags & 2 == 2)
+            vector.bucketCount = bucketCount
+            guard [bucketsMin, bucketsMax].contains(bucketCount) else { return nil }
+            for _ in 0..<take(2) {
+                guard isWhole else { return nil }
+                let bucket = take(2)
+                let sum = take(8)
+                guard bucket < bucketCount, sum > 0 else { return nil }
+                vector.buckets.append(UInt16(bucket))
+                vector.sums.append(UInt64(sum))
+            }
+            vectors.append(vector)
+        }
+        return isWhole && position == bytes.count ? vectors : nil
+    }
+}
+
+extension AnswerVector {
+    /// More vectors of one answer are refused.
+    static let countMax = 8192
+    /// Groups up to this number are looked at together with those of other answers.
+    static let pooledGroupsMax = 16
+    /// More ways to put the keys of a SELECT together are not tried all.
+    private static let combinationsMax = 48
+
+    /// What the child's answer to a ``Release/sql(_:)`` tells; nil when it has more groups than can be told apart.
+    ///
+    /// There is a vector for all groups together, for each group, and for groups put together: by each choice of keys, times also by
+    /// day and by month.
+    ///
+    /// - Parameter rows: of numbers.
+    static func read(
+        _ rows: [[UInt64]], of release: Release, number: Int, salt: UInt64
+    ) -> [AnswerVector]? {
+        guard rows.count <= Release.rowsMax else { return nil }
+        let calls = release.calls.count
+        let kinds = [0] + release.calls.map { kind($0, salt) }
+        let firstKey = 4 + calls
+        var vectors: [AnswerVector] = []
+        let cells = rows.filter { $0[0] == 1 }
+        let isFine = Set(cells.map { $0[firstKey...] }).count <= Release.finelyTold
+        /// The vectors of rows by the numbers that `key` gives them; nil leaves a row out.
+        func gather(
+            _ rows: [[UInt64]], _ count: Int, isPooled: Bool, by key: ([UInt64]) -> [UInt64]
+        ) {
+            var groups: [[UInt64]: (needed: Int, sums: [[UInt64]])] = [:]
+            for row in rows {
+                var group =
+                    groups[key(row)]
+                    ?? (0, Array(repeating: Array(repeating: 0, count: count), count: 1 + calls))
+                group.needed = max(group.needed, Int(row[2]))
+                for index in 0...calls {
+                    let place = Int(row[1])
+                    group.sums[index][place] = sum(group.sums[index][place], row[3 + index])
+                }
+                groups[key(row)] = group
+            }
+            let isFew = isPooled || groups.count <= pooledGroupsMax
+            for group in groups.values {
+                for (index, sums) in group.sums.enumerated() {
+                    let vector = AnswerVector(
+                        sums, needed: group.needed, kind: kinds[index], release: number,
+                        call: index, isPart: release.isPartition, isPooled: isFew)
+                    if !vector.isEmpty { vectors.append(vector) }
+                }
+            }
+        }
+        gather(rows.filter { $0[0] == 0 }, bucketsMax, isPooled: true) { _ in [] }
+        let count = isFine ? bucketsMax : bucketsMin
+        for choice in choices(release.keyCount, cells, firstKey) where !choice.isEmpty {
+            gather(cells, count, isPooled: false) { row in choice.map { row[firstKey + $0] } }
+            guard vectors.count <= countMax else { return nil }
+        }
+        return vectors
+    }
+
+    /// A number for what a call tells; the text is not kept.
+    private static func kind(_ label: String?, _ salt: UInt64) -> UInt32 {
+        guard let label else { return 0 }
+        let digest = SHA256.digest(Array("\(salt) \(label)".utf8)).bytes
+        return max(digest[..<4].reduce(0) { $0 << 8 | UInt32($1) }, 1)
+    }
+
+    /// Which columns of keys are put together: each key is left out, taken, or taken by day or month where it is a time.
+    private static func choices(
+        _ keyCount: Int, _ cells: [[UInt64]], _ firstKey: Int
+    ) -> [[Int]] {
+        let options = (0..<keyCount).map { key in
+            let isTime = cells.contains { $0[firstKey + 3 * key + 1] != 0 }
+            return isTime ? [3 * key, 3 * key + 1, 3 * key + 2] : [3 * key]
+        }
+        let all = options.reduce(1) { min($0 * ($1.count + 1), combinationsMax + 1) }
+        guard all <= combinationsMax else {
+            return options.flatMap { $0.map { [$0] } } + [options.map { $0[0] }]
+        }
+        return options.reduce([[]]) { found, options in
+            found + found.flatMap { choice in options.map { choice + [$0] } }
+        }
+    }
+}

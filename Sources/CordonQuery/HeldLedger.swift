@@ -1,0 +1,94 @@
+internal import CordonModel
+internal import CordonPolicy
+
+/// The ledger of a region for one question of a principal who sees groups.
+struct HeldLedger {
+    /// The table that there is.
+    private static let table = "pixels.hits"
+
+    private let ledger: QueryLedger
+    private let region: String
+    private let asker: String
+    private let now: Timestamp
+    /// What the child's numbers of rows and people are salted with.
+    let salt: UInt64
+
+    init(_ region: any QueryRegion, _ request: QueryRequest, _ now: Timestamp) throws {
+        self.now = now
+        self.region = region.name
+        asker = region.asker(request.principal)
+        do {
+            ledger = try region.ledger()
+            salt = try ledger.salt()
+        } catch {
+            throw Self.unusable(region.name, error)
+        }
+    }
+
+    /// What fails closed: nothing is shown that is not held against what was shown before.
+    private static func unusable(_ region: String, _ error: any Error) -> QueryError {
+        QueryError(
+            code: .world,
+            text:
+                "the ledger of answers of region `\(region)` cannot be used, so nothing is shown: \(error)"
+        )
+    }
+
+    func horizons(most: Int) throws -> [Timestamp?] {
+        do {
+            return try ledger.horizons(of: asker, table: Self.table, at: now, most: most)
+        } catch {
+            throw Self.unusable(region, error)
+        }
+    }
+
+    /// Enters what an answer tells; or why the answer may not be shown.
+    ///
+    /// - Parameter told: nil when it has too many groups.
+    func refusal(
+        to told: [AnswerVector]?, _ newest: Timestamp?, _ access: Access, epsilon: Int
+    ) throws -> Refusal? {
+        let entry: QueryLedger.Entry
+        if let told {
+            do {
+                entry = try ledger.enter(
+                    told, of: asker, table: Self.table, at: now, horizon: newest,
+                    spending: access.noise.map {
+                        .init(epsilon: epsilon, budget: $0.budget, days: $0.per.days)
+                    })
+            } catch {
+                throw Self.unusable(region, error)
+            }
+        } else {
+            entry = .refused(.tooMany)
+        }
+        let text: String
+        var rule = "differencing"
+        switch entry {
+        case .entered: return nil
+        case .refused(.safe): preconditionFailure("what is safe is entered")
+        case .refused(.tooMany):
+            text =
+                "the answer has too many groups to be held against earlier answers; group more coarsely"
+        case .refused(.singlesOut(let time?)):
+            text =
+                "beside earlier answers, such as that of \(Timestamp(microseconds: time).text), this one would single out fewer"
+        case .refused(.singlesOut(nil)):
+            text = "values of this answer put together would single out fewer"
+        case .overspent(let spent, let budget, let until):
+            rule = "noise"
+            text =
+                "the answer would spend an epsilon of \(AccessRule.Noise.text(epsilon)), and \(AccessRule.Noise.text(spent)) of \(AccessRule.Noise.text(budget)) is spent"
+                + (until.map { "; more is free from \($0.text) on" } ?? "")
+        case .full(let until):
+            text =
+                "\(QueryLedger.answersMax) different answers were given in \(QueryLedger.windowDays) days, and no other is before \(until.text)"
+        }
+        let grant = access.nearest
+        return Refusal(
+            rule: rule, at: grant.position,
+            text:
+                "policy `\(grant.policy)` shows groups of at least \(grant.minGroup) people here: \(text)"
+        )
+    }
+}

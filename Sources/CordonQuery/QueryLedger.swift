@@ -1,0 +1,280 @@
+internal import Bytes
+package import CordonModel
+internal import Crypto
+internal import SQLite
+
+/// What a region's answers over groups have told each asker, so that a later answer is held against them.
+///
+/// One SQLite file (WAL, `synchronous=FULL`) in the region's state folder. It holds vectors (``AnswerVector``) and times: no text of
+/// a question, no value of a group, no identifier. An answer is entered before it is shown. Any number of processes may use the file; an instance is used by one
+/// thread at a time.
+package final class QueryLedger {
+    /// How long an answer counts, in days.
+    package static let windowDays = 30
+    /// Differing answers of one asker over one table that may be shown in a window; others are refused until one has gone.
+    package static let answersMax = 1000
+
+    private let connection: Connection
+    private let path: String
+    private static let layoutVersion: Int64 = 2
+    private static let busyTimeoutMilliseconds: Int32 = 10_000
+
+    /// The file is made when it is missing.
+    ///
+    /// - Parameter newSalt: of a file that is made; nil for a random one.
+    package init(path: String, newSalt: UInt64? = nil) throws {
+        self.path = path
+        connection = try Connection(
+            path: path, busyTimeoutMilliseconds: Self.busyTimeoutMilliseconds)
+        try connection.execute(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON")
+        try connection.transaction(.immediate) {
+            let version = try connection.integer("PRAGMA user_version") ?? 0
+            guard version <= Self.layoutVersion else {
+                throw QueryError(
+                    code: .world,
+                    text: "`\(path)` has version \(version), written by a newer `cordon`")
+            }
+            if version < 2 {
+                try connection.execute(
+                    """
+                    CREATE TABLE noise (
+                        id INTEGER PRIMARY KEY, asker TEXT NOT NULL, table_name TEXT NOT NULL, at INTEGER NOT NULL,
+                        epsilon INTEGER NOT NULL) STRICT;
+                    PRAGMA user_version = \(Self.layoutVersion)
+                    """)
+            }
+            guard version < 1 else { return }
+            try connection.execute(
+                """
+                CREATE TABLE salt (value INTEGER NOT NULL) STRICT;
+                CREATE TABLE answers (
+                    id INTEGER PRIMARY KEY, asker TEXT NOT NULL, table_name TEXT NOT NULL, at INTEGER NOT NULL,
+                    horizon INTEGER, digest BLOB NOT NULL, vectors BLOB NOT NULL,
+                    UNIQUE (asker, table_name, digest)) STRICT;
+                PRAGMA user_version = \(Self.layoutVersion)
+                """)
+            let statement = try connection.prepare("INSERT INTO salt (value) VALUES (?)")
+            try statement.bind(1, Int64(bitPattern: newSalt ?? SecureRandom.uint64()))
+            try statement.run()
+        }
+    }
+
+    /// Distinguishes the numbers of this ledger from those of any other.
+    func salt() throws -> UInt64 {
+        guard let value = try connection.integer("SELECT value FROM salt") else { throw damaged }
+        return UInt64(bitPattern: value)
+    }
+
+    private var damaged: QueryError {
+        QueryError(code: .world, text: "`\(path)` is damaged, so nothing can be held against it")
+    }
+
+    /// The times of the newest rows of earlier answers, the newest first.
+    func horizons(of asker: String, table: String, at now: Timestamp, most: Int) throws
+        -> [Timestamp]
+    {
+        let statement = try connection.prepare(
+            """
+            SELECT DISTINCT horizon FROM answers WHERE asker = ? AND table_name = ? AND at > ?
+            AND horizon IS NOT NULL ORDER BY horizon DESC LIMIT ?
+            """)
+        try statement.bind(1, asker)
+        try statement.bind(2, table)
+        try statement.bind(3, Self.start(of: now))
+        try statement.bind(4, most)
+        var found: [Timestamp] = []
+        while try statement.step() { found.append(Timestamp(microseconds: statement.int64(0))) }
+        return found
+    }
+
+    private static func start(of now: Timestamp) -> Int64 {
+        now.microseconds - Int64(windowDays) * Timestamp.microsecondsPerDay
+    }
+
+    enum Entry: Equatable {
+        /// It is in the ledger and may be shown.
+        case entered
+        case refused(DifferenceAudit.Verdict)
+        /// The noise would cost more than is left, in ten-thousandths; more is left from then on.
+        case overspent(spent: Int, budget: Int, until: Timestamp?)
+        /// The window is full until then.
+        case full(until: Timestamp)
+    }
+
+    /// What the noise of an answer costs, in ten-thousandths, and what may be spent in so many days.
+    struct Spending {
+        var epsilon: Int
+        var budget: Int
+        var days: Int
+    }
+
+    /// Enters an answer if it may be shown beside those before it. Durable when this returns.
+    ///
+    /// - Parameters:
+    ///   - horizon: the time of the newest row that it may tell of; nil when there is no row.
+    func enter(
+        _ vectors: [AnswerVector], of asker: String, table: String, at now: Timestamp,
+        horizon: Timestamp?, spending: Spending? = nil
+    ) throws -> Entry {
+        let bytes = AnswerVector.encoded(vectors)
+        // The order of groups is nobody's choice.
+        let digest = SHA256.digest(
+            vectors.map { AnswerVector.encoded([$0]) }.sorted { $0.lexicographicallyPrecedes($1) }
+                .flatMap { $0 })
+        return try connection.transaction(.immediate) {
+            let old = try connection.prepare("DELETE FROM answers WHERE at <= ?")
+            try old.bind(1, Self.start(of: now))
+            try old.run()
+            let same = try connection.prepare(
+                "SELECT 1 FROM answers WHERE asker = ? AND table_name = ? AND digest = ?")
+            try same.bind(1, asker)
+            try same.bind(2, table)
+            try same.bind(3, digest.bytes)
+            if let spending, let refused = try overspent(spending, asker, table, now) {
+                return refused
+            }
+            if try same.step() {
+                try spend(spending, asker, table, now)
+                return .entered
+            }
+            let earlier = try earlier(asker, table)
+            guard earlier.count < Self.answersMax else {
+                let first = earlier.map(\.at).min() ?? now.microseconds
+                return .full(
+                    until: Timestamp(
+                        microseconds: first + Int64(Self.windowDays) * Timestamp.microsecondsPerDay)
+                )
+            }
+            let verdict = DifferenceAudit(earlier: earlier).verdict(on: vectors)
+            guard verdict == .safe else { return .refused(verdict) }
+            let statement = try connection.prepare(
+                """
+                INSERT INTO answers (asker, table_name, at, horizon, digest, vectors)
+                VALUES (?, ?, ?, ?, ?, ?)
+                """)
+            try statement.bind(1, asker)
+            try statement.bind(2, table)
+            try statement.bind(3, now.microseconds)
+            if let horizon {
+                try statement.bind(4, horizon.microseconds)
+            } else {
+                try statement.bindNull(4)
+            }
+            try statement.bind(5, digest.bytes)
+            try statement.bind(6, bytes)
+            try statement.run()
+            try spend(spending, asker, table, now)
+            return .entered
+        }
+    }
+
+    private func overspent(
+        _ spending: Spending, _ asker: String, _ table: String, _ now: Timestamp
+    ) throws -> Entry? {
+        let period = Int64(spending.days) * Timestamp.microsecondsPerDay
+        let statement = try connection.prepare(
+            "SELECT at, epsilon FROM noise WHERE asker = ? AND table_name = ? AND at > ? ORDER BY at"
+        )
+        try statement.bind(1, asker)
+        try statement.bind(2, table)
+        try statement.bind(3, now.microseconds - period)
+        var spent = 0
+        var first: Int64?
+        while try statement.step() {
+            first = first ?? statement.int64(0)
+            spent += Int(statement.int64(1))
+        }
+        guard spent + spending.epsilon > spending.budget else { return nil }
+        return .overspent(
+            spent: spent, budget: spending.budget,
+            until: first.map { Timestamp(microseconds: $0 + period) })
+    }
+
+    private func spend(
+        _ spending: Spending?, _ asker: String, _ table: String, _ now: Timestamp
+    ) throws {
+        guard let spending else { return }
+        let old = try connection.prepare("DELETE FROM noise WHERE at <= ?")
+        try old.bind(1, Self.start(of: now))
+        try old.run()
+        let statement = try connection.prepare(
+            "INSERT INTO noise (asker, table_name, at, epsilon) VALUES (?, ?, ?, ?)")
+        try statement.bind(1, asker)
+        try statement.bind(2, table)
+        try statement.bind(3, now.microseconds)
+        try statement.bind(4, spending.epsilon)
+        try statement.run()
+    }
+
+    private func earlier(
+        _ asker: String, _ table: String
+    ) throws -> [(at: Int64, vectors: [AnswerVector])] {
+        let statement = try connection.prepare(
+            "SELECT at, vectors FROM answers WHERE asker = ? AND table_name = ? ORDER BY id DESC")
+        try statement.bind(1, asker)
+        try statement.bind(2, table)
+        var found: [(at: Int64, vectors: [AnswerVector])] = []
+        while try statement.step() {
+            guard let vectors = AnswerVector.decoded(statement.bytes(1)) else { throw damaged }
+            found.append((statement.int64(0), vectors))
+        }
+        return found
+    }
+
+    /// What an asker was told in the window.
+    package struct Spent: Equatable, Sendable {
+        package var asker: String
+        package var table: String
+        /// Differing answers that count.
+        package var answers: Int
+        package var newest: Timestamp
+        /// When the oldest answer ceases to count.
+        package var nextFree: Timestamp
+        /// What the noise of answers spent in 1, 7 and 30 days, in ten-thousandths.
+        package var epsilonDay = 0
+        package var epsilonWeek = 0
+        package var epsilonMonth = 0
+    }
+
+    private func epsilon(
+        _ asker: String, _ table: String, _ days: Int, _ now: Timestamp
+    ) throws -> Int {
+        let statement = try connection.prepare(
+            "SELECT coalesce(sum(epsilon), 0) FROM noise WHERE asker = ? AND table_name = ? AND at > ?"
+        )
+        try statement.bind(1, asker)
+        try statement.bind(2, table)
+        try statement.bind(3, now.microseconds - Int64(days) * Timestamp.microsecondsPerDay)
+        _ = try statement.step()
+        return Int(statement.int64(0))
+    }
+
+    /// What each asker was told, by name.
+    package func spent(at now: Timestamp) throws -> [Spent] {
+        let statement = try connection.prepare(
+            """
+            SELECT asker, table_name, count(*), max(at), min(at) FROM answers WHERE at > ?
+            GROUP BY asker, table_name ORDER BY asker, table_name
+            """)
+        try statement.bind(1, Self.start(of: now))
+        var found: [Spent] = []
+        while try statement.step() {
+            found.append(
+                Spent(
+                    asker: statement.text(0) ?? "", table: statement.text(1) ?? "",
+                    answers: Int(statement.int64(2)),
+                    newest: Timestamp(microseconds: statement.int64(3)),
+                    nextFree: Timestamp(
+                        microseconds: statement.int64(4) + Int64(Self.windowDays)
+                            * Timestamp.microsecondsPerDay)))
+        }
+        for index in found.indices {
+            let (asker, table) = (found[index].asker, found[index].table)
+            found[index].epsilonDay = try epsilon(asker, table, 1, now)
+            found[index].epsilonWeek = try epsilon(asker, table, 7, now)
+            found[index].epsilonMonth = try epsilon(asker, table, 30, now)
+        }
+        return found
+    }
+}
