@@ -380,8 +380,9 @@ final class LoopSignal: Sendable {
 /// Takes what was kept of a suppressed subject out of a batch that was made before the suppression.
 enum SuppressionFilter {
     static func apply(_ suppression: Suppression, to batch: BatchBuffer) {
-        // Pseudonyms that have left the list since tell nothing any more, and the id is forgotten: then each hit of a
-        // user is only counted. It meets the first batch after an erasure that this collector did not see run.
+        // Pseudonyms that have left the list since tell nothing any more, nor does a digest that came without any, and the id is
+        // forgotten: then each hit of a user is only counted. It meets the first batch after an erasure that this collector did
+        // not see run, and after an objection or a restriction.
         let isBlind = batch.generation < suppression.releaseGeneration
         defer { batch.generation = suppression.generation }
         if !isBlind, suppression.users.isEmpty, suppression.visitors.isEmpty { return }

@@ -8,8 +8,8 @@ internal import SQLite
 package struct Suppression: Equatable, Sendable {
     /// Grows by one with each change; an append names the generation that its batches were filtered by.
     package let generation: Int64
-    /// The generation in which pseudonyms last left the list. A batch that was filtered by an older one may hold a
-    /// subject whom only the digest of the id, which a batch has not, would tell.
+    /// The generation in which pseudonyms last left the list, or somebody came onto it without any. A batch that was filtered by
+    /// an older one may hold a subject whom only the digest of the id, which a batch has not, would tell.
     package let releaseGeneration: Int64
     /// First 16 bytes of the keyed digest of each suppressed user id.
     package let subjects: Set<UInt128>
@@ -82,7 +82,8 @@ extension Journal {
         }
     }
 
-    /// Adds to the list; from its return on, no append that was filtered by an older list succeeds.
+    /// Adds to the list; from its return on, no append that was filtered by an older list succeeds. Without pseudonyms nothing in a
+    /// batch of before tells who was added, so of that batch hits of users are only counted.
     package func suppress(
         subjects: [UInt128], pseudonyms: [(field: SuppressedField, pseudonym: Pseudonym)]
     ) throws(JournalError) {
@@ -107,6 +108,7 @@ extension Journal {
                 guard changes > 0 else { return }
                 try connection.execute(
                     "UPDATE state SET value = value + 1 WHERE name = 'suppression-generation'")
+                if pseudonyms.isEmpty { try connection.execute(Self.releaseStatement) }
             }
         } catch {
             throw JournalError(wrapping: error)
@@ -131,17 +133,20 @@ extension Journal {
                 }
                 guard changes > 0 else { return }
                 try connection.execute(
-                    """
-                    UPDATE state SET value = value + 1 WHERE name = 'suppression-generation';
-                    INSERT OR REPLACE INTO state SELECT 'release-generation', value FROM state
-                        WHERE name = 'suppression-generation'
-                    """)
+                    "UPDATE state SET value = value + 1 WHERE name = 'suppression-generation'")
+                try connection.execute(Self.releaseStatement)
             }
         } catch {
             throw JournalError(wrapping: error)
         }
         try scrub()
     }
+
+    /// Batches of before the present generation are not to be told apart by pseudonyms.
+    private static let releaseStatement = """
+        INSERT OR REPLACE INTO state SELECT 'release-generation', value FROM state
+            WHERE name = 'suppression-generation'
+        """
 
     private static func number(_ bytes: [UInt8]) throws(JournalError) -> UInt128 {
         guard bytes.count == 16 else { throw JournalError(.unreadable) }

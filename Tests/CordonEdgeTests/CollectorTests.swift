@@ -406,6 +406,26 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         #expect(fixture.collector.counters().total(.suppressed) == 2)
     }
 
+    @Test func `a user who has objected is not kept by the batch that meets it first`() throws {
+        let fixture = try EdgeFixture()
+        let client = try fixture.client()
+        let target = "/hit?userid=objecting-user&consent=granted&event=e"
+        #expect(client.get(target, [forwarded(EdgeFixture.german)])?.status == 204)
+        let keys = fixture.keys[fixture.regions.firstIndex { $0.name == "eu-central" }!]
+        let digest = SubjectDigest(
+            user: Array("objecting-user".utf8).span, key: keys.subjectDigestKey
+        ).suppressed
+        // What is there stays, so its pseudonym does not come onto the list.
+        let journal = try Journal(path: fixture.region("eu-central").journalPath)
+        try journal.suppress(subjects: [digest], pseudonyms: [])
+        for _ in 0..<2 { _ = client.get(target, [forwarded(EdgeFixture.german)]) }
+        _ = client.get("/hit?userid=other&consent=granted", [forwarded(EdgeFixture.german)])
+        fixture.collector.drain()
+        let records = try fixture.records("eu-central")
+        #expect(records.map { $0.user != nil } == [true, false, false, true])
+        #expect(fixture.collector.counters().total(.suppressed) == 2)
+    }
+
     @Test func `relaxed answers first and commits soon after`() throws {
         let fixture = try EdgeFixture(loops: 1) { $0.durability = .relaxed }
         let client = try fixture.client()
