@@ -75,7 +75,7 @@ let package = Package(
         target("HPKE", ["Crypto"]),
         target("Avro", ["Bytes"]),
         target("Iceberg", ["Bytes", "Avro"]),
-        target("Parquet", ["Bytes", "LinuxIO"]),
+        target("Parquet", ["Bytes", "LinuxIO", "Compression"]),
         target("ArrowIPC", ["Bytes", "Engine"]),
         target("PostgresWire", ["Bytes"]),
         target("HTTPSFetch", ["Bytes", "LinuxIO", "TLS"]),
@@ -182,7 +182,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "TestSupport", "Bytes", "Compression", "HTTP", "HTTP2", "Consent", "AccessLogs",
-                "CordonModel", "CordonEdge", "PostgresWire",
+                "CordonModel", "CordonEdge", "PostgresWire", "Parquet",
             ],
             path: "Tests/FuzzTargets", exclude: ["Fixtures"], swiftSettings: strict),
         tests("FuzzTargets"),
@@ -282,7 +282,7 @@ if Context.environment["CORDON_FUZZ"] != nil {
     for watched in package.targets
     where [
         "Bytes", "Compression", "HTTP", "HTTP2", "Consent", "AccessLogs", "CordonModel",
-        "CordonEdge",
+        "CordonEdge", "Parquet",
         "FuzzTargets",
     ].contains(watched.name) {
         watched.swiftSettings?.append(watch)

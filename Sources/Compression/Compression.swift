@@ -1,6 +1,6 @@
-/// Reads gzip (RFC 1952) and Zstandard (RFC 8878) as streams, in bounded memory.
+/// Reads gzip (RFC 1952) and Zstandard (RFC 8878) as streams, in bounded memory, and packs and unpacks pieces of known size.
 ///
-/// It compresses nothing and knows no format of what is inside. Which of the two a stream is, or that it is neither, its
+/// It knows no format of what is inside. Which of the two a stream is, or that it is neither, its
 /// first bytes tell. Start at ``UnpackedSource``.
 package enum Compression: String, Sendable {
     case none, gzip, zstd

@@ -395,6 +395,10 @@ struct Bench {
             ]
         }
         let rounds = LargeFileErasure.rounds
+        let rewritings = [result.one, result.many, large.one, large.many]
+        let (files, byPages) = rewritings.reduce((0, 0)) {
+            ($0.0 + $1.files, $0.1 + $1.filesByPages)
+        }
         return [
             ("size of \(all)", Double(result.bytes) / 1e6, "MB"),
             ("of it read to find one person", result.findPercent, "%"),
@@ -407,6 +411,10 @@ struct Bench {
             + rewriting("one person, the engine alone", large.oneCopies, times: rounds)
             + rewriting("\(many) in \(rows)", large.many)
             + rewriting("\(many), the engine alone", large.manyCopy) + [
+                (
+                    "files of these written page by page, the others by the engine",
+                    Double(byPages) * 100 / Double(max(1, files)), "%"
+                ),
                 ("a whole erasure of one person", result.wholeSeconds, "s"),
                 ("reading everything at its end", result.verifiedBytesPerSecond / 1e6, "MB/s"),
                 ("most memory meanwhile", Double(result.memoryBytes) / 1e6, "MB"),

@@ -38,6 +38,8 @@ package final class HitsTable: Sendable {
         /// Bound on the engine's memory.
         package var engineMegabytesMax = 768
         package var engineThreads = 2
+        /// Whether files that lose rows are written anew page by page where that can be; else the engine writes all that lose some.
+        package var writesPages = true
         /// Rows of a row group.
         package var rowGroupRows = HitsSchema.rowGroupRows
         /// Most hits that one commit delivers: bounds memory, and how long the lock is held.

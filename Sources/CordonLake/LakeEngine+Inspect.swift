@@ -2,6 +2,7 @@ import CordonModel
 import Engine
 import Iceberg
 import LinuxIO
+import Parquet
 
 /// A data file that was just written, and what it is to be.
 struct NewDataFile {
@@ -32,6 +33,17 @@ extension LakeEngine {
     /// Looks into files that were just written: that every column has its field id and the rows belong to the partition, and what
     /// the manifest says of each. All are read in the same few statements.
     func inspect(_ new: [NewDataFile]) throws -> [DataFile] {
+        var made = try new.map { file in
+            try file.rest?.footer.flatMap { try dataFile(file, footer: $0) }
+        }
+        let others = made.indices.filter { made[$0] == nil }
+        for (index, file) in zip(others, try look(into: others.map { new[$0] })) {
+            made[index] = file
+        }
+        return made.compactMap(\.self)
+    }
+
+    private func look(into new: [NewDataFile]) throws -> [DataFile] {
         guard !new.isEmpty else { return [] }
         let list = "[" + new.map { EngineText.path($0.path) }.joined(separator: ", ") + "]"
         try checkFieldIDs(list, count: new.count)
@@ -183,6 +195,52 @@ extension LakeEngine {
         return footers
     }
 
+    /// What the manifest says of a file of which the footer was just read, which has the table's columns; nil when the footer does not
+    /// tell all of it.
+    private func dataFile(_ file: NewDataFile, footer: ParquetFooter) throws -> DataFile? {
+        let bounded = HitsSchema.columns.filter(\.hasBounds)
+        var told = Footer()
+        var ends = [(least: [UInt8], greatest: [UInt8])?](repeating: nil, count: bounded.count)
+        for (group, summary) in try footer.summaries().enumerated() {
+            for chunk in summary.chunks {
+                guard let leaf = HitsSchema.leafIDs[chunk.path.joined(separator: ", ")] else {
+                    throw LakeError(
+                        .unfitDataFile, "a data file has a column that the table has not")
+                }
+                told.chunks.append(
+                    Chunk(
+                        group: group, groupRows: summary.rows, leaf: leaf, values: chunk.entries,
+                        bytes: chunk.bytes, nulls: chunk.nulls, start: Int64(summary.start),
+                        isExact: chunk.ends != nil))
+                guard let column = bounded.firstIndex(where: { $0.id == leaf }),
+                    chunk.nulls ?? 0 < chunk.entries
+                else { continue }
+                guard let (least, greatest) = chunk.ends else { return nil }
+                func isLess(_ one: [UInt8], _ two: [UInt8]) -> Bool {
+                    bounded[column].isLess(one, two)
+                }
+                if let before = ends[column] {
+                    ends[column] = (
+                        isLess(least, before.least) ? least : before.least,
+                        isLess(before.greatest, greatest) ? greatest : before.greatest
+                    )
+                } else {
+                    ends[column] = (least, greatest)
+                }
+            }
+        }
+        var made = try told.dataFile(file.path)
+        let texts = zip(bounded, ends).flatMap { column, ends in
+            [ends?.least, ends?.greatest].map { $0.map(column.text) }
+        }
+        try addBounds(texts, of: file, to: &made)
+        guard made.recordCount == file.rows else {
+            throw LakeError(
+                .unfitDataFile, "a data file has \(made.recordCount) rows, expected \(file.rows)")
+        }
+        return made
+    }
+
     private func addBounds(
         _ row: [String?], of file: NewDataFile, to made: inout DataFile
     ) throws {
@@ -280,5 +338,25 @@ extension LakeEngine {
             return (SingleValue.lowerBound(of: least), SingleValue.upperBound(of: greatest))
         }
         throw LakeError(.unfitDataFile, "a data file's bounds cannot be read")
+    }
+}
+
+extension HitsSchema.Column {
+    /// The number that a value of fixed width is, as files store it.
+    private func number(_ bytes: [UInt8]) -> Int64 {
+        let word = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return bytes.count == 4 ? Int64(Int32(truncatingIfNeeded: word)) : Int64(bitPattern: word)
+    }
+
+    private var isNumber: Bool { engineType != "VARCHAR" }
+
+    /// Whether one value comes before another, both as files store them.
+    fileprivate func isLess(_ one: [UInt8], _ two: [UInt8]) -> Bool {
+        isNumber ? number(one) < number(two) : one.lexicographicallyPrecedes(two)
+    }
+
+    /// A value as the engine would say it: times in microseconds, dates in days.
+    fileprivate func text(_ bytes: [UInt8]) -> String {
+        isNumber ? String(number(bytes)) : String(decoding: bytes, as: UTF8.self)
     }
 }

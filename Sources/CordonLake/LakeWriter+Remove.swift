@@ -9,6 +9,8 @@ package struct RemovalReport: Equatable, Sendable {
     package var filesBefore: [String] = []
     /// Absolute paths of the files that replaced them.
     package var filesAfter: [String] = []
+    /// How many of them were written page by page, without the engine.
+    package var filesByPages = 0
     /// The snapshot that the removal made; nil when there was nothing to remove.
     package var snapshotID: Int64?
     /// Dead letters that held one of the pseudonyms, or might have.
@@ -27,14 +29,40 @@ extension LakeWriter {
     /// Rows of each file (by absolute path) that `filter` matches, found by scanning those that may hold any.
     package func count(_ filter: SubjectFilter) throws -> [String: Int64] {
         guard !filter.isEmpty else { return [:] }
-        return try engine().count(filter, in: candidates(filter).files.map(\.path))
+        let (counts, others) = try search(filter) { _, rows in Int64(rows.numbers.rows) }
+        return others.isEmpty
+            ? counts : try counts.merging(engine().count(filter, in: others)) { first, _ in first }
+    }
+
+    /// What `body` makes of the rows of each file that holds some of these people, and the files that only the engine can look through.
+    private func search<Result>(
+        _ filter: SubjectFilter, countingPolicies: Bool = false,
+        _ body: (_ path: String, _ rows: PeopleRows) -> Result
+    ) throws -> (results: [String: Result], others: [String]) {
+        let sought = SoughtPeople(filter)
+        var results: [String: Result] = [:]
+        var others: [String] = []
+        for path in try candidates(filter).files.map(\.path) {
+            if let rows = try rows(of: sought, in: path, countingPolicies: countingPolicies) {
+                if !rows.numbers.isEmpty { results[path] = body(path, rows) }
+            } else {
+                others.append(path)
+            }
+        }
+        return (results, others)
     }
 
     /// The same by policy.
     private func countByPolicy(_ filter: SubjectFilter) throws -> [String: [String: Int64]] {
-        let paths = try candidates(filter).files.map(\.path)
+        let (counts, others) = try search(filter, countingPolicies: true) { path, rows in
+            found.keep(rows.numbers, of: path)
+            return rows.byPolicy
+        }
+        guard !others.isEmpty else { return counts }
         try engine().prepare(filter)
-        return try engine().countByPolicy(where: filter.condition, in: paths)
+        return try counts.merging(engine().countByPolicy(where: filter.condition, in: others)) {
+            first, _ in first
+        }
     }
 
     /// The ids of the holds that forbid to remove a row that `filter` matches, or a dead letter that goes with it; empty when all may go.
@@ -100,7 +128,9 @@ extension LakeWriter {
         }
         guard !touched.isEmpty else { return report }
         let replaced = touched.filter { $0.records > matches[$0.path] ?? 0 }
-        let written = try writeAnew(replaced, where: "NOT \(filter.condition)") {
+        defer { found = FoundRows() }
+        let before = filesByPages
+        let written = try writeAnew(replaced, where: "NOT \(filter.condition)", but: filter) {
             $0.records - (matches[$0.path] ?? 0)
         }
         let paths = written.map(\.path)
@@ -109,6 +139,7 @@ extension LakeWriter {
         report.filesBefore = touched.map(\.path)
         let removed = LakeEngine.rowsByPolicy(counts)
         report.filesAfter = paths
+        report.filesByPages = filesByPages - before
         try tell(
             zip(replaced, paths).map { old, path in
                 (path, old.records - (matches[old.path] ?? 0))
@@ -131,6 +162,7 @@ extension LakeWriter {
         guard !filter.isEmpty else { return }
         let matches = try count(filter)
         let files = try dataFiles().filter { matches[$0.path] != nil }
+        try engine().prepare(filter)
         for file in files.sorted(by: { ($0.day, $0.path) < ($1.day, $1.path) }) {
             for row in try engine().rows(filter, in: file.path) { try body(row) }
         }
@@ -168,12 +200,16 @@ extension LakeWriter {
     }
 
     /// Writes the rows of each file that meet `condition` as a new file of the same partition, in their order.
+    ///
+    /// - Parameter people: whose rows the condition leaves out and no others; nil when it leaves out others.
     private func writeAnew(
-        _ replaced: [DataFileRef], where condition: String, rows: (DataFileRef) -> Int64
+        _ replaced: [DataFileRef], where condition: String, but people: SubjectFilter? = nil,
+        rows: (DataFileRef) -> Int64
     ) throws -> [(path: String, file: DataFile)] {
         guard !replaced.isEmpty else { return [] }
-        return try engine().onOneThread {
-            try writeFiles(for: replaced, rows: rows) { try writeRests($0, where: condition) }
+        let sought = people.map(SoughtPeople.init)
+        return try writeFiles(for: replaced, rows: rows) {
+            try writeRests($0, where: condition, but: sought)
         }
     }
 

@@ -5,38 +5,53 @@ import Parquet
 
 // Data files without some of their rows.
 extension LakeWriter {
-    /// ``writeRests(_:where:)`` of one file.
+    /// ``writeRests(_:where:but:)`` of one file.
     @discardableResult
     func writeRest(
         of path: String, where condition: String, to newPath: String
     ) throws -> WrittenRest {
-        let plan = try write(path, where: condition, to: newPath)
-        if plan == nil { try requireSame([(path, newPath)], where: condition) }
-        return WrittenRest(of: path, origin: plan?.origin, written: plan?.written)
+        try writeRests([(path, newPath)], where: condition, steps: false)[0]
     }
 
     /// Writes the rows of data files that meet `condition` as new files, in their order, and holds them against the old ones.
     ///
-    /// Only row groups that lose a row go through the engine; a digest of each column, rows and their order, is that of before. All
-    /// others are copied byte by byte, and read back. Where a file does not allow that, or no row group is left as it is, the
-    /// engine writes the whole file; of such files one digest is taken.
+    /// Row groups that lose no row are copied byte by byte, and read back. Those that lose some are written anew page by page, and read
+    /// back with a digest of each column. Where a file does not allow that, its rows go through the engine: only those of the row groups
+    /// that lose some, or all where no row group can be left as it is.
     ///
-    /// - Parameter condition: SQL that is true or false and never null; it may name `file_row_number`.
+    /// - Parameters:
+    ///   - condition: SQL that is true or false and never null; it may name `file_row_number`.
+    ///   - people: whose rows the condition leaves out and no others; nil when it leaves out others.
     func writeRests(
-        _ files: [(old: String, new: String)], where condition: String
+        _ files: [(old: String, new: String)], where condition: String,
+        but people: SoughtPeople? = nil, steps: Bool = true
     ) throws -> [WrittenRest] {
-        var whole: [(old: String, new: String)] = []
-        let rests = try files.map { file in
-            let plan = try write(file.old, where: condition, to: file.new)
-            if plan == nil { whole.append(file) }
-            try table.step(.dataFileWritten)
-            return WrittenRest(of: file.old, origin: plan?.origin, written: plan?.written)
+        var rests = try files.map { file in
+            let rest = try writePages(of: file.old, where: condition, but: people, to: file.new)
+            if steps, rest != nil { try table.step(.dataFileWritten) }
+            return rest
         }
-        try requireSame(whole, where: condition)
-        return rests
+        let others = rests.indices.filter { rests[$0] == nil }
+        if !others.isEmpty {
+            if let people { try engine().prepare(people.filter) }
+            try engine().onOneThread {
+                var whole: [(old: String, new: String)] = []
+                for index in others {
+                    let (old, new) = files[index]
+                    let plan = try write(old, where: condition, to: new)
+                    if plan == nil { whole.append((old, new)) }
+                    if steps { try table.step(.dataFileWritten) }
+                    rests[index] = WrittenRest(
+                        of: old, origin: plan?.origin, written: plan?.written)
+                }
+                try requireSame(whole, where: condition)
+            }
+        }
+        return rests.compactMap(\.self)
     }
 
-    /// Writes the rest of one file; what was spliced is as before when it returns, what was not (nil) has yet to be compared.
+    /// Writes the rest of one file through the engine; what was spliced is as before when it returns, what was not (nil) has yet to be
+    /// compared.
     private func write(
         _ path: String, where condition: String, to newPath: String
     ) throws -> RestPlan? {
@@ -64,7 +79,7 @@ extension LakeWriter {
         else { throw Self.otherRows }
     }
 
-    private static var otherRows: LakeError {
+    static var otherRows: LakeError {
         LakeError(
             .unfitDataFile,
             "the rows that stay are not those of the file before; nothing was changed")
@@ -177,13 +192,19 @@ struct WrittenRest {
     let path: String
     /// What it is the rest of, and who went; nil when they are many.
     let origin: RestOrigin?
-    /// The row numbers that went through the engine; nil for all.
+    /// The row numbers that were not copied with their row groups; nil for all.
     let written: [Range<Int64>]?
+    /// The new file's footer, when its pages were written here and read back.
+    let footer: ParquetFooter?
 
-    init(of path: String, origin: RestOrigin? = nil, written: [Range<Int64>]?) {
+    init(
+        of path: String, origin: RestOrigin? = nil, written: [Range<Int64>]?,
+        footer: ParquetFooter? = nil
+    ) {
         self.path = path
         self.origin = origin
         self.written = written
+        self.footer = footer
     }
 }
 
@@ -202,8 +223,35 @@ extension LakeEngine {
     struct LostRows {
         /// How many each row group has; groups without any are left out.
         fileprivate(set) var byGroup: [Int: Int64] = [:]
+        /// Their numbers, ascending.
+        fileprivate(set) var numbers: [Range<Int>] = []
         /// Who is in them; nil when they are many, or one cannot be told.
         fileprivate(set) var origin: RestOrigin?
+
+        /// Takes a row up, behind those before.
+        fileprivate mutating func add(_ number: Int) {
+            if numbers.last?.upperBound == number, let last = numbers.popLast() {
+                numbers.append(last.lowerBound..<number + 1)
+            } else {
+                numbers.append(number..<number + 1)
+            }
+        }
+
+        /// Sorts what came out of order.
+        fileprivate mutating func order() {
+            guard
+                zip(numbers, numbers.dropFirst()).contains(where: { $0.upperBound > $1.lowerBound })
+            else { return }
+            let sorted = numbers.sorted { $0.lowerBound < $1.lowerBound }
+            numbers = []
+            for range in sorted {
+                if let last = numbers.last, last.upperBound == range.lowerBound {
+                    numbers[numbers.count - 1] = last.lowerBound..<range.upperBound
+                } else {
+                    numbers.append(range)
+                }
+            }
+        }
     }
 
     /// The rows of a file that do not meet `condition`.
@@ -233,6 +281,7 @@ extension LakeEngine {
                 while number >= ends[group] { group += 1 }
                 while group > 0, number < ends[group - 1] { group -= 1 }
                 lost.byGroup[group, default: 0] += 1
+                lost.add(Int(number))
                 for (column, people) in [(1, \RestOrigin.users), (2, \RestOrigin.visitors)] {
                     guard lost.origin != nil, !batch.columns[column].isNull(at: row) else {
                         continue
@@ -247,6 +296,7 @@ extension LakeEngine {
                 }
             }
         }
+        lost.order()
         return lost
     }
 

@@ -2,6 +2,7 @@ import Bytes
 package import CordonModel
 import Iceberg
 import LinuxIO
+import Parquet
 
 extension HitsTable {
     /// Waits for the lake lock, puts the table's files in order after what may have happened to the last writer, and
@@ -38,6 +39,11 @@ package final class LakeWriter {
     let table: HitsTable
     let files: TableFiles
     private var startedEngine: LakeEngine?
+    private var madeTools: ParquetTools?
+    /// Rows that a removal has found, as far as they are few.
+    var found = FoundRows()
+    /// Files that were written page by page.
+    var filesByPages = 0
 
     fileprivate init(_ table: HitsTable) {
         self.table = table
@@ -54,6 +60,14 @@ package final class LakeWriter {
         let engine = try LakeEngine(settings)
         startedEngine = engine
         return engine
+    }
+
+    /// What opens and writes pages of data files, made on first use.
+    func tools() throws -> ParquetTools {
+        if let madeTools { return madeTools }
+        let tools = try ParquetTools()
+        madeTools = tools
+        return tools
     }
 
     /// Deletes what belongs to nobody: files that a killed writer had noted, and files that its commit had

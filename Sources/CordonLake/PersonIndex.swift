@@ -1,6 +1,7 @@
 import Bytes
 package import CordonModel
 import LinuxIO
+import Parquet
 
 /// Who may be in one data file: a small filter beside the lake, so that finding a person reads some bytes a file instead of the file.
 ///
@@ -205,16 +206,32 @@ struct PersonIndex {
     }
 
     /// Whether the filter at `path` may hold one of these people, of whichever data file it is; false when it is none.
-    fileprivate static func mayHold(_ people: SubjectFilter, index path: String) -> Bool {
+    fileprivate static func mayHold(_ people: People, index path: String) -> Bool {
         guard let bytes = try? File.read(path), bytes.count >= headerBytes else { return false }
         let data = String(path.dropLast(suffix.utf8.count))
         return mayHold(people, data, fileBytes: number(bytes[16..<24]), in: File.parent(of: path))
             .mayHold
     }
 
-    /// Whether the data file at `dataFile` may hold one of these people.
+    /// People in the order of their blocks, whose number does not fall from one to the next: sorted once for all files.
+    struct People {
+        fileprivate let columns: [[Pseudonym]]
+
+        init(_ people: SubjectFilter) {
+            columns = [people.users.sorted(), people.visitors.sorted()]
+        }
+    }
+
+    /// ``mayHold(_:_:fileBytes:in:)`` of people who are asked for once.
     static func mayHold(
         _ people: SubjectFilter, _ dataFile: String, fileBytes: Int64, in directory: String
+    ) -> Answer {
+        mayHold(People(people), dataFile, fileBytes: fileBytes, in: directory)
+    }
+
+    /// Whether the data file at `dataFile` may hold one of these people.
+    static func mayHold(
+        _ people: People, _ dataFile: String, fileBytes: Int64, in directory: String
     ) -> Answer {
         var read: Int64 = 0
         var perhaps: Answer { Answer(mayHold: true, bytesRead: read) }
@@ -232,35 +249,37 @@ struct PersonIndex {
                 size == headerBytes + (blocks[0] + blocks[1]) * blockBytes
             else { return perhaps }
             var first = 0
-            for (count, pseudonyms) in zip(blocks, [people.users, people.visitors]) {
+            for (count, pseudonyms) in zip(blocks, people.columns) {
                 defer { first += count }
-                let wanted = Dictionary(grouping: pseudonyms) { block(of: $0, among: count) }
-                // Runs of blocks to read: all in one, or each that is asked for.
-                let runs =
-                    pseudonyms.count > lookupsMax
-                    ? [0..<count] : wanted.keys.map { $0..<$0 + 1 }
-                for run in runs {
-                    let bytes = try file.read(
-                        at: headerBytes + (first + run.lowerBound) * blockBytes,
-                        count: run.count * blockBytes)
-                    read += Int64(bytes.count)
-                    guard bytes.count == run.count * blockBytes else { return perhaps }
-                    for number in run {
-                        let start = (number - run.lowerBound) * blockBytes
+                // Blocks to read: all in one, or each that is asked for.
+                let isWhole = pseudonyms.count > lookupsMax
+                var bytes: ArraySlice<UInt8> = []
+                var run = 0..<0
+                var last: Int?
+                for pseudonym in pseudonyms {
+                    let number = block(of: pseudonym, among: count)
+                    if !run.contains(number) {
+                        run = isWhole ? 0..<count : number..<number + 1
+                        bytes = try file.read(
+                            at: headerBytes + (first + run.lowerBound) * blockBytes,
+                            count: run.count * blockBytes)[...]
+                        read += Int64(bytes.count)
+                        guard bytes.count == run.count * blockBytes else { return perhaps }
+                    }
+                    let start = (number - run.lowerBound) * blockBytes
+                    if number != last {
                         let sum = start + wordsPerBlock * wordBytes
-                        let words = bytes[start..<sum]
                         guard
                             bytes[sum..<sum + wordBytes].elementsEqual(
-                                checksum(words, first + number, of: header))
+                                checksum(bytes[start..<sum], first + number, of: header))
                         else { return perhaps }
-                        let mayHold = wanted[number, default: []].contains { pseudonym in
-                            (0..<wordsPerBlock).allSatisfy { word in
-                                let (byte, bit) = Self.bit(of: pseudonym, in: word)
-                                return bytes[start + byte] & bit != 0
-                            }
-                        }
-                        if mayHold { return perhaps }
+                        last = number
                     }
+                    let mayHold = (0..<wordsPerBlock).allSatisfy { word in
+                        let (byte, bit) = Self.bit(of: pseudonym, in: word)
+                        return bytes[start + byte] & bit != 0
+                    }
+                    if mayHold { return perhaps }
                 }
             }
             return Answer(mayHold: false, bytesRead: read)
@@ -313,6 +332,16 @@ extension LakeWriter {
     ) throws -> [UInt8]? {
         var builder = PersonIndex.Builder(blocks: blocks, fileBytes: fileBytes)
         var isWhole = true
+        let isRead = try forEachText(in: path) { column, text in
+            if let pseudonym = Pseudonym(text: text) {
+                builder.add(pseudonym, column: column)
+            } else {
+                isWhole = false
+            }
+        }
+        if isRead { return isWhole ? builder.finished() : nil }
+        builder = PersonIndex.Builder(blocks: blocks, fileBytes: fileBytes)
+        isWhole = true
         try engine().forEachPair(in: path) { user, visitor in
             for (column, digits) in [user, visitor].enumerated() {
                 guard let digits else { continue }
@@ -324,6 +353,24 @@ extension LakeWriter {
             }
         }
         return isWhole ? builder.finished() : nil
+    }
+
+    /// Gives the users (0) and visitors (1) of a file, each once or more; false when its pages are not understood, and then some may have
+    /// been given.
+    private func forEachText(
+        in path: String, _ body: (_ column: Int, _ text: Span<UInt8>) -> Void
+    ) throws -> Bool {
+        do {
+            let texts = try ParquetTexts(of: path, tools())
+            for group in texts.rowCounts.indices {
+                for (index, column) in ["user", "visitor"].enumerated() {
+                    try texts.forEachValue(of: column, in: group) { body(index, $0) }
+                }
+            }
+            return true
+        } catch is ParquetError {
+            return false
+        }
     }
 
     private func personIndex(
@@ -394,6 +441,7 @@ extension LakeWriter {
         _ people: SubjectFilter
     ) throws -> (files: [DataFileRef], bytesRead: Int64) {
         var read: Int64 = 0
+        let people = PersonIndex.People(people)
         let found = try dataFiles().filter { file in
             let answer = PersonIndex.mayHold(
                 people, file.path, fileBytes: file.bytes, in: settings.personIndexDirectory)
@@ -416,8 +464,9 @@ package struct PersonIndexes {
 
     /// Whether any filter may hold one of these people.
     package func mayHold(_ people: SubjectFilter) -> Bool {
+        let people = PersonIndex.People(people)
         // A folder that is not there has none.
-        ((try? Directory.list(directory)) ?? []).contains {
+        return ((try? Directory.list(directory)) ?? []).contains {
             PersonIndex.mayHold(people, index: directory + "/" + $0)
         }
     }

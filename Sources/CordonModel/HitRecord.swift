@@ -96,6 +96,31 @@ package struct Pseudonym: Hashable, Sendable, BitwiseCopyable {
         self.value = value
     }
 
+    /// Takes 32 lowercase hexadecimal digits, and nothing else: the form in the lake.
+    @inlinable
+    package init?(text: Span<UInt8>) {
+        guard text.count == 32 else { return nil }
+        var value: UInt128 = 0
+        for start in stride(from: 0, to: 32, by: 8) {
+            // SAFETY: any eight bytes are a number, and they are inside of the span.
+            let word = unsafe UInt64(
+                bigEndian: text.bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self))
+            // Eight digits at a time, one a byte: their four bits each, with nine more for letters.
+            let letters = word >> 6 & 0x0101_0101_0101_0101
+            let nibbles = (word & 0x0F0F_0F0F_0F0F_0F0F) &+ letters &* 9
+            // The digits that these would be written with; a sum of a byte stays below 256 when they are digits at all.
+            let isLetter = (nibbles &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+            guard nibbles & 0xF0F0_F0F0_F0F0_F0F0 == 0,
+                nibbles &+ 0x3030_3030_3030_3030 &+ isLetter &* 0x27 == word
+            else { return nil }
+            var packed = (nibbles | nibbles >> 4) & 0x00FF_00FF_00FF_00FF
+            packed = (packed | packed >> 8) & 0x0000_FFFF_0000_FFFF
+            packed = (packed | packed >> 16) & 0xFFFF_FFFF
+            value = value << 32 | UInt128(packed)
+        }
+        self.value = value
+    }
+
     /// 32 lowercase hexadecimal digits: the form in the lake.
     package var text: String {
         var bytes: [UInt8] = []

@@ -43,7 +43,7 @@ package struct LargeFileErasure: Sendable {
             let copy = try EngineCopy(of: lake, without: people)
             try copies.measure {
                 try copy.write(file.path)
-                return [file.bytes]
+                return ([file.bytes], 0)
             }
             try lake.table.write { writer in
                 try rewriting.measure {

@@ -32,6 +32,8 @@ package struct EraseBenchmark: Sendable {
     /// Files written anew.
     package struct Rewriting: Sendable {
         package private(set) var files = 0
+        /// Those of them that were written page by page; the engine wrote all others.
+        package private(set) var filesByPages = 0
         /// Of the files before, whole.
         package private(set) var bytes: Int64 = 0
         /// By the clock, from looking for the people to the new snapshot.
@@ -41,14 +43,15 @@ package struct EraseBenchmark: Sendable {
 
         package var bytesPerCoreSecond: Double { Double(bytes) / max(coreSeconds, 1e-9) }
 
-        /// Adds what `body` does to the files that it gives, with the bytes of each.
-        mutating func measure(_ body: () throws -> [Int64]) rethrows {
+        /// Adds what `body` does to the files that it gives, with the bytes of each and how many were written page by page.
+        mutating func measure(_ body: () throws -> (bytes: [Int64], byPages: Int)) rethrows {
             let (stopwatch, processor) = (ContinuousClock(), Foundation.clock())
             let begun = stopwatch.now
-            let touched = try body()
+            let (touched, byPages) = try body()
             seconds += (stopwatch.now - begun) / .seconds(1)
             coreSeconds += Double(Foundation.clock() - processor) / Double(CLOCKS_PER_SEC)
             files += touched.count
+            filesByPages += byPages
             bytes += touched.reduce(0, +)
         }
     }
@@ -108,19 +111,23 @@ package struct EraseBenchmark: Sendable {
         result.memoryBytes = try ProcessMemory.peakBytes()
         let copy = try EngineCopy(of: lake, without: Array(users.prefix(people)))
         try result.copies.measure {
-            try lake.table.snapshot().files.map { file in
+            let bytes = try lake.table.snapshot().files.map { file in
                 try copy.write(file.path)
                 return file.bytes
             }
+            return (bytes, 0)
         }
         return result
     }
 
-    /// Takes people out, and gives the sizes of the files that held them.
-    static func rewrite(_ writer: LakeWriter, _ people: SubjectFilter) throws -> [Int64] {
+    /// Takes people out, and gives the sizes of the files that held them and how many of them were written page by page.
+    static func rewrite(
+        _ writer: LakeWriter, _ people: SubjectFilter
+    ) throws -> (bytes: [Int64], byPages: Int) {
         let sizes = Dictionary(
             uniqueKeysWithValues: try writer.dataFiles().map { ($0.path, $0.bytes) })
-        return try writer.rewrite(removing: people).filesBefore.map { sizes[$0] ?? 0 }
+        let report = try writer.rewrite(removing: people)
+        return (report.filesBefore.map { sizes[$0] ?? 0 }, report.filesByPages)
     }
 
     private static func id(_ number: Int) -> [UInt8] { Array("person-\(number)".utf8) }

@@ -1,9 +1,14 @@
-/// Apache Parquet files from outside: their footers, and row groups moved from file to file without being decoded.
+/// Apache Parquet files from outside: their footers, row groups moved from file to file without being decoded, and pages without some of
+/// their rows.
 ///
-/// Knows the file's frame and the footer (parquet-format, `parquet.thrift`, in Thrift's compact protocol); pages it never opens:
-/// values are the engine's. A footer is carried as the bytes it has, and only the numbers that say where something lies are written
-/// anew, so what this version does not know of (statistics, logical types) stays as it is. Input is taken for hostile: every count,
-/// length and nesting is bounded. Start at ``ParquetSplice``.
+/// Knows the file's frame and the footer (parquet-format, `parquet.thrift`, in Thrift's compact protocol), and of pages those that files
+/// of hits have: plain or by dictionary, packed with Zstandard or not at all. What values mean it does not know. A footer is carried as
+/// the bytes it has, and only what changes is written anew, so what this version does not know of (logical types, metadata) stays as it
+/// is. Input is taken for hostile: every count, length and nesting is bounded.
+///
+/// INVARIANT: what is not understood in full is refused before anything is written.
+///
+/// Start at ``ParquetRewrite``; ``ParquetSplice`` puts row groups of several files together.
 package enum Parquet {
     /// What a file begins and ends with.
     static let magic = Array("PAR1".utf8)
@@ -33,4 +38,5 @@ package struct ParquetError: Error, Equatable, Sendable, CustomStringConvertible
     }
 
     static var malformed: ParquetError { ParquetError(.malformed, "the footer is malformed") }
+    static var malformedPage: ParquetError { ParquetError(.malformed, "a page is malformed") }
 }

@@ -12,6 +12,7 @@ package struct ParquetFooter: Equatable, Sendable {
         static let schema = 2
         static let rows = 3
         static let rowGroups = 4
+        static let keyValues = 5
         static let encryption = 8
         static let signingKey = 9
     }
@@ -44,6 +45,7 @@ package struct ParquetFooter: Equatable, Sendable {
 
     /// One column or group of columns of the schema.
     package struct Element: Equatable, Sendable {
+        package let name: String
         /// Columns and groups right below a group.
         package let children: Int
         package let fieldID: Int?
@@ -59,6 +61,7 @@ package struct ParquetFooter: Equatable, Sendable {
         for element in elements.dropFirst() {
             found.append(
                 Element(
+                    name: String(decoding: try element.binary(4) ?? [], as: UTF8.self),
                     children: Int(try element.integer(5) ?? 0),
                     fieldID: try element.integer(9).map { Int($0) }))
         }
@@ -71,5 +74,40 @@ package struct ParquetFooter: Equatable, Sendable {
         var counts: [Int64] = []
         for group in groups { counts.append(try group.required(ParquetRowGroup.Field.rows)) }
         return counts
+    }
+
+    /// What is said of one column chunk.
+    package struct ChunkSummary: Sendable {
+        /// Names from below the root down to the leaf.
+        package let path: [String]
+        package let entries: Int64
+        package let bytes: Int64
+        package let nulls: Int64?
+        /// Least and greatest as the format stores them; nil where they are not said, or cut short.
+        package let ends: (least: [UInt8], greatest: [UInt8])?
+    }
+
+    /// Of each row group its rows, where it begins and what is said of its columns.
+    package func summaries() throws -> [(rows: Int64, start: Int, chunks: [ChunkSummary])] {
+        let leaves = try leaves()
+        return try groups().map { group in
+            let chunks = try zip(try group.chunks(of: leaves), leaves).map { place, leaf in
+                typealias Statistic = ChunkRewriter.Statistic
+                var ends: (least: [UInt8], greatest: [UInt8])?
+                if let statistics = place.statistics,
+                    let least = try statistics.binary(Statistic.least),
+                    let greatest = try statistics.binary(Statistic.greatest),
+                    try statistics.boolean(Statistic.isLeastExact) ?? false,
+                    try statistics.boolean(Statistic.isGreatestExact) ?? false
+                {
+                    ends = (Array(least), Array(greatest))
+                }
+                return ChunkSummary(
+                    path: leaf.path.map { String(decoding: $0, as: UTF8.self) },
+                    entries: Int64(place.entries), bytes: Int64(place.data.count),
+                    nulls: try place.statistics?.integer(Statistic.nulls), ends: ends)
+            }
+            return (group.rows, group.data.lowerBound, chunks)
+        }
     }
 }

@@ -20,8 +20,10 @@ struct ParquetRowGroup: Equatable, Sendable {
     /// Field numbers of `RowGroup`.
     enum Field {
         static let columns = 1
+        static let rawBytes = 2
         static let rows = 3
         static let offset = 5
+        static let packedBytes = 6
         static let ordinal = 7
         static let max = 7
     }
@@ -38,12 +40,23 @@ struct ParquetRowGroup: Equatable, Sendable {
 
     /// Field numbers of `ColumnMetaData`.
     private enum Column {
+        static let type = 1
+        static let encodings = 2
+        static let path = 3
+        static let codec = 4
+        static let entries = 5
+        static let rawBytes = 6
         static let compressedBytes = 7
+        static let keyValues = 8
         static let dataPage = 9
         static let indexPage = 10
         static let dictionaryPage = 11
+        static let statistics = 12
+        static let encodingStatistics = 13
         static let filter = 14
         static let filterBytes = 15
+        static let sizeStatistics = 16
+        static let places = 17
         static let max = 17
     }
 
@@ -175,6 +188,92 @@ struct ParquetRowGroup: Equatable, Sendable {
         }
         group.set(Field.columns, to: columns)
         move(&group, [Field.offset])
+        if group.field(Field.ordinal) != nil { group.set(Field.ordinal, to: Int64(ordinal)) }
+        return group
+    }
+    /// Where a column chunk lies and how it is packed, as far as opening it asks for.
+    struct ChunkPlace: Equatable, Sendable {
+        let data: Range<Int>
+        let codec: ParquetChunk.Codec
+        let entries: Int
+        /// `Statistics`, where it has any.
+        let statistics: ThriftStruct?
+    }
+
+    /// The chunks, one for each leaf, when they can be opened and written anew.
+    func chunks(of leaves: [ParquetLeaf]) throws(ParquetError) -> [ChunkPlace] {
+        guard chunks.count == leaves.count, rows <= Self.rowsMax else {
+            throw Self.unfit("it has other columns than the schema, or too many rows")
+        }
+        var places: [ChunkPlace] = []
+        for ((_, column), leaf) in zip(chunks, leaves) {
+            guard try column.integer(Column.type) == leaf.kind.rawValue,
+                try column.binaries(Column.path)?.elementsEqual(
+                    leaf.path, by: { $0.elementsEqual($1) })
+                    ?? false
+            else { throw Self.unfit("its columns are not in the order of the schema") }
+            guard let codec = ParquetChunk.Codec(rawValue: try column.required(Column.codec)) else {
+                throw Self.unfit("a column is packed in a way that is not known here")
+            }
+            guard column.field(Column.keyValues) == nil, column.field(Column.places) == nil,
+                try column.integer(Column.indexPage) ?? 0 == 0
+            else { throw Self.unfit("a column has what cannot be written anew") }
+            guard let entries = Int(exactly: try column.required(Column.entries)), entries >= 0,
+                entries <= ParquetChunk.entriesMax
+            else { throw .malformed }
+            places.append(
+                ChunkPlace(
+                    data: try Self.extent(of: column, end: data.upperBound), codec: codec,
+                    entries: entries, statistics: try column.structure(Column.statistics)))
+        }
+        return places
+    }
+
+    /// Rows of a row group that is written anew.
+    private static let rowsMax: Int64 = 1 << 24
+
+    /// The group with fewer rows and other pages, as the new footer describes it.
+    ///
+    /// - Parameters:
+    ///   - written: its column chunks, which lie one behind the other.
+    ///   - offset: where the first begins.
+    ///   - ordinal: how many row groups stand before it.
+    func rewritten(
+        _ written: [RewrittenChunk.Description], rows: Int, at offset: Int, ordinal: Int
+    ) -> ThriftStruct {
+        var group = fields
+        var place = Int64(offset)
+        var raw: Int64 = 0
+        let columns = zip(chunks, written).map { pair, new in
+            var (chunk, column) = pair
+            column.put(Column.entries, i64: Int64(new.entries))
+            column.put(Column.rawBytes, i64: Int64(new.rawBytes))
+            column.put(Column.compressedBytes, i64: Int64(new.bytes))
+            column.put(Column.dataPage, i64: place + Int64(new.dictionaryBytes ?? 0))
+            column.remove(Column.dictionaryPage)
+            if new.dictionaryBytes != nil { column.put(Column.dictionaryPage, i64: place) }
+            column.put(Column.encodings, i32s: new.encodings)
+            column.remove(Column.statistics)
+            if let statistics = new.statistics { column.put(Column.statistics, statistics) }
+            // Filters, and sums over the pages that were, are left out: readers do without.
+            for id in [
+                Column.encodingStatistics, Column.filter, Column.filterBytes, Column.sizeStatistics,
+            ] { column.remove(id) }
+            if let offset = try? chunk.integer(Chunk.fileOffset), offset != 0 {
+                chunk.set(Chunk.fileOffset, to: place)
+            }
+            chunk.set(Chunk.column, to: column)
+            place += Int64(new.bytes)
+            raw += Int64(new.rawBytes)
+            return chunk
+        }
+        group.set(Field.columns, to: columns)
+        group.put(Field.rows, i64: Int64(rows))
+        group.put(Field.rawBytes, i64: raw)
+        if group.field(Field.packedBytes) != nil {
+            group.put(Field.packedBytes, i64: place - Int64(offset))
+        }
+        if group.field(Field.offset) != nil { group.put(Field.offset, i64: Int64(offset)) }
         if group.field(Field.ordinal) != nil { group.set(Field.ordinal, to: Int64(ordinal)) }
         return group
     }

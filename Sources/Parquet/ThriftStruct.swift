@@ -1,5 +1,3 @@
-internal import Bytes
-
 /// A struct of Thrift's compact protocol, opened one level deep: each field with its value's bytes as they are.
 ///
 /// ```
@@ -27,12 +25,27 @@ package struct ThriftStruct: Equatable, Sendable {
     package init(decoding bytes: ArraySlice<UInt8>) throws(ParquetError) {
         var reader = CompactReader(bytes)
         while let (id, type) = try reader.field(after: fields.last?.id ?? 0) {
-            guard fields.count < Self.fieldsMax, !fields.contains(where: { $0.id == id }) else {
+            guard fields.count < Self.fieldsMax, id > fields.last?.id ?? 0 || field(id) == nil
+            else {
                 throw .malformed
             }
             fields.append(Field(id: id, type: type, value: try reader.value(type)))
         }
         guard reader.isAtEnd else { throw .malformed }
+    }
+
+    /// A struct without fields.
+    init() {}
+
+    /// Reads a struct that more may follow.
+    ///
+    /// - Returns: the struct, and how many bytes it has.
+    static func read(
+        _ bytes: ArraySlice<UInt8>
+    ) throws(ParquetError) -> (fields: ThriftStruct, count: Int) {
+        var reader = CompactReader(bytes)
+        let value = try reader.value(.structure)
+        return (try ThriftStruct(decoding: value), value.count)
     }
 
     package func field(_ id: Int) -> Field? { fields.first { $0.id == id } }
@@ -53,6 +66,29 @@ package struct ThriftStruct: Equatable, Sendable {
     func required(_ id: Int) throws(ParquetError) -> Int64 {
         guard let number = try integer(id) else { throw .malformed }
         return number
+    }
+
+    /// The bytes in a field; nil when there is no such field.
+    func binary(_ id: Int) throws(ParquetError) -> ArraySlice<UInt8>? {
+        guard var reader = try value(id, .binary) else { return nil }
+        return try reader.binary()
+    }
+
+    /// The bytes of a list's elements; nil when there is no such field.
+    func binaries(_ id: Int) throws(ParquetError) -> [ArraySlice<UInt8>]? {
+        guard var reader = try value(id, .list) else { return nil }
+        let (count, type) = try reader.listHead()
+        guard type == .binary || count == 0 else { throw .malformed }
+        var found: [ArraySlice<UInt8>] = []
+        for _ in 0..<count { found.append(try reader.binary()) }
+        return found
+    }
+
+    /// Whether a field says yes; nil when there is no such field.
+    func boolean(_ id: Int) throws(ParquetError) -> Bool? {
+        guard let field = field(id) else { return nil }
+        guard field.type == .yes || field.type == .no else { throw .malformed }
+        return field.type == .yes
     }
 
     /// The struct in a field; nil when there is no such field.
@@ -94,6 +130,35 @@ package struct ThriftStruct: Equatable, Sendable {
         fields[index].value = bytes[...]
     }
 
+    /// Puts a field in, in the place of one that there may be.
+    private mutating func put(_ id: Int, _ type: ThriftType, _ value: [UInt8]) {
+        remove(id)
+        let place = fields.firstIndex { $0.id > id } ?? fields.endIndex
+        fields.insert(Field(id: id, type: type, value: value[...]), at: place)
+    }
+
+    mutating func put(_ id: Int, i32 number: Int) {
+        put(id, .i32, CompactWriter.zigzag(Int64(number)))
+    }
+    mutating func put(_ id: Int, i64 number: Int64) { put(id, .i64, CompactWriter.zigzag(number)) }
+    mutating func put(_ id: Int, _ flag: Bool) { put(id, flag ? .yes : .no, []) }
+    mutating func put(_ id: Int, _ structure: ThriftStruct) {
+        put(id, .structure, structure.encoded)
+    }
+
+    mutating func put(_ id: Int, binary bytes: [UInt8]) {
+        put(id, .binary, CompactWriter.varint(UInt64(bytes.count)) + bytes)
+    }
+
+    mutating func put(_ id: Int, i32s numbers: [Int]) {
+        put(
+            id, .list,
+            CompactWriter.listHead(numbers.count, of: .i32)
+                + numbers.flatMap { CompactWriter.zigzag(Int64($0)) })
+    }
+
+    mutating func remove(_ id: Int) { fields.removeAll { $0.id == id } }
+
     package var encoded: [UInt8] {
         var bytes: [UInt8] = []
         var last = 0
@@ -115,28 +180,32 @@ package enum ThriftType: UInt8, Sendable {
 
 /// Reads the compact protocol front to back from untrusted bytes.
 private struct CompactReader {
-    private var reader: ByteReader
+    private let bytes: ArraySlice<UInt8>
+    private var position: Int
 
     /// Deeper than any struct of the format; bounds the stack.
     private static let nestingMax = 32
     /// Elements of one list: more columns or row groups than any file has.
     private static let elementsMax = 1 << 20
 
-    init(_ bytes: ArraySlice<UInt8>) { reader = ByteReader(bytes) }
+    init(_ bytes: ArraySlice<UInt8>) {
+        self.bytes = bytes
+        position = bytes.startIndex
+    }
 
-    var isAtEnd: Bool { reader.isAtEnd }
-    var rest: ArraySlice<UInt8> { reader.bytes[reader.position...] }
+    var isAtEnd: Bool { position == bytes.endIndex }
+    var rest: ArraySlice<UInt8> { bytes[position...] }
+    private var left: Int { bytes.endIndex - position }
 
     private mutating func take(_ count: UInt64) throws(ParquetError) {
-        guard count <= UInt64(reader.remainingCount), (try? reader.take(Int(count))) != nil else {
-            throw .malformed
-        }
+        guard count <= UInt64(left) else { throw .malformed }
+        position += Int(count)
     }
 
     private mutating func byte() throws(ParquetError) -> UInt8 {
-        let place = reader.position
-        try take(1)
-        return reader.bytes[place]
+        guard position < bytes.endIndex else { throw .malformed }
+        defer { position += 1 }
+        return bytes[position]
     }
 
     private mutating func varint() throws(ParquetError) -> UInt64 {
@@ -152,6 +221,13 @@ private struct CompactReader {
     mutating func zigzag() throws(ParquetError) -> Int64 {
         let value = try varint()
         return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
+    }
+
+    mutating func binary() throws(ParquetError) -> ArraySlice<UInt8> {
+        let count = try varint()
+        let start = position
+        try take(count)
+        return bytes[start..<position]
     }
 
     private func type(_ number: UInt8) throws(ParquetError) -> ThriftType {
@@ -173,7 +249,7 @@ private struct CompactReader {
         let head = try byte()
         let count = head >> 4 < 15 ? UInt64(head >> 4) : try varint()
         // Every element has a byte at least.
-        guard count <= UInt64(reader.remainingCount), count <= UInt64(Self.elementsMax) else {
+        guard count <= UInt64(left), count <= UInt64(Self.elementsMax) else {
             throw .malformed
         }
         return (Int(count), try type(head & 0x0F))
@@ -181,9 +257,9 @@ private struct CompactReader {
 
     /// The bytes of one value, and goes behind it.
     mutating func value(_ type: ThriftType) throws(ParquetError) -> ArraySlice<UInt8> {
-        let start = reader.position
+        let start = position
         try pass(type, 0)
-        return reader.bytes[start..<reader.position]
+        return bytes[start..<position]
     }
 
     private mutating func pass(_ type: ThriftType, _ depth: Int) throws(ParquetError) {
@@ -200,7 +276,7 @@ private struct CompactReader {
         case .map:
             let count = try varint()
             guard count > 0 else { return }
-            guard count <= UInt64(reader.remainingCount) else { throw .malformed }
+            guard count <= UInt64(left) else { throw .malformed }
             let types = try byte()
             let (key, value) = (try self.type(types >> 4), try self.type(types & 0x0F))
             for _ in 0..<count {
@@ -224,7 +300,7 @@ private struct CompactReader {
 
 /// Writes the compact protocol.
 private enum CompactWriter {
-    private static func varint(_ number: UInt64) -> [UInt8] {
+    static func varint(_ number: UInt64) -> [UInt8] {
         var bytes: [UInt8] = []
         var rest = number
         while rest >= 0x80 {

@@ -101,11 +101,13 @@ import Testing
         }
     }
 
-    @Test
+    @Test(arguments: [true, false])
     func
-        `row groups without the person keep their bytes, and all other rows their values and order`()
-        throws
+        `row groups without the person keep their bytes, and all other rows their values and order`(
+            _ byPages: Bool
+        ) throws
     {
+        fixture.settings.writesPages = byPages
         var generator = Generator()
         let (records, path) = try fill(&generator)
         let visitor = try #require(records.compactMap(\.visitor).randomElement(using: &generator))
@@ -122,6 +124,7 @@ import Testing
         let report = try remove(filter)
         let new = try #require(report.filesAfter.first)
         #expect(report.filesAfter.count == 1 && Int(report.rowsRemoved) > 0)
+        #expect(report.filesByPages == (byPages ? 1 : 0))
 
         #expect(try rows(new) == rows(old, where: rest), "seed \(generator.seed)")
         #expect(try digests(new) == digests(old, where: rest), "seed \(generator.seed)")
@@ -173,10 +176,11 @@ import Testing
         #expect(try !File.exists(fixture.settings.scratchDirectory))
     }
 
-    @Test
-    func `people in several row groups, whole row groups and the last one go in the same way`()
-        throws
-    {
+    @Test(arguments: [true, false])
+    func `people in several row groups, whole row groups and the last one go in the same way`(
+        _ byPages: Bool
+    ) throws {
+        fixture.settings.writesPages = byPages
         var generator = Generator()
         let (records, path) = try fill(&generator)
         // In the order of the file nobody comes last; these are named by their places.
@@ -253,7 +257,9 @@ import Testing
         }
     }
 
-    @Test func `where every row group loses rows, the engine writes the whole file`() throws {
+    @Test(arguments: [true, false])
+    func `where every row group loses rows, the whole file is written`(_ byPages: Bool) throws {
+        fixture.settings.writesPages = byPages
         var generator = Generator()
         let (records, path) = try fill(&generator)
         let gone = Set(records.compactMap(\.visitor).prefix(2000))
@@ -283,9 +289,11 @@ import Testing
         let visitor = try #require(records.compactMap(\.visitor).first)
         let filter = SubjectFilter(visitors: [visitor])
         let all = records.map(\.idText).sorted()
-        for (number, fault) in zip(
-            1..., [FaultPlan.Fault.error(28), .tornWrite(28), .shortWrite, .tornWrite(5)])
-        {
+        // The first write is the file's, others those of what is written beside it.
+        for (number, fault) in [
+            (1, FaultPlan.Fault.shortWrite), (1, .error(28)), (1, .tornWrite(28)), (2, .error(28)),
+            (3, .tornWrite(5)),
+        ] {
             let plan = FaultPlan(failing: number, with: fault, among: [.write])
             try plan.run {
                 if case .shortWrite = fault {
@@ -329,6 +337,53 @@ import Testing
         #expect(try fixture.hitIDs() == kept, "seed \(generator.seed)")
         try fixture.expectNoStrayFile()
         #expect(try !File.exists(fixture.settings.scratchDirectory))
+    }
+
+    @Test func `the pages tell of people, policies and bounds what the engine tells`() throws {
+        var generator = Generator()
+        let (records, path) = try fill(&generator)
+        let users = Set(records.compactMap(\.user).shuffled(using: &generator).prefix(300))
+        let visitors = Set(records.compactMap(\.visitor).shuffled(using: &generator).prefix(40))
+        let start = Day(number: 20_700).start
+        let window =
+            Timestamp(
+                microseconds: start.microseconds + 1000)..<Timestamp(
+                microseconds: start.microseconds + 7000)
+        for filter in [
+            SubjectFilter(users: users), SubjectFilter(visitors: visitors),
+            SubjectFilter(users: users, visitors: visitors),
+            SubjectFilter(users: users, visitors: visitors, window: window),
+            SubjectFilter(users: [Pseudonym(value: 7)]),
+        ] {
+            try fixture.table().write { writer in
+                let found = try #require(
+                    try writer.rows(of: SoughtPeople(filter), in: path, countingPolicies: true))
+                let engine = try writer.engine()
+                try engine.prepare(filter)
+                #expect(
+                    try found.byPolicy
+                        == engine.countByPolicy(where: filter.condition, in: [path])[path] ?? [:],
+                    "seed \(generator.seed)")
+                let lost = try engine.rowsLost(
+                    of: path, where: "NOT \(filter.condition)",
+                    rowCounts: groupRowCounts(path).map { Int64($0) })
+                #expect(found.numbers == lost.numbers, "seed \(generator.seed)")
+                #expect(found.numbers.rows == records.count { filter.matches($0) })
+                guard !found.numbers.isEmpty else { return }
+
+                let new = fixture.directory.file("\(found.numbers.rows).parquet")
+                let rest = try #require(
+                    try writer.writePages(
+                        of: path, where: "NOT \(filter.condition)", but: nil, to: new))
+                var file = NewDataFile(
+                    path: new, day: Day(number: 20_700), retainUntil: Day(number: 21_000),
+                    rows: Int64(records.count - found.numbers.rows), rest: rest)
+                let told = try engine.inspect([file])
+                file.rest = nil
+                #expect(try told == engine.inspect([file]), "seed \(generator.seed)")
+                #expect(told[0].lowerBounds.count == 5)
+            }
+        }
     }
 
     @Test func `a digest sees another value, another order and a row too few`() throws {

@@ -35,6 +35,7 @@ package struct FuzzTarget: Sendable {
         FuzzTarget("log-json", logLines(.ndjson)),
         FuzzTarget("packed", packedBytes),
         FuzzTarget("postgres", postgresMessages),
+        FuzzTarget("parquet", parquetPages),
     ]
 }
 
