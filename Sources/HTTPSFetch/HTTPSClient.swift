@@ -43,6 +43,8 @@ package struct HTTPSClient: Sendable {
     /// Longest time for one document, in milliseconds.
     package static let millisecondsMax: UInt64 = 10_000
     private static let chunkBytes = 16 << 10
+    /// Addresses of a host that are tried.
+    private static let addressesMax = 4
 
     /// - Parameter authorities: who may have issued the servers' certificates; nil for those that the system trusts.
     package init(authorities: TLSAuthorities? = nil) { self.authorities = authorities }
@@ -81,14 +83,24 @@ package struct HTTPSClient: Sendable {
         _ address: HTTPSAddress, _ deadline: UInt64
     ) throws(HTTPSError) -> Socket {
         var last = HTTPSError.unknownHost
-        for candidate in Self.resolve(address.host) {
+        let candidates = Self.resolve(address.host).prefix(Self.addressesMax)
+        for (index, candidate) in candidates.enumerated() {
+            let share = Self.share(
+                of: deadline, at: SystemClock.monotonicMilliseconds(),
+                among: candidates.count - index)
             do throws(NetworkError) {
-                return try Socket.connected(to: candidate, port: address.port, until: deadline)
+                return try Socket.connected(to: candidate, port: address.port, until: share)
             } catch {
                 last = .network(error)
             }
         }
         throw last
+    }
+
+    /// Until when one of `count` addresses that are left may be tried: a host of two networks, one of which leads nowhere, is reached
+    /// by the other.
+    static func share(of deadline: UInt64, at now: UInt64, among count: Int) -> UInt64 {
+        now < deadline ? now + (deadline - now) / UInt64(max(1, count)) : deadline
     }
 
     private static func resolve(_ host: String) -> [IPAddress] {

@@ -99,6 +99,13 @@ import Testing
 }
 
 @Suite struct `Addresses of documents` {
+    @Test func `of one host share the time, and the last has what is left`() {
+        #expect(HTTPSClient.share(of: 10_000, at: 1000, among: 3) == 4000)
+        #expect(HTTPSClient.share(of: 10_000, at: 4000, among: 2) == 7000)
+        #expect(HTTPSClient.share(of: 10_000, at: 7000, among: 1) == 10_000)
+        #expect(HTTPSClient.share(of: 10_000, at: 10_001, among: 2) == 10_000)
+    }
+
     @Test func `are HTTPS, with a host and nothing that hides another`() throws {
         let plain = try #require(HTTPSAddress("https://login.example/a/b?c=d"))
         #expect(plain.host == "login.example" && plain.port == 443 && plain.path == "/a/b?c=d")
