@@ -97,6 +97,24 @@ import Testing
         #expect(!drawn.contains(ReportAnswer.withheld) && drawn.contains("<rect"))
     }
 
+    @Test(arguments: [
+        (["2026-11-20T22:00:00Z", "2026-11-20T23:00:00Z", "2026-11-21T02:00:00Z"], [0, 10, 40]),
+        (["2026-11-20", "2026-11-23"], [0, 30]), (["2026-11-20"], [0]),
+        // What is no time, or out of order, stands one after the other.
+        (["2026-11-20T22:30:00Z", "2026-11-21T02:00:00Z"], [0, 10]),
+        (["2026-11-23", "2026-11-20"], [0, 10]), (["0001-01-01", "9999-12-31"], [0, 10]),
+        (["2026-11-20T24:00:00Z", "x"], [0, 10]),
+    ])
+    func `hours of which nothing is shown leave a gap`(_ names: [String], _ places: [Int]) throws {
+        let section = try #require(Report([.traffic], days: Self.days).sections.first)
+        let answer = ReportAnswer(
+            section, columns: ["hour", "events"], rows: names.map { [$0, "5"] })
+        let page = ReportPage(title: "R", subtitle: "S", answers: [answer]).html
+        #expect(page.matches(of: #/<rect x="(\d+)"/#).compactMap { Int($0.1) } == places)
+        // The name of a lone column stands once below it.
+        #expect(page.matches(of: #/<span>[0-9x][^<]*</span>/#).count == min(names.count, 2))
+    }
+
     private static let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].first {
         FileManager.default.isExecutableFile(atPath: $0)
     }
