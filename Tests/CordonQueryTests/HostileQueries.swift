@@ -214,6 +214,20 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         .init("DEALLOCATE p"),
         .init("COMMIT"),
         .init("KILL 1"),
+        .init("CREATE MACRO count() AS 1"),
+        .init("CREATE OR REPLACE TEMP MACRO hits() AS TABLE SELECT 1"),
+        .init("CALL disable_logging()"),
+        .init("CALL truncate_duckdb_logs()"),
+        .init("SELECT * FROM truncate_duckdb_logs()"),
+        .init("SELECT * FROM duckdb_logs_parsed('QueryLog')"),
+        .init("SET log_query_path = '/tmp/queries'"),
+        .init("PRAGMA profiling_output = '/tmp/profile'"),
+        .init("EXPLAIN (FORMAT json) SELECT * FROM hits"),
+        .init("SELECT * FROM (EXPLAIN SELECT * FROM hits)"),
+        .init("SELECT stats(COLUMNS(*)) FROM hits"),
+        .init("SELECT count(*) FROM hits WHERE stats(page_path) LIKE '%Min%'"),
+        .init("SELECT * FROM iceberg_load_table_response('r')"),
+        .init("CALL set_iceberg_table_properties('t', MAP {'a': 'b'})"),
     ]
 
     /// For an analyst who may see groups of five people.
@@ -364,6 +378,29 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         .init(
             "SELECT count(*) FROM hits ASOF JOIN (VALUES (now())) v(t) ON hits.ts >= v.t",
             "min_group"),
+        // differences of sets of rows, windows over rows, rows as JSON
+        .init(
+            "SELECT site FROM hits EXCEPT SELECT site FROM hits WHERE site <> 'tiny.example'",
+            "min_group"),
+        .init("SELECT site FROM hits INTERSECT SELECT 'tiny.example'", "min_group"),
+        .init(
+            "SELECT count(*) FROM (SELECT visitor FROM hits EXCEPT SELECT visitor FROM hits WHERE site <> 'tiny.example')",
+            "min_group"),
+        .init(
+            "SELECT count(*) FROM (SELECT hit_id FROM hits EXCEPT ALL SELECT hit_id FROM hits WHERE site <> 'tiny.example')",
+            "min_group"),
+        .init(
+            "SELECT 1 WHERE 'tiny.example' IN (SELECT site FROM hits EXCEPT SELECT 'shop.example')",
+            "min_group"),
+        .init("SELECT lag(page_path) OVER (ORDER BY ts) FROM hits", "min_group"),
+        .init("SELECT first_value(page_path) OVER (ORDER BY ts) FROM hits LIMIT 1", "min_group"),
+        .init(
+            "SELECT site, sum(count(*)) OVER (ORDER BY min(ts)) FROM hits GROUP BY site",
+            "min_group"),
+        .init("SELECT unnest(purposes) FROM hits", "min_group"),
+        .init("SELECT json_object('p', page_path) FROM hits", "min_group"),
+        .init("SELECT json_group_object(hit_id, page_path) FROM hits", "min_group"),
+        .init("SELECT to_json(h) FROM hits h", "min_group"),
     ]
 
     /// Statements that are let through and are too large: each ends at a bound, with nothing said but that.
@@ -398,6 +435,13 @@ struct HostileQuery: Sendable, CustomStringConvertible {
         "9223372036854775807 + (site = 'tiny.example')::INTEGER > 0",
         "9223372036854775807 * (1 + (site = 'tiny.example')::INTEGER) > 0",
         "ln(1 - (site = 'tiny.example')::INTEGER) = 0",
+        "10 // (1 - (site = 'tiny.example')::INTEGER) > 0",
+        "10 % (1 - (site = 'tiny.example')::INTEGER) = 0",
+        "10 / (1 - (site = 'tiny.example')::INTEGER) > 0",
+        "divide(10, 1 - (site = 'tiny.example')::INTEGER) > 0",
+        "fmod(10, 1 - (site = 'tiny.example')::INTEGER) = 0",
+        "(-9223372036854775807 - 1) // (1 - 2 * (site = 'tiny.example')::INTEGER) < 0",
+        "(-9223372036854775807 - 1) % (1 - 2 * (site = 'tiny.example')::INTEGER) = 0",
         "sqrt(1 - 2 * (site = 'tiny.example')::INTEGER) = 1",
         "factorial(5 + 1000 * (site = 'tiny.example')::INTEGER) > 0",
         "make_date(2026, 1 + 50 * (site = 'tiny.example')::INTEGER, 1) IS NOT NULL",
