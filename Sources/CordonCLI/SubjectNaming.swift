@@ -79,19 +79,25 @@ enum SubjectNaming {
     private static func line(_ value: String, of option: Command.Option) throws -> [UInt8] {
         var bytes = Array(value.utf8)
         if bytes == Array("-".utf8) {
-            bytes = Array(try File.read("/dev/stdin").prefix { $0 != 0x0A })
+            bytes = Array(unmarked(try File.read("/dev/stdin")).prefix { $0 != 0x0A })
             if bytes.last == 0x0D { bytes.removeLast() }
         }
         guard !bytes.isEmpty else { throw UsageError(text: "`--\(option.name)` is empty") }
         return bytes
     }
 
+    /// The content without the byte order mark that spreadsheets write before it: it would be a part of the first id, so that its
+    /// person would not be found, and the answer would say nothing of it.
+    private static func unmarked(_ content: [UInt8]) -> ArraySlice<UInt8> {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        return content.starts(with: mark) ? content.dropFirst(mark.count) : content[...]
+    }
+
     /// The ids of a file; empty lines are passed over.
     static func ids(_ content: [UInt8]) throws -> [[UInt8]] {
         var ids: [[UInt8]] = []
-        for (number, line) in content.split(separator: 0x0A, omittingEmptySubsequences: false)
-            .enumerated()
-        {
+        let lines = unmarked(content).split(separator: 0x0A, omittingEmptySubsequences: false)
+        for (number, line) in lines.enumerated() {
             let id = line.last == 0x0D ? line.dropLast() : line
             if id.isEmpty { continue }
             guard id.count <= idBytesMax else {

@@ -60,4 +60,13 @@ import Testing
         #expect(throws: UsageError.self) { try SubjectNaming.ids(long) }
         #expect(try SubjectNaming.ids(Array(long.dropLast())).count == 1)
     }
+
+    @Test func `a byte order mark before a file is no part of its first id`() throws {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let ids = try SubjectNaming.ids(mark + Array("one\r\ntwo\r\n".utf8))
+        #expect(ids.map { String(decoding: $0, as: UTF8.self) } == ["one", "two"])
+        #expect(throws: UsageError.self) { try SubjectNaming.ids(mark) }
+        // Anywhere else it is what it is.
+        #expect(try SubjectNaming.ids(Array("one".utf8) + mark) == [Array("one".utf8) + mark])
+    }
 }
