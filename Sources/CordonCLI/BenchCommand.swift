@@ -348,6 +348,7 @@ struct Bench {
             ("the same, 50 ms and a twentieth", result.checkedMillisecondsMax, "ms"),
         ] + checked("rows", result.rowsMilliseconds, result.rowsFirstMilliseconds)
             + checked("groups", result.groupsMilliseconds, result.groupsFirstMilliseconds)
+            + [("  asked again over the same files", result.groupsAgainMilliseconds, "ms")]
             + result.pruned.flatMap { pruned -> [Measured] in
                 let of = "\(pruned.what) of \(groupedDigits(pruned.filesStored)) small files"
                 return [

@@ -5,7 +5,7 @@
 /// comparisons that may fail stand in `TRY`. What cannot fail is left as it is, so that the engine still prunes files by it.
 extension GroupGuard {
     /// Functions that give a value for every row when all arguments but one are constants.
-    private static let totalFunctions: Set<String> = [
+    static let totalFunctions: Set<String> = [
         "!~~", "!~~*", "concat", "concat_ws", "contains", "date_part", "date_trunc", "datepart",
         "datetrunc", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "element_at",
         "ends_with", "epoch", "hour", "isodow", "lcase", "left", "len",

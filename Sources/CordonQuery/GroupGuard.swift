@@ -11,6 +11,8 @@ struct GroupGuard {
     /// Whether the guards prove enough people by a lower bound, which costs no table of them, and fail with ``notProven``
     /// where it does not reach.
     var isQuick = false
+    /// Whether every guard is known to hold, since the same statement over the same rows has been proven.
+    var isProven = false
     /// Gathers what the statement tells of, for ``DifferenceAudit``; nil when nobody asks.
     var releases: ReleaseList?
     /// Whether groups of too few people are put together to one.

@@ -42,25 +42,43 @@ struct HeldLedger {
         }
     }
 
+    /// Whether the question was answered over the same rows and proven then; nil when it was not answered.
+    func known(_ question: [UInt8]) throws -> Bool? {
+        do {
+            return try ledger.known(question, of: asker, table: Self.table, at: now)
+        } catch {
+            throw Self.unusable(region, error)
+        }
+    }
+
+    /// What an answer tells of people.
+    enum Told {
+        /// What an answer told that is in the ledger.
+        case again
+        /// It has too many groups.
+        case tooMuch
+        case vectors([AnswerVector], newest: Timestamp?, QueryLedger.Question?)
+    }
+
     /// Enters what an answer tells; or why the answer may not be shown.
-    ///
-    /// - Parameter told: nil when it has too many groups.
-    func refusal(
-        to told: [AnswerVector]?, _ newest: Timestamp?, _ access: Access, epsilon: Int
-    ) throws -> Refusal? {
+    func refusal(to told: Told, _ access: Access, epsilon: Int) throws -> Refusal? {
+        let spending = access.noise.map {
+            QueryLedger.Spending(epsilon: epsilon, budget: $0.budget, days: $0.per.days)
+        }
         let entry: QueryLedger.Entry
-        if let told {
-            do {
+        do {
+            switch told {
+            case .again:
+                entry = try ledger.enterAgain(
+                    spending, of: asker, table: Self.table, at: now)
+            case .tooMuch: entry = .refused(.tooMany)
+            case .vectors(let vectors, let newest, let question):
                 entry = try ledger.enter(
-                    told, of: asker, table: Self.table, at: now, horizon: newest,
-                    spending: access.noise.map {
-                        .init(epsilon: epsilon, budget: $0.budget, days: $0.per.days)
-                    })
-            } catch {
-                throw Self.unusable(region, error)
+                    vectors, of: asker, table: Self.table, at: now, horizon: newest,
+                    spending: spending, question: question)
             }
-        } else {
-            entry = .refused(.tooMany)
+        } catch {
+            throw Self.unusable(region, error)
         }
         let text: String
         var rule = "differencing"

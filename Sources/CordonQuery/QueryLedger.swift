@@ -16,7 +16,9 @@ package final class QueryLedger {
 
     private let connection: Connection
     private let path: String
-    private static let layoutVersion: Int64 = 2
+    /// Questions of one asker that are known again; of more the oldest are forgotten.
+    static let knownMax = 4096
+    private static let layoutVersion: Int64 = 1
     private static let busyTimeoutMilliseconds: Int32 = 10_000
 
     /// The file is made when it is missing.
@@ -35,15 +37,6 @@ package final class QueryLedger {
                     code: .world,
                     text: "`\(path)` has version \(version), written by a newer `cordon`")
             }
-            if version < 2 {
-                try connection.execute(
-                    """
-                    CREATE TABLE noise (
-                        id INTEGER PRIMARY KEY, asker TEXT NOT NULL, table_name TEXT NOT NULL, at INTEGER NOT NULL,
-                        epsilon INTEGER NOT NULL) STRICT;
-                    PRAGMA user_version = \(Self.layoutVersion)
-                    """)
-            }
             guard version < 1 else { return }
             try connection.execute(
                 """
@@ -52,6 +45,13 @@ package final class QueryLedger {
                     id INTEGER PRIMARY KEY, asker TEXT NOT NULL, table_name TEXT NOT NULL, at INTEGER NOT NULL,
                     horizon INTEGER, digest BLOB NOT NULL, vectors BLOB NOT NULL,
                     UNIQUE (asker, table_name, digest)) STRICT;
+                CREATE TABLE noise (
+                    id INTEGER PRIMARY KEY, asker TEXT NOT NULL, table_name TEXT NOT NULL, at INTEGER NOT NULL,
+                    epsilon INTEGER NOT NULL) STRICT;
+                CREATE TABLE known (
+                    asker TEXT NOT NULL, table_name TEXT NOT NULL, question BLOB NOT NULL, at INTEGER NOT NULL,
+                    digest BLOB NOT NULL, is_proven INTEGER NOT NULL,
+                    PRIMARY KEY (asker, table_name, question)) STRICT;
                 PRAGMA user_version = \(Self.layoutVersion)
                 """)
             let statement = try connection.prepare("INSERT INTO salt (value) VALUES (?)")
@@ -74,18 +74,27 @@ package final class QueryLedger {
     func horizons(of asker: String, table: String, at now: Timestamp, most: Int) throws
         -> [Timestamp]
     {
-        let statement = try connection.prepare(
+        let statement = try prepared(
+            asker, table,
             """
             SELECT DISTINCT horizon FROM answers WHERE asker = ? AND table_name = ? AND at > ?
             AND horizon IS NOT NULL ORDER BY horizon DESC LIMIT ?
             """)
-        try statement.bind(1, asker)
-        try statement.bind(2, table)
         try statement.bind(3, Self.start(of: now))
         try statement.bind(4, most)
         var found: [Timestamp] = []
         while try statement.step() { found.append(Timestamp(microseconds: statement.int64(0))) }
         return found
+    }
+
+    /// A statement whose first two parameters are whose answers it is about.
+    private func prepared(
+        _ asker: String, _ table: String, _ sql: String
+    ) throws -> Statement {
+        let statement = try connection.prepare(sql)
+        try statement.bind(1, asker)
+        try statement.bind(2, table)
+        return statement
     }
 
     private static func start(of now: Timestamp) -> Int64 {
@@ -109,13 +118,108 @@ package final class QueryLedger {
         var days: Int
     }
 
+    /// A question over certain rows, as a digest with this ledger's salt.
+    struct Question: Equatable {
+        var digest: [UInt8]
+        /// Whether the quick guards have proven that all groups of its answer are of enough people.
+        var isProven: Bool
+    }
+
+    /// Whether the question was answered over the same rows within the window, and proven then; nil when it was not answered.
+    /// Its answer counts anew from now on. Durable when this returns.
+    func known(
+        _ question: [UInt8], of asker: String, table: String, at now: Timestamp
+    ) throws -> Bool? {
+        try connection.transaction(.immediate) {
+            try forget(before: Self.start(of: now))
+            let statement = try prepared(
+                asker, table,
+                """
+                SELECT known.digest, is_proven FROM known JOIN answers USING (asker, table_name, digest)
+                WHERE asker = ? AND table_name = ? AND question = ?
+                """)
+            try statement.bind(3, question)
+            guard try statement.step() else { return nil }
+            let isProven = statement.int64(1) != 0
+            try renew(statement.bytes(0), asker, table, now)
+            let known = try prepared(
+                asker, table,
+                "UPDATE known SET at = ?3 WHERE asker = ?1 AND table_name = ?2 AND question = ?4")
+            try known.bind(3, now.microseconds)
+            try known.bind(4, question)
+            try known.run()
+            return isProven
+        }
+    }
+
+    /// What was told counts from when it was told last.
+    private func renew(
+        _ digest: [UInt8], _ asker: String, _ table: String, _ now: Timestamp
+    ) throws {
+        let statement = try prepared(
+            asker, table,
+            "UPDATE answers SET at = max(at, ?3) WHERE asker = ?1 AND table_name = ?2 AND digest = ?4"
+        )
+        try statement.bind(3, now.microseconds)
+        try statement.bind(4, digest)
+        try statement.run()
+    }
+
+    private func forget(before start: Int64) throws {
+        for table in ["answers", "known"] {
+            let old = try connection.prepare("DELETE FROM \(table) WHERE at <= ?")
+            try old.bind(1, start)
+            try old.run()
+        }
+    }
+
+    private func remember(
+        _ question: Question?, _ digest: [UInt8], _ asker: String, _ table: String,
+        _ now: Timestamp
+    ) throws {
+        guard let question else { return }
+        let statement = try prepared(
+            asker, table,
+            """
+            INSERT OR REPLACE INTO known (asker, table_name, question, at, digest, is_proven)
+            VALUES (?, ?, ?, ?, ?, ?)
+            """)
+        try statement.bind(3, question.digest)
+        try statement.bind(4, now.microseconds)
+        try statement.bind(5, digest)
+        try statement.bind(6, question.isProven ? 1 : 0)
+        try statement.run()
+        let many = try prepared(
+            asker, table,
+            """
+            DELETE FROM known WHERE asker = ?1 AND table_name = ?2 AND question IN (
+                SELECT question FROM known WHERE asker = ?1 AND table_name = ?2
+                ORDER BY at DESC, question LIMIT -1 OFFSET ?3)
+            """)
+        try many.bind(3, Self.knownMax)
+        try many.run()
+    }
+
+    /// Spends what the noise of an answer costs that was entered before, if so much is left.
+    func enterAgain(
+        _ spending: Spending?, of asker: String, table: String, at now: Timestamp
+    ) throws -> Entry {
+        guard let spending else { return .entered }
+        return try connection.transaction(.immediate) {
+            if let refused = try overspent(spending, asker, table, now) { return refused }
+            try spend(spending, asker, table, now)
+            return .entered
+        }
+    }
+
     /// Enters an answer if it may be shown beside those before it. Durable when this returns.
     ///
     /// - Parameters:
+    ///   - question: what it answers, when that is the same whenever it is asked over the same rows.
     ///   - horizon: the time of the newest row that it may tell of; nil when there is no row.
     func enter(
         _ vectors: [AnswerVector], of asker: String, table: String, at now: Timestamp,
-        horizon: Timestamp?, spending: Spending? = nil
+        horizon: Timestamp?, spending: Spending? = nil, question: Question? = nil
     ) throws -> Entry {
         let bytes = AnswerVector.encoded(vectors)
         // The order of groups is nobody's choice.
@@ -123,18 +227,17 @@ package final class QueryLedger {
             vectors.map { AnswerVector.encoded([$0]) }.sorted { $0.lexicographicallyPrecedes($1) }
                 .flatMap { $0 })
         return try connection.transaction(.immediate) {
-            let old = try connection.prepare("DELETE FROM answers WHERE at <= ?")
-            try old.bind(1, Self.start(of: now))
-            try old.run()
-            let same = try connection.prepare(
+            try forget(before: Self.start(of: now))
+            let same = try prepared(
+                asker, table,
                 "SELECT 1 FROM answers WHERE asker = ? AND table_name = ? AND digest = ?")
-            try same.bind(1, asker)
-            try same.bind(2, table)
             try same.bind(3, digest.bytes)
             if let spending, let refused = try overspent(spending, asker, table, now) {
                 return refused
             }
             if try same.step() {
+                try renew(digest.bytes, asker, table, now)
+                try remember(question, digest.bytes, asker, table, now)
                 try spend(spending, asker, table, now)
                 return .entered
             }
@@ -148,13 +251,12 @@ package final class QueryLedger {
             }
             let verdict = DifferenceAudit(earlier: earlier).verdict(on: vectors)
             guard verdict == .safe else { return .refused(verdict) }
-            let statement = try connection.prepare(
+            let statement = try prepared(
+                asker, table,
                 """
                 INSERT INTO answers (asker, table_name, at, horizon, digest, vectors)
                 VALUES (?, ?, ?, ?, ?, ?)
                 """)
-            try statement.bind(1, asker)
-            try statement.bind(2, table)
             try statement.bind(3, now.microseconds)
             if let horizon {
                 try statement.bind(4, horizon.microseconds)
@@ -164,6 +266,7 @@ package final class QueryLedger {
             try statement.bind(5, digest.bytes)
             try statement.bind(6, bytes)
             try statement.run()
+            try remember(question, digest.bytes, asker, table, now)
             try spend(spending, asker, table, now)
             return .entered
         }
@@ -173,11 +276,10 @@ package final class QueryLedger {
         _ spending: Spending, _ asker: String, _ table: String, _ now: Timestamp
     ) throws -> Entry? {
         let period = Int64(spending.days) * Timestamp.microsecondsPerDay
-        let statement = try connection.prepare(
+        let statement = try prepared(
+            asker, table,
             "SELECT at, epsilon FROM noise WHERE asker = ? AND table_name = ? AND at > ? ORDER BY at"
         )
-        try statement.bind(1, asker)
-        try statement.bind(2, table)
         try statement.bind(3, now.microseconds - period)
         var spent = 0
         var first: Int64?
@@ -198,10 +300,9 @@ package final class QueryLedger {
         let old = try connection.prepare("DELETE FROM noise WHERE at <= ?")
         try old.bind(1, Self.start(of: now))
         try old.run()
-        let statement = try connection.prepare(
+        let statement = try prepared(
+            asker, table,
             "INSERT INTO noise (asker, table_name, at, epsilon) VALUES (?, ?, ?, ?)")
-        try statement.bind(1, asker)
-        try statement.bind(2, table)
         try statement.bind(3, now.microseconds)
         try statement.bind(4, spending.epsilon)
         try statement.run()
@@ -210,10 +311,9 @@ package final class QueryLedger {
     private func earlier(
         _ asker: String, _ table: String
     ) throws -> [(at: Int64, vectors: [AnswerVector])] {
-        let statement = try connection.prepare(
+        let statement = try prepared(
+            asker, table,
             "SELECT at, vectors FROM answers WHERE asker = ? AND table_name = ? ORDER BY id DESC")
-        try statement.bind(1, asker)
-        try statement.bind(2, table)
         var found: [(at: Int64, vectors: [AnswerVector])] = []
         while try statement.step() {
             guard let vectors = AnswerVector.decoded(statement.bytes(1)) else { throw damaged }
@@ -240,11 +340,10 @@ package final class QueryLedger {
     private func epsilon(
         _ asker: String, _ table: String, _ days: Int, _ now: Timestamp
     ) throws -> Int {
-        let statement = try connection.prepare(
+        let statement = try prepared(
+            asker, table,
             "SELECT coalesce(sum(epsilon), 0) FROM noise WHERE asker = ? AND table_name = ? AND at > ?"
         )
-        try statement.bind(1, asker)
-        try statement.bind(2, table)
         try statement.bind(3, now.microseconds - Int64(days) * Timestamp.microsecondsPerDay)
         _ = try statement.step()
         return Int(statement.int64(0))

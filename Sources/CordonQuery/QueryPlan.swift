@@ -1,3 +1,6 @@
+internal import Crypto
+internal import Foundation
+
 /// All that the child is told: the relation, the statement, and what it may use. Written to its standard input as JSON.
 struct QueryPlan: Codable, Sendable {
     /// The query behind the relation `hits`; see ``HitsView``. Nil where the statement reads a catalog instead.
@@ -29,6 +32,27 @@ struct QueryPlan: Codable, Sendable {
     var limits: QueryLimits
     /// Whether to go on where the kernel has no Landlock or seccomp.
     var allowsUnsandboxed: Bool
+
+    /// What of it decides, with the rows of the files, what is answered and what that tells.
+    ///
+    /// Files are never written again under their names.
+    func digest(salt: UInt64) throws -> [UInt8] {
+        struct Question: Encodable {
+            let salt: UInt64
+            let view: String?
+            let files: [String]
+            let suppression: [SuppressionTable]
+            let statement: String
+            let releases: [ReleaseQuestion]
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let bytes = try encoder.encode(
+            Question(
+                salt: salt, view: view, files: files, suppression: suppression,
+                statement: statement, releases: releases))
+        return SHA256.digest(Array(bytes)).bytes
+    }
 
     struct ReleaseQuestion: Codable, Sendable {
         /// With bounds for people, to be tried before.
@@ -94,6 +118,8 @@ struct WorkerSummary: Codable, Equatable {
     var confinement: String
     /// The time of the newest row that it could read, in microseconds; nil where there is none, or nobody asked.
     var newest: Int64?
+    /// Whether the quick guards have proven that every group is of enough people.
+    var isProven = false
 }
 
 /// How a query ended badly in the child. Codes alone, so that no value of a row leaves with an error; `text` is set only for

@@ -97,7 +97,7 @@ package struct QueryService {
         statement.releases = []
         let scratch = try ScratchDirectory(in: region.scratchDirectory)
         defer { scratch.remove() }
-        let setting = Setting(today: Day(clock.now()), salt: 0, scratch: scratch.path)
+        let setting = Setting(today: Day(clock.now()), scratch: scratch.path)
         return try answer(request, region, access, statement, setting).shown(access)
     }
 
@@ -121,7 +121,7 @@ package struct QueryService {
             let scratch = try ScratchDirectory(in: region.scratchDirectory)
             defer { scratch.remove() }
             let setting = Setting(
-                today: Day(clock.now()), horizon: horizon, salt: ledger?.salt ?? 0,
+                today: Day(clock.now()), horizon: horizon, ledger: ledger,
                 scratch: scratch.path)
             let answer = try answer(request, region, access, statement, setting)
             if access.isHeldToGroups && answer.rowCount == 0 {
@@ -130,8 +130,7 @@ package struct QueryService {
                 break
             }
             if let ledger {
-                refusal = try ledger.refusal(
-                    to: answer.told, answer.newest, access, epsilon: epsilon)
+                refusal = try ledger.refusal(to: answer.told, access, epsilon: epsilon)
                 if refusal != nil { continue }
             }
             try record(
@@ -166,11 +165,16 @@ package struct QueryService {
         /// What it tells of people, with the child's question for each.
         var releases: [(release: Release, question: QueryPlan.ReleaseQuestion)] = []
         var noisy: [NoisyColumn] = []
+        /// Without guards, for when they are known to hold.
+        var proven: String?
+        /// Whether its answer is the same whenever it is asked over the same rows.
+        var isSteady = false
     }
 
     /// The statement that runs: checked, held to groups where it must be.
     private func gated(_ request: QueryRequest, _ access: Access) throws -> Gated {
         var tree = try gate.check(request.sql, request.parameters)
+        let isSteady = SteadyStatement.isSteady(tree)
         var noisy: [NoisyColumn] = []
         if let noise = access.noise {
             guard request.format != .parquet, request.format != .arrow else {
@@ -212,11 +216,14 @@ package struct QueryService {
         guard access.grants.allSatisfy({ $0.minGroup <= GroupGuard.quickGroupMax }),
             !access.mergesSmallGroups, access.noise == nil
         else {
-            return Gated(exact: exact, pruning: pruning, releases: told, noisy: noisy)
+            return Gated(
+                exact: exact, pruning: pruning, releases: told, noisy: noisy, isSteady: isSteady)
         }
         let quick = try gate.render(GroupGuard(isQuick: true).guarding(tree))
         return Gated(
-            exact: exact, quick: quick == exact ? nil : quick, pruning: pruning, releases: told)
+            exact: exact, quick: quick == exact ? nil : quick, pruning: pruning, releases: told,
+            proven: isSteady ? try gate.render(GroupGuard(isProven: true).guarding(tree)) : nil,
+            isSteady: isSteady)
     }
 
     /// More SELECTs over rows in one statement are refused.
@@ -252,10 +259,7 @@ package struct QueryService {
         var body: QueryAnswer.Body
         var confinement: String
         var fileCount: Int
-        /// What it tells of people; nil when that has too many groups.
-        var told: [AnswerVector]?
-        /// The time of the newest row that it could read.
-        var newest: Timestamp?
+        var told: HeldLedger.Told
 
         func shown(_ access: Access, asOf: Timestamp? = nil) -> QueryAnswer {
             QueryAnswer(
@@ -268,7 +272,8 @@ package struct QueryService {
     private struct Setting {
         var today: Day
         var horizon: Timestamp?
-        var salt: UInt64
+        /// Nil where nothing is held against anything.
+        var ledger: HeldLedger?
         /// The folder for what is spilled, and for a Parquet result.
         var scratch: String
     }
@@ -326,12 +331,12 @@ package struct QueryService {
                 uniquingKeysWith: { $1 }),
             today: setting.today,
             suppressionTables: tables.map { ($0.column, $0.table.name) },
-            sealed: region.sealedColumns, salt: setting.salt, horizon: setting.horizon)
+            sealed: region.sealedColumns, salt: setting.ledger?.salt ?? 0, horizon: setting.horizon)
         let whole = view.sql
         if statement.quick != nil {
             view.sampled = readable.filter { ($0.rows ?? 0) > 2 * HitsView.sampledRows }.map(\.path)
         }
-        let plan = QueryPlan(
+        var plan = QueryPlan(
             view: whole, sampledView: view.sampled.isEmpty ? nil : view.sql, files: files,
             suppression: tables.map(\.table),
             statement: statement.exact,
@@ -341,7 +346,22 @@ package struct QueryService {
             leadingRegion: request.namesRegion ? region.name : nil, describes: request.describes,
             scratchDirectory: setting.scratch, limits: request.limits,
             allowsUnsandboxed: allowsUnsandboxed)
+        var question: QueryLedger.Question?
+        var isKnown = false
+        if let ledger = setting.ledger, statement.isSteady {
+            let digest = try plan.digest(salt: ledger.salt)
+            question = .init(digest: digest, isProven: false)
+            if let isProven = try ledger.known(digest) {
+                isKnown = true
+                plan.releases = []
+                // What was not proven quickly is not now either.
+                plan.quickStatement = nil
+                plan.sampledView = nil
+                if isProven, let proven = statement.proven { plan.statement = proven }
+            }
+        }
         let outcome = try child.run(plan, request.cancellation)
+        question?.isProven = outcome.summary.isProven
         let body: QueryAnswer.Body
         switch request.format {
         case .parquet:
@@ -356,18 +376,21 @@ package struct QueryService {
             typedColumns: zip(outcome.columns, outcome.types).map(QueryColumn.init(name:type:)),
             rowCount: outcome.summary.rowCount, body: body,
             confinement: outcome.summary.confinement, fileCount: files.count,
-            told: try told(
-                statement.releases.map(\.release), outcome.releases, setting.salt),
-            newest: outcome.summary.newest.map { Timestamp(microseconds: $0) })
+            told: isKnown
+                ? .again
+                : try told(
+                    statement.releases.map(\.release), outcome, setting.ledger?.salt ?? 0, question
+                ))
     }
 
-    /// What the child says of releases; nil when they have too many groups.
+    /// What the child says of releases.
     private func told(
-        _ releases: [Release], _ lines: [Int: [UInt8]], _ salt: UInt64
-    ) throws -> [AnswerVector]? {
+        _ releases: [Release], _ outcome: QueryChild.Outcome, _ salt: UInt64,
+        _ question: QueryLedger.Question?
+    ) throws -> HeldLedger.Told {
         var all: [AnswerVector] = []
         for (index, release) in releases.enumerated() {
-            guard let bytes = lines[index] else { throw QueryChild.Broken.died }
+            guard let bytes = outcome.releases[index] else { throw QueryChild.Broken.died }
             let rows = try bytes.split(separator: 0x0A).map { line in
                 try line.split(separator: 0x2C).map { digits in
                     guard
@@ -379,10 +402,11 @@ package struct QueryService {
             }
             guard
                 let vectors = AnswerVector.read(rows, of: release, number: index, salt: salt)
-            else { return nil }
+            else { return .tooMuch }
             all += vectors
         }
-        return all
+        return .vectors(
+            all, newest: outcome.summary.newest.map { Timestamp(microseconds: $0) }, question)
     }
 
     func cells(_ lines: [UInt8]) throws -> [[String?]] {

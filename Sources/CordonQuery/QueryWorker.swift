@@ -26,13 +26,9 @@ package enum QueryWorker {
             let plan = try JSONDecoder().decode(QueryPlan.self, from: input)
             output.limits = plan.limits
             scratch = plan.scratchDirectory
-            let confinement = try confine(plan)
-            let (rowCount, newest) = try run(plan, output)
-            try output.send(
-                .done,
-                JSONEncoder().encode(
-                    WorkerSummary(
-                        rowCount: rowCount, confinement: confinement, newest: newest)))
+            var summary = WorkerSummary(rowCount: 0, confinement: try confine(plan))
+            try run(plan, output, &summary)
+            try output.send(.done, JSONEncoder().encode(summary))
             return 0
         } catch {
             return report(error, scratch, output)
@@ -116,19 +112,19 @@ package enum QueryWorker {
     // MARK: Running
 
     private static func run(
-        _ plan: QueryPlan, _ output: FrameWriter
-    ) throws -> (rowCount: Int, newest: Int64?) {
+        _ plan: QueryPlan, _ output: FrameWriter, _ summary: inout WorkerSummary
+    ) throws {
         let connection = try prepared(plan)
         if plan.format == .postgres {
             let columns = try described(plan.statement, connection)
             try output.send(.types, JSONEncoder().encode(columns.map(\.type)))
             guard !plan.describes else {
                 try output.send(.columns, JSONEncoder().encode(columns.map(\.name)))
-                return (0, nil)
+                return
             }
         }
-        let newest = try releases(plan, connection, output)
-        return (try answer(plan, connection, output), newest)
+        summary.newest = try releases(plan, connection, output)
+        try answer(plan, connection, output, &summary)
     }
 
     /// Sends what the answer will tell of people; the newest row's time.
@@ -169,13 +165,17 @@ package enum QueryWorker {
     }
 
     private static func answer(
-        _ plan: QueryPlan, _ connection: EngineConnection, _ output: FrameWriter
-    ) throws -> Int {
+        _ plan: QueryPlan, _ connection: EngineConnection, _ output: FrameWriter,
+        _ summary: inout WorkerSummary
+    ) throws {
         if let quick = plan.quickStatement {
             for view in [plan.sampledView, plan.view].compactMap({ $0 }) {
                 try connection.execute("CREATE OR REPLACE VIEW pixels.hits AS \(view)")
                 do {
-                    return try run(quick, plan, connection, output, sendsAtOnce: false)
+                    summary.rowCount = try run(
+                        quick, plan, connection, output, sendsAtOnce: false)
+                    summary.isProven = true
+                    return
                 } catch let error as EngineError
                     where error.engineText.contains(GroupGuard.notProven)
                 {
@@ -183,7 +183,8 @@ package enum QueryWorker {
                 }
             }
         }
-        return try run(plan.statement, plan, connection, output, sendsAtOnce: true)
+        summary.rowCount = try run(
+            plan.statement, plan, connection, output, sendsAtOnce: true)
     }
 
     /// The columns of a statement's result, which is not run.

@@ -280,6 +280,7 @@ import Testing
         let measured = try QueryBenchmark.run(
             rows: 2000, days: 2, rounds: 1, in: fixture.folder.path, command: [QueryFixture.worker])
         #expect(measured.rowsMilliseconds > 0 && measured.groupsMilliseconds > 0)
+        #expect(measured.groupsAgainMilliseconds > 0)
         #expect(measured.pruned.map(\.filesStored) == [20, 10, 20, 20, 20])
         // A day, the same with half of the files, an end of retention, a site, and all.
         #expect(measured.pruned.map(\.filesOpened) == [10, 10, 10, 2, 20])

@@ -236,7 +236,7 @@ final class EasternRegion: QueryRegion, Sendable {
     @Test(.enabled(if: ArrowReader.isInstalled, "run scripts/setup --tests"))
     func `a combined answer leaves as an Arrow stream, with what JSON says`() throws {
         let sql =
-            "SELECT event, count(*) AS n, avg(sample_rate) AS rate, sum(CAST(params['value'] AS DECIMAL(9,2))) AS value FROM hits GROUP BY event"
+            "SELECT event, count(*) AS n, avg(sample_rate) AS rate, sum(CAST(params['value'] AS DECIMAL(9,2))) AS value FROM hits GROUP BY event ORDER BY event"
         let file = fixture.folder.file("sum")
         let answer = try ask(sql, format: .arrow)
         #expect(answer.isCombined && answer.columns == ["event", "n", "rate", "value"])
