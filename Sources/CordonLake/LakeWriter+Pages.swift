@@ -51,7 +51,7 @@ extension LakeWriter {
         guard settings.writesPages else { return nil }
         do {
             let rewrite = try ParquetRewrite(of: path, tools())
-            guard try HitsSchema.isOwn(rewrite.footer) else { return nil }
+            guard try isOwn(rewrite.footer) else { return nil }
             let gone: RowNumbers
             if let people {
                 if let known = found.take(path) {
@@ -83,6 +83,14 @@ extension LakeWriter {
         }
     }
 
+    /// Whether a data file has the table's columns.
+    private func isOwn(_ footer: ParquetFooter) throws -> Bool {
+        if ownFooter?.hasSchema(of: footer) ?? false { return true }
+        guard try HitsSchema.isOwn(footer) else { return false }
+        ownFooter = footer
+        return true
+    }
+
     /// Rows of some people in a file.
     struct PeopleRows {
         fileprivate(set) var numbers: RowNumbers = []
@@ -99,7 +107,7 @@ extension LakeWriter {
         guard settings.writesPages else { return nil }
         do {
             let texts = try ParquetTexts(of: path, tools())
-            guard try HitsSchema.isOwn(texts.footer) else { return nil }
+            guard try isOwn(texts.footer) else { return nil }
             var rows = PeopleRows()
             var first = 0
             for (group, groupRows) in texts.rowCounts.enumerated() {

@@ -42,6 +42,8 @@ package final class LakeWriter {
     private var madeTools: ParquetTools?
     /// Rows that a removal has found, as far as they are few.
     var found = FoundRows()
+    /// A footer whose schema is the table's, by which others are told.
+    var ownFooter: ParquetFooter?
     /// Files that were written page by page.
     var filesByPages = 0
 

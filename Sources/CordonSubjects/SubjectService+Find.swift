@@ -36,8 +36,8 @@ package struct SubjectFinding: Equatable, Sendable {
 
     /// How long an erasure will take about, in seconds.
     ///
-    /// Each file has a price of its own; all its bytes are copied, compared and digested; the row groups that lose rows go through the
-    /// engine; and at the end everything is read.
+    /// Each file has a price of its own; all its bytes are copied and compared; the row groups that lose rows are written anew and
+    /// digested; and at the end everything is read.
     package var eraseSeconds: Double {
         // A person's rows lie together in a file, so its first row stands for all; of a list, each tenth row may be another's.
         let groups = Double(files) + Double(rows) / 10
@@ -47,12 +47,13 @@ package struct SubjectFinding: Equatable, Sendable {
             / Self.verifiedBytesPerSecond
     }
     // As `cordon bench erase` measured them on two cores that also built something else (Docs/operations/requests.md). The model is
-    // within a fourth of each of its rewritings; a machine at rest is rather done before it was said to be.
-    private static let secondsPerFile = 0.025
-    private static let copiedBytesPerSecond = 60e6
+    // within a fourth of each of its rewritings but the one that takes less than a second for the table's metadata; a machine at rest is
+    // rather done before it was said to be.
+    private static let secondsPerFile = 0.0125
+    private static let copiedBytesPerSecond = 300e6
     private static let rowGroupBytes = 3e6
-    private static let decodedBytesPerSecond = 12e6
-    private static let verifiedBytesPerSecond = 30e6
+    private static let decodedBytesPerSecond = 64e6
+    private static let verifiedBytesPerSecond = 25e6
 }
 
 /// A place that holds a person: never the value.

@@ -43,6 +43,12 @@ final class ChunkDigester {
 
     init(_ frames: ZstdFrames) { self.frames = frames }
 
+    /// Gives the page and the dictionary that were unpacked last, for other memory.
+    func exchange(_ raw: inout [UInt8], _ dictionary: inout [UInt8]) {
+        swap(&self.raw, &raw)
+        swap(&self.dictionary, &dictionary)
+    }
+
     /// What a chunk holds.
     ///
     /// - Parameters:

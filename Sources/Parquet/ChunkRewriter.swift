@@ -53,9 +53,12 @@ final class ChunkRewriter {
     /// - Parameters:
     ///   - kept: numbers of the rows that stay, ascending; at least one.
     ///   - rows: how many the row group has.
+    ///   - digester: who went over the chunk just before, so that a page is unpacked once; nil when nobody did.
     func rewrite(
-        _ chunk: ParquetChunk, _ statistics: ThriftStruct?, keeping kept: [Range<Int>], of rows: Int
+        _ chunk: ParquetChunk, _ statistics: ThriftStruct?, keeping kept: [Range<Int>],
+        of rows: Int, unpackedBy digester: ChunkDigester? = nil
     ) throws(ParquetError) -> RewrittenChunk {
+        reader.takeUnpacked(chunk, from: digester)
         try reader.openDictionary(of: chunk)
         indices.removeAll(keepingCapacity: true)
         isUsed = [Bool](repeating: false, count: reader.dictionaryCount)

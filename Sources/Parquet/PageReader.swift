@@ -21,7 +21,16 @@ final class PageReader {
     /// Entries of the page that have a value.
     private(set) var defined = 0
 
+    /// Whether the dictionary and the one data page of the chunk that comes are unpacked already.
+    private var isUnpacked = false
+
     init(_ frames: ZstdFrames) { self.frames = frames }
+
+    /// Takes over what a digester has unpacked of a chunk of one data page, which is opened next; nil when none went over it.
+    func takeUnpacked(_ chunk: ParquetChunk, from digester: ChunkDigester?) {
+        isUnpacked = digester != nil && chunk.pages.count == 1
+        if isUnpacked { digester?.exchange(&raw, &dictionary) }
+    }
 
     var dictionaryCount: Int { max(0, dictionaryStarts.count - 1) }
 
@@ -29,7 +38,7 @@ final class PageReader {
     func openDictionary(of chunk: ParquetChunk) throws(ParquetError) {
         dictionaryStarts.removeAll(keepingCapacity: true)
         guard let page = chunk.dictionary else { return }
-        try chunk.unpack(page, into: &dictionary, frames)
+        if !isUnpacked { try chunk.unpack(page, into: &dictionary, frames) }
         dictionaryStarts.append(0)
         var place = 0
         let dictionary = dictionary
@@ -49,7 +58,8 @@ final class PageReader {
 
     /// Opens a data page.
     func open(_ page: ParquetPage, of chunk: ParquetChunk) throws(ParquetError) {
-        try chunk.unpack(page, into: &raw, frames)
+        if !isUnpacked { try chunk.unpack(page, into: &raw, frames) }
+        isUnpacked = false
         var place = 0
         repetition = try levels(
             max: chunk.leaf.repetitionMax, page, &place, into: &repetitions)

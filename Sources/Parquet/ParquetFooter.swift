@@ -68,6 +68,11 @@ package struct ParquetFooter: Equatable, Sendable {
         return found
     }
 
+    /// Whether another file's schema is this one's byte for byte.
+    package func hasSchema(of other: ParquetFooter) -> Bool {
+        fields.field(Field.schema) == other.fields.field(Field.schema)
+    }
+
     /// Rows of each row group, in order.
     package func rowCounts() throws(ParquetError) -> [Int64] {
         guard let groups = try fields.structures(Field.rowGroups) else { throw .malformed }

@@ -29,7 +29,7 @@ package final class ParquetRewrite {
             throw ParquetError(
                 .unfit, "the file has key-value metadata, which nobody reads through")
         }
-        leaves = try footer.leaves()
+        leaves = try tools.leaves(of: footer)
         groups = try footer.groups()
     }
 
@@ -141,7 +141,8 @@ package final class ParquetRewrite {
                 var columns: [(digest: ColumnDigest, sum: UInt64)] = []
                 try forEachChunk(of: group) { chunk, statistics in
                     let digest = try tools.digester.digest(chunk, keeping: kept, of: rows)
-                    let new = try tools.rewriter.rewrite(chunk, statistics, keeping: kept, of: rows)
+                    let new = try tools.rewriter.rewrite(
+                        chunk, statistics, keeping: kept, of: rows, unpackedBy: tools.digester)
                     columns.append((digest, ChunkDigester.sum(new.bytes)))
                     try output.append(new.bytes)
                     place.columns.append(new.description)
@@ -218,7 +219,7 @@ package final class ParquetRewrite {
         let found = try new.footer()
         guard found == written.footer, new.size == written.fileBytes else { throw Self.other }
         let newGroups = try found.groups()
-        guard newGroups.count == written.pieces.count, try found.leaves() == leaves else {
+        guard newGroups.count == written.pieces.count, try tools.leaves(of: found) == leaves else {
             throw Self.other
         }
         var digests = written.digests.makeIterator()
@@ -268,6 +269,18 @@ package final class ParquetTools {
     /// of its third, which is the engine's, in less than half of the time.
     private static let level: Int32 = 1
 
+    /// The schema that was read last, as it stands in its footer, and its leaves: files of one table have the same.
+    private var schema: (field: ThriftStruct.Field, leaves: [ParquetLeaf])?
+
+    /// The leaves of a file's schema.
+    func leaves(of footer: ParquetFooter) throws(ParquetError) -> [ParquetLeaf] {
+        guard let field = footer.fields.field(ParquetFooter.Field.schema) else { throw .malformed }
+        if let schema, schema.field == field { return schema.leaves }
+        let leaves = try footer.leaves()
+        schema = (field, leaves)
+        return leaves
+    }
+
     package init() throws {
         let frames = try ZstdFrames(level: Self.level)
         rewriter = ChunkRewriter(frames)
@@ -276,7 +289,7 @@ package final class ParquetTools {
     }
 }
 
-/// A file that is read in pieces; a small one is read once.
+/// A file that is read in pieces, or a small one once.
 final class ParquetSource {
     private let file: File
     let size: Int
@@ -286,10 +299,11 @@ final class ParquetSource {
 
     private static let wholeBytesMax = 4 << 20
 
-    init(_ path: String) throws {
+    /// - Parameter isRead: whether most of it will be asked for.
+    init(_ path: String, whole isRead: Bool = true) throws {
         file = try File(opening: path, .read)
         size = try file.metadata().size
-        whole = size <= Self.wholeBytesMax ? try file.read(at: 0, count: size) : nil
+        whole = isRead && size <= Self.wholeBytesMax ? try file.read(at: 0, count: size) : nil
     }
 
     func footer() throws -> ParquetFooter { try ParquetFooter(file, bytes: size) }

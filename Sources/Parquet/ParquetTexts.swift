@@ -14,9 +14,9 @@ package final class ParquetTexts {
 
     /// Opens the file at `path`.
     package init(of path: String, _ tools: ParquetTools) throws {
-        file = try ParquetSource(path)
+        file = try ParquetSource(path, whole: false)
         footer = try file.footer()
-        leaves = try footer.leaves()
+        leaves = try tools.leaves(of: footer)
         groups = try footer.groups()
         reader = tools.reader
         rowCounts = groups.map { Int($0.rows) }
