@@ -62,7 +62,7 @@ struct FilePruning {
     }
 
     /// Whether the statement calls anything of its own by a name, other than to read it.
-    private static func hasOwn(_ name: String, in value: JSONTree) -> Bool {
+    static func hasOwn(_ name: String, in value: JSONTree) -> Bool {
         if value["class"].string == "COLUMN_REF" {
             return value["alias"].string?.lowercased() == name
         }

@@ -175,6 +175,10 @@ package struct QueryService {
     private func gated(_ request: QueryRequest, _ access: Access) throws -> Gated {
         var tree = try gate.check(request.sql, request.parameters)
         let isSteady = SteadyStatement.isSteady(tree)
+        // What the engine will take for now, whatever the service's clock says.
+        let now = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
+        let pruning = FilePruning(tree, today: Day(now))
+        if access.isHeldToGroups { tree = try FrozenClock(at: now).freezing(tree) }
         var noisy: [NoisyColumn] = []
         if let noise = access.noise {
             guard request.format != .parquet, request.format != .arrow else {
@@ -185,9 +189,6 @@ package struct QueryService {
             tree = statement.tree
             noisy = statement.columns
         }
-        // What the engine will take for today, whatever the service's clock says.
-        let pruning = FilePruning(
-            tree, today: Day(Timestamp(microseconds: SystemClock.realtimeMicroseconds())))
         guard access.isHeldToGroups else {
             return Gated(exact: try gate.render(tree), pruning: pruning)
         }
