@@ -4,10 +4,11 @@
 /// The marks that a word's arithmetic sets may be wrong above the first right one, so only the lowest is looked at. A word
 /// may reach beyond `end`, as far as the span does: what is found there is nothing found. Each
 /// scan gives `end` when it finds nothing; `start` and `end` lie within the span.
+/// Public, like all that a hit calls byte by byte: `package` functions are not inlined in other targets.
 extension Span where Element == UInt8 {
     /// Where `byte` first stands in `start..<end`.
     @inlinable
-    package func firstIndex(of byte: UInt8, from start: Int, to end: Int) -> Int {
+    public func firstIndex(of byte: UInt8, from start: Int, to end: Int) -> Int {
         precondition(start >= 0 && end <= count, "a scan stays within its bytes")
         // SAFETY: bytes are read one by one below `end`, and by eights below `count`.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -29,7 +30,7 @@ extension Span where Element == UInt8 {
 
     /// Where `first` or `second` first stands in `start..<end`.
     @inlinable
-    package func firstIndex(
+    public func firstIndex(
         of first: UInt8, or second: UInt8, from start: Int, to end: Int
     ) -> Int {
         precondition(start >= 0 && end <= count, "a scan stays within its bytes")
@@ -56,7 +57,7 @@ extension Span where Element == UInt8 {
 
     /// Where the first control character (below 0x20, or 0x7F) stands in `start..<end`; a tab is none.
     @inlinable
-    package func firstControl(from start: Int, to end: Int) -> Int {
+    public func firstControl(from start: Int, to end: Int) -> Int {
         precondition(start >= 0 && end <= count, "a scan stays within its bytes")
         // SAFETY: bytes are read one by one below `end`, and by eights below `count`.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -85,7 +86,7 @@ extension Span where Element == UInt8 {
     /// Where the first byte that no request target holds stands in `start..<end`: a control character, a space, `#`, or a
     /// byte above 0x7E.
     @inlinable
-    package func firstOutsideTarget(from start: Int, to end: Int) -> Int {
+    public func firstOutsideTarget(from start: Int, to end: Int) -> Int {
         precondition(start >= 0 && end <= count, "a scan stays within its bytes")
         // SAFETY: bytes are read one by one below `end`, and by eights below `count`.
         return unsafe withUnsafeBufferPointer { bytes in
@@ -112,11 +113,10 @@ extension Span where Element == UInt8 {
 }
 
 /// Eight bytes as one number, the first in the lowest place.
-@usableFromInline
-package enum ByteWord {
+public enum ByteWord {
     /// The first eight bytes of `start..<end`, zero where there are fewer.
     @inlinable
-    package static func prefix(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> UInt64 {
+    public static func prefix(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> UInt64 {
         precondition(start >= 0 && start <= end && end <= bytes.count, "a range of the bytes")
         // SAFETY: by eights below the count, else one by one below `end`.
         return unsafe bytes.withUnsafeBufferPointer { bytes in
@@ -138,14 +138,14 @@ package enum ByteWord {
 
     /// 1 in each byte.
     @inlinable
-    package static var ones: UInt64 { 0x0101_0101_0101_0101 }
+    public static var ones: UInt64 { 0x0101_0101_0101_0101 }
     /// The highest bit of each byte.
     @inlinable
-    package static var highs: UInt64 { 0x8080_8080_8080_8080 }
+    public static var highs: UInt64 { 0x8080_8080_8080_8080 }
 
     @unsafe
     @inlinable
-    package static func load(_ base: UnsafePointer<UInt8>, _ index: Int) -> UInt64 {
+    public static func load(_ base: UnsafePointer<UInt8>, _ index: Int) -> UInt64 {
         // SAFETY: the caller has eight bytes from `index` on.
         unsafe UInt64(
             littleEndian: UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self))
@@ -153,11 +153,11 @@ package enum ByteWord {
 
     /// Marks with its highest bit the lowest byte that is zero.
     @inlinable
-    package static func zeros(_ word: UInt64) -> UInt64 { below(word, 1) }
+    public static func zeros(_ word: UInt64) -> UInt64 { below(word, 1) }
 
     /// Marks with its highest bit the lowest byte that is less than `limit`, which is at most 128.
     @inlinable
-    package static func below(_ word: UInt64, _ limit: UInt64) -> UInt64 {
+    public static func below(_ word: UInt64, _ limit: UInt64) -> UInt64 {
         // A borrow runs upwards alone, so up to the first mark every difference is right.
         (word &- ones &* limit) & ~word & highs
     }

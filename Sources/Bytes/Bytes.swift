@@ -3,7 +3,7 @@
 ///
 /// This target has no I/O and no dependency, not even Foundation, so that the collector's hot path
 /// may use all of it. It does not know the product. Start at ``IPAddress`` and ``ByteReader``.
-package enum Bytes {}
+public enum Bytes {}
 
 extension Bytes {
     private static let lowercaseDigits: [UInt8] = Array("0123456789abcdef".utf8)
@@ -37,7 +37,7 @@ extension Bytes {
 
     /// The value of one hexadecimal digit in either case.
     @inlinable
-    package static func hexDigit(_ unit: UInt8) -> UInt8? {
+    public static func hexDigit(_ unit: UInt8) -> UInt8? {
         switch unit {
         case 0x30...0x39: unit &- 0x30
         case 0x61...0x66: unit &- 0x61 &+ 10

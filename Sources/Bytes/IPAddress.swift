@@ -3,38 +3,38 @@
 /// A client's address is personal data: outside of transforms hold it as `Sensitive<IPAddress>`. It
 /// has deliberately no `description`; ``text`` is for addresses that an operator typed.
 @frozen
-package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
+public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     /// The address in host order; an IPv4 address stands in the low 32 bits.
-    package let value: UInt128
-    package let isIPv6: Bool
+    public let value: UInt128
+    public let isIPv6: Bool
 
     @inlinable
-    package init(ipv4 value: UInt32) {
+    public init(ipv4 value: UInt32) {
         self.value = UInt128(value)
         isIPv6 = false
     }
 
     @inlinable
-    package init(ipv6 value: UInt128) {
+    public init(ipv6 value: UInt128) {
         self.value = value
         isIPv6 = true
     }
 
     /// Number of bits of the address family: 32 or 128.
     @inlinable
-    package var bitCount: Int { isIPv6 ? 128 : 32 }
+    public var bitCount: Int { isIPv6 ? 128 : 32 }
 
     /// The IPv4 address inside an IPv4-mapped address (`::ffff:0:0/96`, RFC 4291 section 2.5.5.2);
     /// any other address unchanged.
     @inlinable
-    package var unmapped: IPAddress {
+    public var unmapped: IPAddress {
         isIPv6 && value >> 32 == 0xFFFF
             ? IPAddress(ipv4: UInt32(truncatingIfNeeded: value)) : self
     }
 
     /// The address with all but the first `bits` bits cleared; `bits` is held between 0 and `bitCount`.
     @inlinable
-    package func truncated(to bits: Int) -> IPAddress {
+    public func truncated(to bits: Int) -> IPAddress {
         let kept = min(max(bits, 0), bitCount)
         let cleared = UInt128(bitCount - kept)
         let value = kept == 0 ? 0 : (self.value >> cleared) << cleared
@@ -46,9 +46,7 @@ extension IPAddress {
     /// Parses dotted decimal (RFC 6943 section 3.1.1, strict form: four numbers without leading zeros) or
     /// RFC 4291 section 2.2 text, without brackets, port, zone or surrounding space.
     package init?(parsing text: Span<UInt8>) {
-        var hasColon = false
-        for index in text.indices where text[index] == 0x3A { hasColon = true }
-        if hasColon {
+        if text.firstIndex(of: 0x3A, from: 0, to: text.count) < text.count {
             guard let value = Self.parseIPv6(text) else { return nil }
             self.init(ipv6: value)
         } else {
@@ -104,20 +102,19 @@ extension IPAddress {
         }
         while index < text.count {
             let start = index
-            var group: UInt128 = 0
+            var group: UInt32 = 0
             while index < text.count, let digit = Bytes.hexDigit(text[index]) {
                 guard index - start < 4 else { return nil }
-                group = group << 4 | UInt128(digit)
+                group = group << 4 | UInt32(digit)
                 index += 1
             }
             if index < text.count, text[index] == 0x2E {
                 guard let last = parseIPv4(text, from: start, to: text.count) else { return nil }
-                group = UInt128(last)
                 if sawGap {
-                    tail = tail << 32 | group
+                    tail = tail << 32 | UInt128(last)
                     tailGroups += 2
                 } else {
-                    head = head << 32 | group
+                    head = head << 32 | UInt128(last)
                     headGroups += 2
                 }
                 index = text.count
@@ -125,10 +122,10 @@ extension IPAddress {
             }
             guard index > start else { return nil }
             if sawGap {
-                tail = tail << 16 | group
+                tail = tail << 16 | UInt128(group)
                 tailGroups += 1
             } else {
-                head = head << 16 | group
+                head = head << 16 | UInt128(group)
                 headGroups += 1
             }
             guard headGroups + tailGroups <= 8 else { return nil }
@@ -219,11 +216,12 @@ extension IPAddress {
 }
 
 /// A block of addresses that share their first bits.
-package struct IPPrefix: Hashable, Sendable {
+@frozen
+public struct IPPrefix: Hashable, Sendable {
     /// The first address; its bits beyond `length` are zero.
-    package let address: IPAddress
+    public let address: IPAddress
     /// Number of fixed bits, 0 to 32 or 128.
-    package let length: Int
+    public let length: Int
 
     /// The block of `length` bits that contains `address`; nil when `length` is out of bounds.
     package init?(_ address: IPAddress, length: Int) {
@@ -251,7 +249,7 @@ package struct IPPrefix: Hashable, Sendable {
     }
 
     @inlinable
-    package func contains(_ other: IPAddress) -> Bool {
+    public func contains(_ other: IPAddress) -> Bool {
         other.isIPv6 == address.isIPv6 && other.truncated(to: length) == address
     }
 

@@ -1,14 +1,14 @@
-internal import Bytes
+public import Bytes
 
 /// One `name=value` of a query string or a cookie header, as ranges of the request's bytes.
 @frozen
-package struct FormField: Equatable, Sendable {
-    package var name: Range<Int>
+public struct FormField: Equatable, Sendable {
+    public var name: Range<Int>
     /// Empty when there is no `=`.
-    package var value: Range<Int>
+    public var value: Range<Int>
 
     @inlinable
-    package init(name: Range<Int>, value: Range<Int>) {
+    public init(name: Range<Int>, value: Range<Int>) {
         self.name = name
         self.value = value
     }
@@ -17,10 +17,10 @@ package struct FormField: Equatable, Sendable {
 /// Walks the fields of a query string (`a=b&c=d`) or of a `Cookie` header (RFC 6265: `a=b; c=d`), front to
 /// back, without decoding or copying.
 @frozen
-package struct FormFields: Sendable, BitwiseCopyable {
+public struct FormFields: Sendable, BitwiseCopyable {
     /// How the fields stand.
     @frozen
-    package enum Form: Sendable, BitwiseCopyable { case query, cookie }
+    public enum Form: Sendable, BitwiseCopyable { case query, cookie }
 
     @usableFromInline var position: Int
     @usableFromInline let end: Int
@@ -28,7 +28,7 @@ package struct FormFields: Sendable, BitwiseCopyable {
 
     /// Walks `range` of the bytes that ``next(in:)`` is given.
     @inlinable
-    package init(_ range: Range<Int>, form: Form) {
+    public init(_ range: Range<Int>, form: Form) {
         position = range.lowerBound
         end = range.upperBound
         self.form = form
@@ -36,7 +36,7 @@ package struct FormFields: Sendable, BitwiseCopyable {
 
     /// The next field; empty ones are skipped.
     @inlinable
-    package mutating func next(in bytes: Span<UInt8>) -> FormField? {
+    public mutating func next(in bytes: Span<UInt8>) -> FormField? {
         let separator: UInt8 = if case .query = form { 0x26 } else { 0x3B }
         while position < end {
             var start = position
@@ -64,15 +64,15 @@ package struct FormFields: Sendable, BitwiseCopyable {
 
 /// Takes the escapes out of a query value (`%41`, `+`) or a cookie value (`%41`), byte by byte.
 @frozen
-package struct FormDecoder: Sendable, BitwiseCopyable {
+public struct FormDecoder: Sendable, BitwiseCopyable {
     @usableFromInline var position: Int
     @usableFromInline let end: Int
     @usableFromInline let plusIsSpace: Bool
     /// Whether a `%` was met that no two hexadecimal digits follow; it was passed on as it stands.
-    package internal(set) var isMalformed = false
+    public internal(set) var isMalformed = false
 
     @inlinable
-    package init(_ range: Range<Int>, form: FormFields.Form) {
+    public init(_ range: Range<Int>, form: FormFields.Form) {
         position = range.lowerBound
         end = range.upperBound
         plusIsSpace = if case .query = form { true } else { false }
@@ -80,7 +80,7 @@ package struct FormDecoder: Sendable, BitwiseCopyable {
 
     /// The next decoded byte, or nil at the end. Inlined, since it is asked for each byte and most bytes are themselves.
     @inlinable @inline(__always)
-    package mutating func next(in bytes: Span<UInt8>) -> UInt8? {
+    public mutating func next(in bytes: Span<UInt8>) -> UInt8? {
         guard position < end else { return nil }
         let byte = bytes[position]
         position &+= 1
@@ -105,7 +105,7 @@ package struct FormDecoder: Sendable, BitwiseCopyable {
 
 /// The name of a field as it stands in a request, looked at once to be compared with many.
 @frozen
-package struct EncodedName: Sendable {
+public struct EncodedName: Sendable {
     @usableFromInline let range: Range<Int>
     /// Its first eight bytes, as ``NameList`` has them.
     @usableFromInline let prefix: UInt64
@@ -114,7 +114,7 @@ package struct EncodedName: Sendable {
 
     /// Of a query, where a name may have escapes, or of a cookie, where it has none.
     @inlinable
-    package init(_ range: Range<Int>, form: FormFields.Form, in bytes: Span<UInt8>) {
+    public init(_ range: Range<Int>, form: FormFields.Form, in bytes: Span<UInt8>) {
         self.range = range
         prefix = ByteWord.prefix(bytes, from: range.lowerBound, to: range.upperBound)
         isPlain =
@@ -129,7 +129,7 @@ package struct EncodedName: Sendable {
 extension NameList {
     /// The position of the name that `name` spells once its escapes are taken out, or nil.
     @inlinable
-    package func index(of name: EncodedName, in bytes: Span<UInt8>) -> Int? {
+    public func index(of name: EncodedName, in bytes: Span<UInt8>) -> Int? {
         var index = 0
         while index < count {
             if equals(index, name, in: bytes) { return index }
@@ -140,7 +140,7 @@ extension NameList {
 
     /// Whether the name at `index` is what `name` spells once its escapes are taken out.
     @inlinable
-    package func equals(_ index: Int, _ name: EncodedName, in bytes: Span<UInt8>) -> Bool {
+    public func equals(_ index: Int, _ name: EncodedName, in bytes: Span<UInt8>) -> Bool {
         guard name.isPlain else { return equals(index, encoded: name.range, in: bytes) }
         guard prefixes[index] == name.prefix else { return false }
         return name.range.count <= 8

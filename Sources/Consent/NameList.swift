@@ -2,7 +2,7 @@ internal import Bytes
 
 /// Names in one flat run of bytes, found by comparing bytes: what the hot path keeps instead of strings.
 @frozen
-package struct NameList: Equatable, Sendable {
+public struct NameList: Equatable, Sendable {
     @usableFromInline var bytes: [UInt8] = []
     @usableFromInline var ends: [Int32] = [0]
     /// The first eight bytes of each name, zero where it has fewer: most names are told apart by them alone.
@@ -22,7 +22,7 @@ package struct NameList: Equatable, Sendable {
     }
 
     @inlinable
-    package var count: Int { ends.count - 1 }
+    public var count: Int { ends.count - 1 }
 
     /// How many bytes the name at `index` has.
     @inlinable
@@ -31,7 +31,7 @@ package struct NameList: Equatable, Sendable {
     /// The bytes of the name at `index`.
     @inlinable
     @_lifetime(borrow self)
-    package func span(_ index: Int) -> Span<UInt8> {
+    public func span(_ index: Int) -> Span<UInt8> {
         bytes.span.extracting(Int(ends[index])..<Int(ends[index + 1]))
     }
 
@@ -48,7 +48,7 @@ package struct NameList: Equatable, Sendable {
 
     /// Whether the name at `index` is spelt by `range` of `other`, byte by byte.
     @inlinable
-    package func equals(_ index: Int, _ other: Span<UInt8>, _ range: Range<Int>) -> Bool {
+    public func equals(_ index: Int, _ other: Span<UInt8>, _ range: Range<Int>) -> Bool {
         let start = Int(ends[index])
         guard range.count == Int(ends[index + 1]) - start else { return false }
         for offset in 0..<range.count

@@ -14,7 +14,7 @@ package import Bytes
 /// list   := count:u8 text*
 /// ```
 /// `size` counts the bytes after itself. `visitor` and `user` are zero when their flag is clear.
-package struct HitBatch: Equatable, Sendable {
+public struct HitBatch: Equatable, Sendable {
     /// Digest of the rule set, as in the column `rule_set`.
     package var ruleSet: String
     /// Build id of the geo table, as in the column `geo_build`.
@@ -25,21 +25,21 @@ package struct HitBatch: Equatable, Sendable {
     package static let version: UInt16 = 1
     /// Longest text of a record in bytes; the edge cuts longer values at a character boundary.
     @inlinable
-    package static var textBytesMax: Int { 2048 }
+    public static var textBytesMax: Int { 2048 }
     /// Count that stands for null.
     @inlinable
-    package static var nullCount: UInt16 { 0xFFFF }
+    public static var nullCount: UInt16 { 0xFFFF }
 
     /// Bits of `flags`.
-    package enum Flag {
+    public enum Flag {
         @inlinable
-        package static var bot: UInt8 { 1 }
+        public static var bot: UInt8 { 1 }
         @inlinable
-        package static var visitor: UInt8 { 2 }
+        public static var visitor: UInt8 { 2 }
         @inlinable
-        package static var user: UInt8 { 4 }
+        public static var user: UInt8 { 4 }
         @inlinable
-        package static var keyEpoch: UInt8 { 8 }
+        public static var keyEpoch: UInt8 { 8 }
     }
 
     package init(ruleSet: String, geoBuild: String, records: [HitRecord]) {

@@ -4,21 +4,20 @@
 /// an escaping closure or sent to another thread: each of these needs `Copyable` or `Sendable`. The only way
 /// to the value is ``open(with:)``, which consumes the wrapper and hands the value to a named
 /// ``SensitiveTransform``; searching for conformances of that protocol lists every place that ever sees one.
-package struct Sensitive<Value: ~Copyable>: ~Copyable {
+/// Public, so that each such call becomes the transform itself: `package` functions are not inlined in other targets.
+@frozen
+public struct Sensitive<Value: ~Copyable>: ~Copyable {
     // Seen by inlined calls of the methods below, and by no code outside of this module.
     @usableFromInline
     let value: Value
 
     /// Takes the raw value at the boundary where it is first parsed.
     @inlinable
-    package init(_ value: consuming Value) { self.init(taking: value) }
-
-    @usableFromInline
-    init(taking value: consuming Value) { self.value = value }
+    public init(_ value: consuming Value) { self.value = value }
 
     /// Gives the value to `transform` and forgets it.
     @inlinable
-    package consuming func open<Transform: SensitiveTransform>(
+    public consuming func open<Transform: SensitiveTransform>(
         with transform: Transform
     ) -> Transform.Output where Transform.Input == Value, Value: Copyable {
         transform.apply(value)
@@ -26,7 +25,7 @@ package struct Sensitive<Value: ~Copyable>: ~Copyable {
 
     /// Lets `transform` look at the value while it lives on.
     @inlinable
-    package borrowing func inspect<Transform: SensitiveTransform>(
+    public borrowing func inspect<Transform: SensitiveTransform>(
         with transform: Transform
     ) -> Transform.Output where Transform.Input == Value, Value: Copyable {
         transform.apply(value)
@@ -37,7 +36,7 @@ package struct Sensitive<Value: ~Copyable>: ~Copyable {
 extension Sensitive: Sendable {}
 
 /// A function from a raw personal value to something that may be kept.
-package protocol SensitiveTransform {
+public protocol SensitiveTransform {
     associatedtype Input
     associatedtype Output
     func apply(_ value: Input) -> Output

@@ -170,6 +170,18 @@ import Testing
             on: SampleProject.today)
     }
 
+    @Test(arguments: [1, 7, 8, 9, 30])
+    func `hears the last of many signals as the first`(_ count: Int) throws {
+        let granted = Array(repeating: "consent=granted", count: count).joined(separator: "&")
+        let all = try explain("https://a.example/hit?" + granted)
+        #expect(all.consent.state == "granted")
+        let mixed = try explain("https://a.example/hit?\(granted)&%63onsent=denied")
+        #expect(mixed.consent.state == "denied")
+        let cookie = try explain(
+            "https://a.example/hit?" + granted, [(name: "Cookie", value: "a=b; consent=denied")])
+        #expect(cookie.consent.state == "denied")
+    }
+
     @Test func `gives each field its action, reason, file and line`() throws {
         let found = try explain("https://a.example/hit?consent=measuring")
         #expect(

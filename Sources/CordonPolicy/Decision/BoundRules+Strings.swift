@@ -45,7 +45,7 @@ enum KnownName: Int, CaseIterable {
     }
 }
 
-/// Which of the names that signals are read from stand in a request.
+/// Which of the names that signals are read from stand in a request, and where.
 package struct PresentNames: Sendable, BitwiseCopyable {
     /// Of ``KnownName``, as bits.
     var known: UInt16 = 0
@@ -53,6 +53,39 @@ package struct PresentNames: Sendable, BitwiseCopyable {
     var parameters: UInt32 = 0
     /// Of the cookies that signals name.
     var cookies: UInt32 = 0
+    /// The fields that have one of the names, in the order of their parts.
+    private(set) var fields = InlineArray<8, Field>(repeating: Field())
+    private(set) var fieldCount = 0
+    /// There are more fields than ``fields`` holds, so the parts are walked for each name instead.
+    private(set) var isOverfull = false
+
+    /// A field with a name that was looked for.
+    struct Field: BitwiseCopyable {
+        var isCookie = false
+        /// Of ``KnownName``; otherwise of the names of signals.
+        var isKnown = false
+        var name: UInt8 = 0
+        var start: Int32 = 0
+        var end: Int32 = 0
+
+        var value: Range<Int> { Int(start)..<Int(end) }
+
+        func stands(in form: FormFields.Form) -> Bool {
+            if case .cookie = form { isCookie } else { !isCookie }
+        }
+    }
+
+    mutating func add(isKnown: Bool, name: Int, _ form: FormFields.Form, _ value: Range<Int>) {
+        guard fieldCount < 8 else {
+            isOverfull = true
+            return
+        }
+        let isCookie = if case .cookie = form { true } else { false }
+        fields[fieldCount] = Field(
+            isCookie: isCookie, isKnown: isKnown, name: UInt8(name),
+            start: Int32(value.lowerBound), end: Int32(value.upperBound))
+        fieldCount += 1
+    }
 }
 
 /// The bytes that some of a list's names begin with: most fields of a request begin with another.
@@ -87,14 +120,14 @@ extension BoundRules {
     package func presentNames(_ parts: RequestParts, _ bytes: Span<UInt8>) -> PresentNames {
         guard hasNamedSignals else { return PresentNames() }
         var found = PresentNames()
-        findNames(parts.query, .query, bytes, &found.known, &found.parameters)
-        findNames(parts.cookie, .cookie, bytes, &found.known, &found.cookies)
+        findNames(parts.query, .query, bytes, &found)
+        findNames(parts.cookie, .cookie, bytes, &found)
         return found
     }
 
     private func findNames(
         _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
-        _ known: inout UInt16, _ sources: inout UInt32
+        _ found: inout PresentNames
     ) {
         guard let range = part.range else { return }
         var fields = FormFields(range, form: form)
@@ -104,10 +137,16 @@ extension BoundRules {
             }
             let name = EncodedName(field.name, form: form, in: bytes)
             for index in 0..<knownNames.count where knownNames.equals(index, name, in: bytes) {
-                known |= 1 << UInt16(index)
+                found.known |= 1 << UInt16(index)
+                found.add(isKnown: true, name: index, form, field.value)
             }
             for index in 0..<sourceNames.count where sourceNames.equals(index, name, in: bytes) {
-                sources |= 1 << UInt32(index)
+                if case .query = form {
+                    found.parameters |= 1 << UInt32(index)
+                } else {
+                    found.cookies |= 1 << UInt32(index)
+                }
+                found.add(isKnown: false, name: index, form, field.value)
             }
         }
     }
@@ -115,39 +154,53 @@ extension BoundRules {
     /// What the strings of a framework's signal say.
     func strings(
         _ signal: Int, _ rules: StringRules, _ parts: RequestParts, _ bytes: Span<UInt8>,
-        _ reader: ConsentReader
+        _ names: PresentNames, _ reader: ConsentReader
     ) -> SignalReading {
         var rules = rules
         switch sources[signal] {
         case .gpc, .dnt, .parameter, .cookie: return .silent
         case .tcf:
-            return flags(.gdpr, parts.query, .query, bytes)
-                .combined(
-                    with: strings(.gdprConsent, .tcf, parts.query, .query, bytes, rules, reader)
-                )
-                .combined(
-                    with: strings(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, rules, reader))
-        case .gpp:
-            rules.inForce = sections(parts.query, .query, bytes)
-            if case .invalid = rules.inForce { return .invalid }
-            return strings(.gpp, .gpp, parts.query, .query, bytes, rules, reader)
-        case .usp:
-            return strings(.usPrivacy, .usPrivacy, parts.query, .query, bytes, rules, reader)
+            return flags(.gdpr, parts.query, .query, bytes, names)
                 .combined(
                     with: strings(
-                        .usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, rules, reader))
+                        .gdprConsent, .tcf, parts.query, .query, bytes, names, rules, reader)
+                )
+                .combined(
+                    with: strings(
+                        .tcfCookie, .tcf, parts.cookie, .cookie, bytes, names, rules, reader))
+        case .gpp:
+            rules.inForce = sections(parts.query, .query, bytes, names)
+            if case .invalid = rules.inForce { return .invalid }
+            return strings(.gpp, .gpp, parts.query, .query, bytes, names, rules, reader)
+        case .usp:
+            return strings(.usPrivacy, .usPrivacy, parts.query, .query, bytes, names, rules, reader)
+                .combined(
+                    with: strings(
+                        .usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, names, rules,
+                        reader))
         case .gcm:
-            return strings(.gcs, .gcs, parts.query, .query, bytes, rules, reader)
-                .combined(with: strings(.gcd, .gcd, parts.query, .query, bytes, rules, reader))
+            return strings(.gcs, .gcs, parts.query, .query, bytes, names, rules, reader)
+                .combined(
+                    with: strings(.gcd, .gcd, parts.query, .query, bytes, names, rules, reader))
         }
     }
 
     /// Calls `body` with each string of a signal in one part of the request; empty values are none.
     private func eachString(
         _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
-        _ body: (Range<Int>) -> Void
+        _ names: PresentNames, _ body: (Range<Int>) -> Void
     ) {
-        guard let range = part.range else { return }
+        guard names.known & name.bit != 0, let range = part.range else { return }
+        if !names.isOverfull {
+            for index in 0..<names.fieldCount {
+                let field = names.fields[index]
+                guard field.isKnown, Int(field.name) == name.rawValue, field.stands(in: form),
+                    !field.value.isEmpty
+                else { continue }
+                body(field.value)
+            }
+            return
+        }
         var fields = FormFields(range, form: form)
         while let field = fields.next(in: bytes) {
             guard !field.value.isEmpty else { continue }
@@ -159,10 +212,11 @@ extension BoundRules {
 
     private func strings(
         _ name: KnownName, _ kind: ConsentReader.Kind, _ part: RequestParts.Part,
-        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ rules: StringRules, _ reader: ConsentReader
+        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ names: PresentNames, _ rules: StringRules,
+        _ reader: ConsentReader
     ) -> SignalReading {
         var combined = SignalReading.silent
-        eachString(name, part, form, bytes) { range in
+        eachString(name, part, form, bytes, names) { range in
             combined = combined.combined(
                 with: rules.reading(reader.extract(kind, bytes, range, form: form)))
         }
@@ -172,10 +226,11 @@ extension BoundRules {
     /// `gdpr` says whether that law applies, which the place has decided already: it grants nothing and refuses nothing, but what
     /// is neither 0 nor 1 (a macro that nobody filled in) casts doubt on the string beside it.
     private func flags(
-        _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
+        _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
+        _ names: PresentNames
     ) -> SignalReading {
         var combined = SignalReading.silent
-        eachString(name, part, form, bytes) { range in
+        eachString(name, part, form, bytes, names) { range in
             let isFlag =
                 range.count == 1
                 && (bytes[range.lowerBound] == 0x30 || bytes[range.lowerBound] == 0x31)
@@ -185,10 +240,11 @@ extension BoundRules {
     }
 
     private func sections(
-        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
+        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
+        _ names: PresentNames
     ) -> SectionList.Reading {
         var found = SectionList.Reading.absent
-        eachString(.gppSections, part, form, bytes) { range in
+        eachString(.gppSections, part, form, bytes, names) { range in
             let reading = SectionList.read(bytes, range, form: form)
             switch (found, reading) {
             case (.absent, _): found = reading
@@ -203,27 +259,30 @@ extension BoundRules {
     func extracts(
         signal: Int, parts: RequestParts, bytes: Span<UInt8>, reader: ConsentReader
     ) -> [ConsentExtract] {
-        switch sources[signal] {
+        let names = presentNames(parts, bytes)
+        return switch sources[signal] {
         case .tcf:
-            extracts(.gdprConsent, .tcf, parts.query, .query, bytes, reader)
-                + extracts(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, reader)
-        case .gpp: extracts(.gpp, .gpp, parts.query, .query, bytes, reader)
+            extracts(.gdprConsent, .tcf, parts.query, .query, bytes, names, reader)
+                + extracts(.tcfCookie, .tcf, parts.cookie, .cookie, bytes, names, reader)
+        case .gpp: extracts(.gpp, .gpp, parts.query, .query, bytes, names, reader)
         case .usp:
-            extracts(.usPrivacy, .usPrivacy, parts.query, .query, bytes, reader)
-                + extracts(.usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, reader)
+            extracts(.usPrivacy, .usPrivacy, parts.query, .query, bytes, names, reader)
+                + extracts(
+                    .usPrivacyCookie, .usPrivacy, parts.cookie, .cookie, bytes, names, reader)
         case .gcm:
-            extracts(.gcs, .gcs, parts.query, .query, bytes, reader)
-                + extracts(.gcd, .gcd, parts.query, .query, bytes, reader)
+            extracts(.gcs, .gcs, parts.query, .query, bytes, names, reader)
+                + extracts(.gcd, .gcd, parts.query, .query, bytes, names, reader)
         case .gpc, .dnt, .parameter, .cookie: []
         }
     }
 
     private func extracts(
         _ name: KnownName, _ kind: ConsentReader.Kind, _ part: RequestParts.Part,
-        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ reader: ConsentReader
+        _ form: FormFields.Form, _ bytes: Span<UInt8>, _ names: PresentNames,
+        _ reader: ConsentReader
     ) -> [ConsentExtract] {
         var extracts: [ConsentExtract] = []
-        eachString(name, part, form, bytes) { range in
+        eachString(name, part, form, bytes, names) { range in
             extracts.append(reader.extract(kind, bytes, range, form: form))
         }
         return extracts

@@ -169,13 +169,13 @@ package final class BoundRules: Sendable {
         case .dnt: return parts.dnt.range.map { PreferenceHeader.read(bytes, $0) } ?? .silent
         case .parameter(let name):
             guard present.parameters >> UInt32(name) & 1 != 0 else { return .silent }
-            return choices(name, parts.query, .query, bytes)
+            return choices(name, parts.query, .query, bytes, present)
         case .cookie(let name):
             guard present.cookies >> UInt32(name) & 1 != 0 else { return .silent }
-            return choices(name, parts.cookie, .cookie, bytes)
+            return choices(name, parts.cookie, .cookie, bytes, present)
         case .tcf, .gpp, .usp, .gcm:
             guard KnownName.names(of: sources[signal]) & present.known != 0 else { return .silent }
-            return strings(signal, rules(policy, now), parts, bytes, reader)
+            return strings(signal, rules(policy, now), parts, bytes, present, reader)
         }
     }
 
@@ -187,10 +187,22 @@ package final class BoundRules: Sendable {
     }
 
     private func choices(
-        _ name: Int, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>
+        _ name: Int, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
+        _ present: PresentNames
     ) -> SignalReading {
         guard let range = part.range else { return .silent }
         var combined = SignalReading.silent
+        if !present.isOverfull {
+            for index in 0..<present.fieldCount {
+                let field = present.fields[index]
+                guard !field.isKnown, Int(field.name) == name, field.stands(in: form) else {
+                    continue
+                }
+                combined = combined.combined(
+                    with: ConsentChoice.read(bytes, field.value, form: form, purposes: purposes))
+            }
+            return combined
+        }
         var fields = FormFields(range, form: form)
         while let field = fields.next(in: bytes) {
             guard

@@ -4,15 +4,16 @@ internal import Consent
 ///
 /// Ranges, not values, so that nothing personal is copied before the decision. The edge fills it from its
 /// parser; `policy explain` from a request that it writes itself.
-package struct RequestParts: Equatable, Sendable, BitwiseCopyable {
+@frozen
+public struct RequestParts: Equatable, Sendable, BitwiseCopyable {
     /// One part as a range of the buffer, or nothing.
     @frozen
-    package struct Part: Equatable, Sendable, BitwiseCopyable {
+    public struct Part: Equatable, Sendable, BitwiseCopyable {
         @usableFromInline var start: Int32
         @usableFromInline var end: Int32
 
         @inlinable
-        package init(_ range: Range<Int>) {
+        public init(_ range: Range<Int>) {
             start = Int32(range.lowerBound)
             end = Int32(range.upperBound)
         }
@@ -25,29 +26,30 @@ package struct RequestParts: Equatable, Sendable, BitwiseCopyable {
 
         /// A part that the request does not have.
         @inlinable
-        package static var absent: Part { Part(start: -1, end: -1) }
+        public static var absent: Part { Part(start: -1, end: -1) }
 
         @inlinable
-        package var range: Range<Int>? { start < 0 ? nil : Int(start)..<Int(end) }
+        public var range: Range<Int>? { start < 0 ? nil : Int(start)..<Int(end) }
     }
 
-    package var method = Part.absent
+    public var method = Part.absent
     /// The target's path without the query.
-    package var path = Part.absent
+    public var path = Part.absent
     /// What stands behind the first `?`, without it.
-    package var query = Part.absent
-    package var host = Part.absent
-    package var referer = Part.absent
-    package var userAgent = Part.absent
-    package var acceptLanguage = Part.absent
-    package var cookie = Part.absent
-    package var secGPC = Part.absent
-    package var dnt = Part.absent
+    public var query = Part.absent
+    public var host = Part.absent
+    public var referer = Part.absent
+    public var userAgent = Part.absent
+    public var acceptLanguage = Part.absent
+    public var cookie = Part.absent
+    public var secGPC = Part.absent
+    public var dnt = Part.absent
     /// Whether a header that speaks about consent (`Cookie`, `Sec-GPC`, `DNT`) stands more than once. Only one of
     /// them has a range here, so consent is then invalid.
-    package var repeatsConsentHeader = false
+    public var repeatsConsentHeader = false
 
-    package init() {}
+    @inlinable
+    public init() {}
 }
 
 extension RequestParts {
