@@ -46,14 +46,13 @@ package struct SubjectFinding: Equatable, Sendable {
             + decoded / Self.decodedBytesPerSecond + Double(regionBytes)
             / Self.verifiedBytesPerSecond
     }
-    // As `cordon bench erase` measured them on two cores that also built something else (Docs/operations/requests.md). The model is
-    // within a fourth of each of its rewritings but the one that takes less than a second for the table's metadata; a machine at rest is
-    // rather done before it was said to be.
-    private static let secondsPerFile = 0.0125
+    // As `cordon bench erase` measured them on two cores (Docs/operations/requests.md). What a small file costs is mostly the sync: the
+    // model lies between a thousand of them on a machine that others kept busy (17 s) and one that they left more of (5 s).
+    private static let secondsPerFile = 0.005
     private static let copiedBytesPerSecond = 300e6
     private static let rowGroupBytes = 3e6
-    private static let decodedBytesPerSecond = 64e6
-    private static let verifiedBytesPerSecond = 25e6
+    private static let decodedBytesPerSecond = 70e6
+    private static let verifiedBytesPerSecond = 30e6
 }
 
 /// A place that holds a person: never the value.
