@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CLinuxSockets.h"
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@ int clinux_accept4(int descriptor, struct sockaddr *name, socklen_t *size, int f
 int clinux_thread_set_name(const char *name) {
     return pthread_setname_np(pthread_self(), name);
 }
+
+int clinux_thread_wait_precisely(void) { return prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0); }
 
 ssize_t clinux_receive(int descriptor, void *buffer, size_t count, int flags) {
     return syscall(SYS_recvfrom, descriptor, buffer, count, flags, NULL, NULL);

@@ -63,6 +63,23 @@ internal import Glibc
         throw NetworkError(operation: "epoll_wait", code: errno)
     }
 
+    /// As ``wait(milliseconds:)``, at most `nanoseconds` (`epoll_pwait2`, Linux 5.11).
+    package func wait(nanoseconds: UInt64) throws(NetworkError) -> Int {
+        var bound = timespec(
+            tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        let count = unsafe epoll_pwait2(
+            descriptor, events.baseAddress, Int32(events.count), &bound, nil)
+        if count >= 0 { return Int(count) }
+        if errno == EINTR { return 0 }
+        throw NetworkError(operation: "epoll_pwait2", code: errno)
+    }
+
+    /// Lets ``wait(nanoseconds:)`` on this thread end when it is due: timed waits may end 50 µs late otherwise.
+    package static func waitPrecisely() {
+        // A kernel without that waits as it did.
+        _ = clinux_thread_wait_precisely()
+    }
+
     /// The event at `index` of the last round.
     package func event(_ index: Int) -> (token: UInt64, readiness: Readiness) {
         let event = unsafe events[index]

@@ -11,3 +11,5 @@ ssize_t clinux_receive(int descriptor, void *_Nullable buffer, size_t count, int
 ssize_t clinux_send(int descriptor, const void *_Nullable buffer, size_t count, int flags);
 
 int clinux_thread_set_name(const char *_Nonnull name);
+/// Lets timed waits of the calling thread end when they are due, not up to 50 us later (`PR_SET_TIMERSLACK`).
+int clinux_thread_wait_precisely(void);
