@@ -190,23 +190,36 @@ extension BoundRules {
         _ name: KnownName, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
         _ names: PresentNames, _ body: (Range<Int>) -> Void
     ) {
-        guard names.known & name.bit != 0, let range = part.range else { return }
-        if !names.isOverfull {
-            for index in 0..<names.fieldCount {
-                let field = names.fields[index]
-                guard field.isKnown, Int(field.name) == name.rawValue, field.stands(in: form),
-                    !field.value.isEmpty
-                else { continue }
-                body(field.value)
+        guard names.known & name.bit != 0 else { return }
+        eachValue(name.rawValue, isKnown: true, part, form, bytes, names) { value in
+            if !value.isEmpty { body(value) }
+        }
+    }
+
+    /// Calls `body` with the value of each field of one name in one part of the request.
+    ///
+    /// - Parameter isKnown: whether `name` is one of ``KnownName``; otherwise of the names of signals.
+    @inline(__always)
+    func eachValue(
+        _ name: Int, isKnown: Bool, _ part: RequestParts.Part, _ form: FormFields.Form,
+        _ bytes: Span<UInt8>, _ present: PresentNames, _ body: (Range<Int>) -> Void
+    ) {
+        guard let range = part.range else { return }
+        if !present.isOverfull {
+            for index in 0..<present.fieldCount {
+                let field = present.fields[index]
+                if field.isKnown == isKnown, Int(field.name) == name, field.stands(in: form) {
+                    body(field.value)
+                }
             }
             return
         }
+        let names = isKnown ? knownNames : sourceNames
         var fields = FormFields(range, form: form)
         while let field = fields.next(in: bytes) {
-            guard !field.value.isEmpty else { continue }
-            let isNamed = knownNames.equals(
-                name.rawValue, EncodedName(field.name, form: form, in: bytes), in: bytes)
-            if isNamed { body(field.value) }
+            if names.equals(name, EncodedName(field.name, form: form, in: bytes), in: bytes) {
+                body(field.value)
+            }
         }
     }
 

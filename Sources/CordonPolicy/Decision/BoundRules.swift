@@ -190,27 +190,10 @@ package final class BoundRules: Sendable {
         _ name: Int, _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
         _ present: PresentNames
     ) -> SignalReading {
-        guard let range = part.range else { return .silent }
         var combined = SignalReading.silent
-        if !present.isOverfull {
-            for index in 0..<present.fieldCount {
-                let field = present.fields[index]
-                guard !field.isKnown, Int(field.name) == name, field.stands(in: form) else {
-                    continue
-                }
-                combined = combined.combined(
-                    with: ConsentChoice.read(bytes, field.value, form: form, purposes: purposes))
-            }
-            return combined
-        }
-        var fields = FormFields(range, form: form)
-        while let field = fields.next(in: bytes) {
-            guard
-                sourceNames.equals(
-                    name, EncodedName(field.name, form: form, in: bytes), in: bytes)
-            else { continue }
+        eachValue(name, isKnown: false, part, form, bytes, present) { value in
             combined = combined.combined(
-                with: ConsentChoice.read(bytes, field.value, form: form, purposes: purposes))
+                with: ConsentChoice.read(bytes, value, form: form, purposes: purposes))
         }
         return combined
     }
