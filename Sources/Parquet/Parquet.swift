@@ -1,3 +1,6 @@
+internal import Bytes
+internal import LinuxIO
+
 /// Apache Parquet files from outside: their footers, row groups moved from file to file without being decoded, and pages without some of
 /// their rows.
 ///
@@ -16,6 +19,37 @@ package enum Parquet {
     static let tailBytes = 8
     /// Larger footers are of files with more columns and row groups than any file here has.
     package static let footerBytesMax = 16 << 20
+
+    /// What stands behind the row groups: the footer, its length and the magic.
+    static func ending(_ footer: ThriftStruct) throws(ParquetError) -> [UInt8] {
+        var bytes = footer.encoded
+        guard bytes.count <= footerBytesMax else {
+            throw ParquetError(.unfit, "the new footer is too large")
+        }
+        bytes.append(littleEndian: UInt32(bytes.count))
+        return bytes + magic
+    }
+
+    /// Bytes that are copied or compared at a time.
+    private static let runBytes = 1 << 20
+
+    /// Goes over bytes of a file that are copied or compared, in runs that fit the memory.
+    static func forEachRun(_ range: Range<Int>, _ body: (Range<Int>) throws -> Void) rethrows {
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: runBytes) {
+            try body(start..<min(start + runBytes, range.upperBound))
+        }
+    }
+}
+
+extension File {
+    /// The bytes of `range`, which the file must have.
+    func bytes(_ range: Range<Int>) throws -> [UInt8] {
+        let bytes = try read(at: range.lowerBound, count: range.count)
+        guard bytes.count == range.count else {
+            throw ParquetError(.malformed, "the file ends before its row groups do")
+        }
+        return bytes
+    }
 }
 
 /// Why a file cannot be read, or its row groups not be moved.

@@ -173,14 +173,8 @@ package final class ParquetRewrite {
         var fields = footer.fields
         fields.set(ParquetFooter.Field.rows, to: pieces.reduce(0) { $0 + Int64(rows(of: $1)) })
         fields.set(ParquetFooter.Field.rowGroups, to: described)
-        let bytes = fields.encoded
-        guard bytes.count <= Parquet.footerBytesMax else {
-            throw ParquetError(.unfit, "the new footer is too large")
-        }
         let offset = output.count
-        try output.append(bytes)
-        try output.append((0..<4).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) })
-        try output.append(Parquet.magic)
+        try output.append(try Parquet.ending(fields))
         try output.finish()
         return Written(
             footer: ParquetFooter(fields, offset: offset), pieces: pieces, digests: digests,
@@ -195,18 +189,7 @@ package final class ParquetRewrite {
     }
 
     private func copy(_ range: Range<Int>, to output: ParquetOutput) throws {
-        try Self.forEachRun(range) { try output.append(try file.bytes($0)) }
-    }
-
-    /// Bytes that are copied or compared at a time.
-    private static let copyBytes = 1 << 20
-
-    private static func forEachRun(
-        _ range: Range<Int>, _ body: (Range<Int>) throws -> Void
-    ) rethrows {
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: copyBytes) {
-            try body(start..<min(start + copyBytes, range.upperBound))
-        }
+        try Parquet.forEachRun(range) { try output.append(try file.bytes($0)) }
     }
 
     /// Reads a file that was written from the disk again, and throws unless it holds what it was to hold.
@@ -230,7 +213,7 @@ package final class ParquetRewrite {
                 let old = groups[number]
                 for (one, two) in zip([old.data] + old.filters, [group.data] + group.filters) {
                     guard one.count == two.count else { throw Self.other }
-                    try Self.forEachRun(two) { run in
+                    try Parquet.forEachRun(two) { run in
                         let step = one.lowerBound - two.lowerBound
                         guard
                             try new.bytes(run)
@@ -310,11 +293,7 @@ final class ParquetSource {
 
     func bytes(_ range: Range<Int>) throws -> [UInt8] {
         if let whole, range.upperBound <= whole.count { return Array(whole[range]) }
-        let bytes = try file.read(at: range.lowerBound, count: range.count)
-        guard bytes.count == range.count else {
-            throw ParquetError(.malformed, "the file ends before its row groups do")
-        }
-        return bytes
+        return try file.bytes(range)
     }
 }
 

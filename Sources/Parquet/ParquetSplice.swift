@@ -32,11 +32,9 @@ package struct ParquetSplice: Equatable, Sendable {
     package let rowCounts: [Int64]
     /// The new footer.
     package let footer: ParquetFooter
-    /// The footer as it stands in the file.
-    private let footerBytes: [UInt8]
+    /// What stands behind the row groups.
+    private let ending: [UInt8]
 
-    /// Bytes that are read and written at a time.
-    private static let copyBytes = 1 << 20
     /// Row groups of one file: an ordinal has 16 bits.
     private static let groupsMax = Int(Int16.max)
 
@@ -77,10 +75,7 @@ package struct ParquetSplice: Equatable, Sendable {
                     ordinal: index)
             })
         footer = ParquetFooter(fields, offset: end)
-        footerBytes = fields.encoded
-        guard footerBytes.count <= Parquet.footerBytesMax else {
-            throw ParquetError(.unfit, "the new footer is too large")
-        }
+        ending = try Parquet.ending(fields)
     }
 
     /// What the footers of files must have in common: everything but the rows.
@@ -98,13 +93,13 @@ package struct ParquetSplice: Equatable, Sendable {
         try target.write(Parquet.magic, at: 0)
         for copy in copies {
             let source = try File(opening: paths[copy.file], .read)
-            try Self.forEachRun(copy.source) { run in
-                let bytes = try Self.read(source, run)
-                try target.write(bytes, at: copy.offset + run.lowerBound - copy.source.lowerBound)
+            try Parquet.forEachRun(copy.source) { run in
+                try target.write(
+                    try source.bytes(run),
+                    at: copy.offset + run.lowerBound - copy.source.lowerBound)
             }
         }
-        let length = (0..<4).map { UInt8(truncatingIfNeeded: footerBytes.count >> (8 * $0)) }
-        try target.write(footerBytes + length + Parquet.magic, at: footer.offset)
+        try target.write(ending, at: footer.offset)
     }
 
     /// Whether the file at `path` has these row groups: its footer, read back, is the one that was planned, and at the places
@@ -121,31 +116,14 @@ package struct ParquetSplice: Equatable, Sendable {
             guard copy.source.count == place.count else { return false }
             let source = try File(opening: paths[copy.file], .read)
             var isEqual = true
-            try Self.forEachRun(place) { run in
+            try Parquet.forEachRun(place) { run in
                 let step = copy.source.lowerBound - place.lowerBound
                 let original = run.lowerBound + step..<run.upperBound + step
-                if isEqual { isEqual = try Self.read(target, run) == Self.read(source, original) }
+                if isEqual { isEqual = try target.bytes(run) == source.bytes(original) }
             }
             guard isEqual else { return false }
         }
         return true
-    }
-
-    private static func read(
-        _ file: borrowing File, _ range: Range<Int>
-    ) throws -> [UInt8] {
-        let bytes = try file.read(at: range.lowerBound, count: range.count)
-        guard bytes.count == range.count else {
-            throw ParquetError(.malformed, "the file ends before its row groups do")
-        }
-        return bytes
-    }
-
-    private static func forEachRun(_ range: Range<Int>, _ body: (Range<Int>) throws -> Void) throws
-    {
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: copyBytes) {
-            try body(start..<min(start + copyBytes, range.upperBound))
-        }
     }
 }
 
