@@ -124,6 +124,11 @@ package enum HitsSchema {
         THEN hash("site", "event", "country", "consent", "bot", "policy", "sample_rate", "rule_set") END
         """
 
+    /// Columns, and what they have inside, by name and field id.
+    static let fields = columns.flatMap { column in
+        [(name: column.name, id: column.id)] + column.nestedIDs
+    }
+
     /// The engine's `FIELD_IDS` value.
     static let fieldIDs: String = fieldIDs(of: columns)
 

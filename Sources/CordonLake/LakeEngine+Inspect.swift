@@ -87,9 +87,7 @@ extension LakeEngine {
             WHERE field_id IS NOT NULL OR type IS NOT NULL ORDER BY field_id
             """
         ).rows()
-        let expected = HitsSchema.columns.flatMap { column in
-            [(column.name, column.id)] + column.nestedIDs.map { ($0.name, $0.id) }
-        }.sorted { $0.1 < $1.1 }.map { "\($0.0):\($0.1)" }
+        let expected = HitsSchema.fields.sorted { $0.id < $1.id }.map { "\($0.name):\($0.id)" }
         let found = Dictionary(grouping: rows) { $0[0] }
         guard found.count == count,
             found.values.allSatisfy({ rows in

@@ -125,14 +125,9 @@ extension LakeWriter {
                 if countingPolicies, !numbers.isEmpty {
                     try count(numbers, of: group, in: texts, &rows.byPolicy)
                 }
+                // A person's rows may go on in the next row group.
                 for range in numbers {
-                    let range = first + range.lowerBound..<first + range.upperBound
-                    // A person's rows may go on in the next row group.
-                    if let last = rows.numbers.last, last.upperBound == range.lowerBound {
-                        rows.numbers[rows.numbers.count - 1] = last.lowerBound..<range.upperBound
-                    } else {
-                        rows.numbers.append(range)
-                    }
+                    rows.numbers.join(first + range.lowerBound..<first + range.upperBound)
                 }
                 first += groupRows
             }
@@ -185,19 +180,25 @@ extension RowNumbers {
     /// How many rows they are.
     var rows: Int { reduce(0) { $0 + $1.count } }
 
+    /// Takes rows up that begin no sooner than the last range does.
+    mutating func join(_ rows: Range<Int>) {
+        if let last, last.upperBound >= rows.lowerBound {
+            self[count - 1] = last.lowerBound..<Swift.max(last.upperBound, rows.upperBound)
+        } else {
+            append(rows)
+        }
+    }
+
+    /// The same rows in order, whatever the order of these.
+    var ordered: RowNumbers {
+        var all: RowNumbers = []
+        for range in sorted(by: { $0.lowerBound < $1.lowerBound }) { all.join(range) }
+        return all
+    }
+
     /// The rows of either.
     func union(_ others: RowNumbers) -> RowNumbers {
-        guard !isEmpty else { return others }
-        var all: RowNumbers = []
-        for range in (self + others).sorted(by: { $0.lowerBound < $1.lowerBound }) {
-            if let last = all.last, last.upperBound >= range.lowerBound {
-                all[all.count - 1] =
-                    last.lowerBound..<Swift.max(last.upperBound, range.upperBound)
-            } else {
-                all.append(range)
-            }
-        }
-        return all
+        isEmpty ? others : (self + others).ordered
     }
 
     /// The rows of both.
@@ -216,11 +217,8 @@ extension RowNumbers {
 extension HitsSchema {
     /// Whether a data file has the table's columns with their field ids, and no other.
     static func isOwn(_ footer: ParquetFooter) throws -> Bool {
-        let expected = columns.flatMap { column in
-            [(column.name, column.id)] + column.nestedIDs.map { ($0.name, $0.id) }
-        }
         let found = try footer.elements().filter { $0.fieldID != nil || $0.children == 0 }
-        return found.count == expected.count
-            && zip(found, expected).allSatisfy { $0.name == $1.0 && $0.fieldID == $1.1 }
+        return found.count == fields.count
+            && zip(found, fields).allSatisfy { $0.name == $1.name && $0.fieldID == $1.id }
     }
 }

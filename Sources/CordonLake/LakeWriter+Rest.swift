@@ -224,7 +224,7 @@ extension LakeEngine {
         /// How many each row group has; groups without any are left out.
         fileprivate(set) var byGroup: [Int: Int64] = [:]
         /// Their numbers, ascending.
-        fileprivate(set) var numbers: [Range<Int>] = []
+        fileprivate(set) var numbers: RowNumbers = []
         /// Who is in them; nil when they are many, or one cannot be told.
         fileprivate(set) var origin: RestOrigin?
 
@@ -242,15 +242,7 @@ extension LakeEngine {
             guard
                 zip(numbers, numbers.dropFirst()).contains(where: { $0.upperBound > $1.lowerBound })
             else { return }
-            let sorted = numbers.sorted { $0.lowerBound < $1.lowerBound }
-            numbers = []
-            for range in sorted {
-                if let last = numbers.last, last.upperBound == range.lowerBound {
-                    numbers[numbers.count - 1] = last.lowerBound..<range.upperBound
-                } else {
-                    numbers.append(range)
-                }
-            }
+            numbers = numbers.ordered
         }
     }
 
