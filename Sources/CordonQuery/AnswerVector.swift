@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Crypto
 
 /// Whom a shown value tells of, as a vector of numbers: people are dealt to buckets, and each bucket holds the sum of the
@@ -128,21 +129,18 @@ extension AnswerVector {
     /// All vectors as bytes: the layout is in `Docs/formats/query.md`.
     static func encoded(_ vectors: [AnswerVector]) -> [UInt8] {
         var bytes: [UInt8] = [1]
-        func put(_ value: UInt64, _ count: Int) {
-            for shift in 0..<count { bytes.append(UInt8(truncatingIfNeeded: value >> (8 * shift))) }
-        }
-        put(UInt64(vectors.count), 4)
+        bytes.append(littleEndian: UInt32(vectors.count))
         for vector in vectors {
             bytes.append((vector.isPart ? 1 : 0) | (vector.isPooled ? 2 : 0))
-            put(UInt64(vector.kind), 4)
-            put(UInt64(vector.release), 2)
-            put(UInt64(vector.call), 2)
-            put(UInt64(vector.needed), 4)
-            put(UInt64(vector.bucketCount), 2)
-            put(UInt64(vector.buckets.count), 2)
+            bytes.append(littleEndian: vector.kind)
+            bytes.append(littleEndian: UInt16(vector.release))
+            bytes.append(littleEndian: UInt16(vector.call))
+            bytes.append(littleEndian: UInt32(vector.needed))
+            bytes.append(littleEndian: UInt16(vector.bucketCount))
+            bytes.append(littleEndian: UInt16(vector.buckets.count))
             for (bucket, sum) in zip(vector.buckets, vector.sums) {
-                put(UInt64(bucket), 2)
-                put(sum, 8)
+                bytes.append(littleEndian: bucket)
+                bytes.append(littleEndian: sum)
             }
         }
         return bytes
@@ -150,50 +148,43 @@ extension AnswerVector {
 
     /// What ``encoded(_:)`` wrote; nil when the bytes are anything else.
     static func decoded(_ bytes: [UInt8]) -> [AnswerVector]? {
-        var position = 0
-        var isWhole = true
-        func take(_ count: Int) -> Int {
-            guard bytes.count - position >= count else {
-                isWhole = false
-                return 0
+        var reader = ByteReader(bytes)
+        do throws(ByteReader.Malformed) {
+            guard try reader.byte() == 1 else { return nil }
+            let count = Int(try reader.littleEndian(UInt32.self))
+            var vectors: [AnswerVector] = []
+            while vectors.count < count {
+                guard let vector = try read(&reader) else { return nil }
+                vectors.append(vector)
             }
-            var value: UInt64 = 0
-            for index in (0..<count).reversed() {
-                value = value << 8 | UInt64(bytes[position + index])
-            }
-            position += count
-            guard value <= modulus else {
-                isWhole = false
-                return 0
-            }
-            return Int(value)
+            return reader.isAtEnd ? vectors : nil
+        } catch {
+            return nil
         }
-        guard take(1) == 1 else { return nil }
-        let count = take(4)
-        var vectors: [AnswerVector] = []
-        while vectors.count < count, isWhole {
-            let flags = take(1)
-            let kind = UInt32(take(4))
-            let release = take(2)
-            let call = take(2)
-            let needed = take(4)
-            let bucketCount = take(2)
-            var vector = AnswerVector(
-                [], needed: needed, kind: kind, release: release,
-                call: call, isPart: flags & 1 == 1, isPooled: flags & 2 == 2)
-            vector.bucketCount = bucketCount
-            guard [bucketsMin, bucketsMax].contains(bucketCount) else { return nil }
-            for _ in 0..<take(2) {
-                guard isWhole else { return nil }
-                let bucket = take(2)
-                let sum = take(8)
-                guard bucket < bucketCount, sum > 0 else { return nil }
-                vector.buckets.append(UInt16(bucket))
-                vector.sums.append(UInt64(sum))
-            }
-            vectors.append(vector)
+    }
+
+    private static func read(
+        _ reader: inout ByteReader
+    ) throws(ByteReader.Malformed) -> AnswerVector? {
+        let flags = try reader.byte()
+        let kind = try reader.littleEndian(UInt32.self)
+        let release = Int(try reader.littleEndian(UInt16.self))
+        let call = Int(try reader.littleEndian(UInt16.self))
+        let needed = Int(try reader.littleEndian(UInt32.self))
+        let bucketCount = Int(try reader.littleEndian(UInt16.self))
+        guard [bucketsMin, bucketsMax].contains(bucketCount) else { return nil }
+        var vector = AnswerVector(
+            [], needed: needed, kind: kind, release: release, call: call,
+            isPart: flags & 1 == 1, isPooled: flags & 2 == 2)
+        vector.bucketCount = bucketCount
+        for _ in 0..<(try reader.littleEndian(UInt16.self)) {
+            let bucket = try reader.littleEndian(UInt16.self)
+            let sum = try reader.littleEndian(UInt64.self)
+            guard bucket < bucketCount, sum > 0, sum <= modulus else { return nil }
+            vector.buckets.append(bucket)
+            vector.sums.append(sum)
         }
-        return isWhole && position == bytes.count ? vectors : nil
+        return vector
     }
 }
 

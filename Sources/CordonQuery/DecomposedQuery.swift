@@ -124,7 +124,7 @@ struct DecomposedQuery: Equatable {
         else { return nil }
         var item = item
         switch item["function_name"].string?.lowercased() {
-        case "count", "count_star", "count_if", "countif":
+        case let name? where GroupGuard.counts.contains(name):
             return (.count, [named(item, "a\(index)")])
         case "min":
             return item["children"].array.count == 1 ? (.min, [named(item, "a\(index)")]) : nil

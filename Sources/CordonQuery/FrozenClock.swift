@@ -5,33 +5,42 @@ internal import CordonModel
 /// What an answer tells of people is found out before the answer. Were both to look at the clock, a hit that stands between the two
 /// times would be in the one and not in the other, and whoever asks could choose it.
 struct FrozenClock {
-    let time: Timestamp
-    /// Names that are a call where nothing is called so, and what the call gives.
-    private let bareNames: [String: QueryParameter]
-    private let calls: [String: QueryParameter]
+    /// What a name gives of the time.
+    private enum Part { case instant, local, day, hour }
+
+    private static let calls: [String: Part] = [
+        "now": .instant, "get_current_timestamp": .instant, "transaction_timestamp": .instant,
+        "today": .day, "current_date": .day, "current_localtimestamp": .local,
+        "current_localtime": .hour,
+    ]
+    /// Names that are a call where nothing is called so.
+    private static let bareNames: [String: Part] = [
+        "current_timestamp": .instant, "current_date": .day, "localtimestamp": .local,
+        "localtime": .hour,
+    ]
+    /// A call, and a name, for which no constant can stand.
+    private static let (unknownCall, unknownName) = ("get_current_time", "current_time")
+
+    /// All names by which the engine is asked for the time alone.
+    static let names: Set<String> = Set(calls.keys).union(bareNames.keys).union([
+        unknownCall, unknownName,
+    ])
+
+    private let values: [Part: QueryParameter]
 
     /// - Parameter time: in UTC, as every time of the engine here.
     init(at time: Timestamp) {
-        self.time = time
         let parts = time.text.dropLast().split(separator: "T").map(String.init)
-        let instant = QueryParameter.value(time.text, .timestamptz)
-        let local = QueryParameter.value(parts.joined(separator: " "), .timestamp)
-        let day = QueryParameter.value(parts[0], .date)
-        let hour = QueryParameter.value(parts[1], .time)
-        calls = [
-            "now": instant, "get_current_timestamp": instant, "transaction_timestamp": instant,
-            "today": day, "current_date": day, "current_localtimestamp": local,
-            "current_localtime": hour,
-        ]
-        bareNames = [
-            "current_timestamp": instant, "current_date": day, "localtimestamp": local,
-            "localtime": hour,
+        values = [
+            .instant: .value(time.text, .timestamptz),
+            .local: .value(parts.joined(separator: " "), .timestamp),
+            .day: .value(parts[0], .date), .hour: .value(parts[1], .time),
         ]
     }
 
     /// The statement with constants of the time. Throws ``GroupGuard/Refused`` where it would look at the clock nevertheless.
     func freezing(_ tree: JSONTree) throws -> JSONTree {
-        let named = bareNames.keys.filter { FilePruning.hasOwn($0, in: tree) }
+        let named = Self.bareNames.keys.filter { FilePruning.hasOwn($0, in: tree) }
         return try frozen(tree, named: Set(named))
     }
 
@@ -68,15 +77,15 @@ struct FrozenClock {
         case "FUNCTION":
             let name = node["function_name"].string?.lowercased() ?? ""
             let count = node["children"].array.count
-            if name == "get_current_time" || (name == "age" && count == 1) {
+            if name == Self.unknownCall || (name == "age" && count == 1) {
                 throw Self.refused(name)
             }
-            return count == 0 ? calls[name] : nil
+            return count == 0 ? Self.calls[name].flatMap { values[$0] } : nil
         case "COLUMN_REF":
             let names = node["column_names"].array
             guard names.count == 1, let name = names[0].string?.lowercased() else { return nil }
-            if name == "current_time" || named.contains(name) { throw Self.refused(name) }
-            return bareNames[name]
+            if name == Self.unknownName || named.contains(name) { throw Self.refused(name) }
+            return Self.bareNames[name].flatMap { values[$0] }
         default: return nil
         }
     }

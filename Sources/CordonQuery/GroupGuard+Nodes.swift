@@ -193,6 +193,9 @@ extension GroupGuard {
         GateLists.aggregates.contains(node["function_name"].string?.lowercased() ?? "")
     }
 
+    /// Aggregates that tell how many rows there are, unless they are DISTINCT.
+    static let counts: Set<String> = ["count", "count_if", "count_star", "countif"]
+
     /// Whether a call of the function stands anywhere in the expression.
     static func holdsCall(_ name: String, _ value: JSONTree) -> Bool {
         value["class"].string == "FUNCTION" && value["function_name"].string?.lowercased() == name

@@ -31,7 +31,7 @@ struct NoisyStatement {
             else { throw Self.refused }
             var sensitivity = noise.rows
             switch name {
-            case "count", "count_star", "count_if", "countif": break
+            case let name where GroupGuard.counts.contains(name): break
             case "sum":
                 guard let value = noise.value else {
                     throw GroupGuard.Refused(

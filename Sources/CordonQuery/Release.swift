@@ -187,8 +187,7 @@ extension GroupGuard {
         let name = call["function_name"].string?.lowercased() ?? ""
         let argument = call["children"].array.first ?? .null
         let isCount =
-            ["count", "count_star", "count_if", "countif"].contains(name)
-            && call["distinct"] != .bool(true)
+            Self.counts.contains(name) && call["distinct"] != .bool(true)
         if isCount || !Self.isPlain(argument) {
             releases.calls.append(.init(condition: conjunction(conditions), label: nil))
             if isCount { return }

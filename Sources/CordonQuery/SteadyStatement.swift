@@ -16,20 +16,12 @@ enum SteadyStatement {
         let aliases = Set(node["select_list"].array.compactMap { $0["alias"].string?.lowercased() })
         let names = aliases.union(HitsColumn.all.map(\.name))
             .union([source["alias"].string?.lowercased() ?? "", "hits", "pixels"])
-        guard aliases.isDisjoint(with: clocks) else { return false }
+        // What the engine reads as the time where no column is called so.
+        guard aliases.isDisjoint(with: FrozenClock.names) else { return false }
         return holds(node, names)
     }
 
-    /// What the engine reads as the time where no column is called so.
-    private static let clocks: Set<String> = [
-        "current_date", "current_localtime", "current_localtimestamp", "current_time",
-        "current_timestamp", "get_current_time", "get_current_timestamp", "localtime",
-        "localtimestamp", "now", "today", "transaction_timestamp",
-    ]
-
-    private static let aggregates: Set<String> = [
-        "avg", "count", "count_if", "count_star", "countif", "max", "mean", "min", "sum",
-    ]
+    private static let aggregates = GroupGuard.counts.union(["avg", "max", "mean", "min", "sum"])
 
     private static let operators: Set<String> = ["%", "*", "+", "-", "/", "//"]
 
