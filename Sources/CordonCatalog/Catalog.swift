@@ -162,7 +162,9 @@ extension Catalog {
                 try Self.insert(outgoing, table, connection)
                 try Self.delete(resolved, of: table, connection)
             }
-            if !resolved.isEmpty { try Self.emptyLog(connection) }
+            if !resolved.isEmpty {
+                _ = try connection.emptyLog(attemptsMax: Self.logAttemptsMax)
+            }
         }
     }
 
@@ -268,11 +270,6 @@ extension Catalog {
             while try statement.step() { if let text = statement.text(0) { texts.append(text) } }
             return texts
         }
-    }
-
-    /// Empties the write-ahead log of what was deleted, and overwritten in the database.
-    private static func emptyLog(_ connection: Connection) throws {
-        _ = try connection.emptyLog(attemptsMax: logAttemptsMax)
     }
 }
 
