@@ -206,20 +206,15 @@ struct Attack: Sendable, CustomTestStringConvertible {
 @Suite struct `Differencing` {
     let fixture: QueryFixture
     init() throws {
-        fixture = try QueryFixture()
-        fixture.remember()
+        fixture = try QueryFixture(remembering: true)
     }
-
-    private func ask(_ sql: String, as principal: Principal = QueryFixture.analyst) throws
-        -> QueryService.Outcome
-    { try fixture.ask(sql, as: principal) }
 
     @Test(arguments: Attack.all)
     func `an answer that singles somebody out beside earlier ones is refused`(
         _ attack: Attack
     ) throws {
         for (question, isAnswered) in zip(attack.questions, attack.answered) {
-            let outcome = try ask(question)
+            let outcome = try fixture.ask(question)
             #expect((outcome.refusal == nil) == isAnswered, "\(question): \(outcome)")
             if let refusal = outcome.refusal {
                 #expect(refusal.rule == "differencing", "\(question): \(refusal)")
@@ -231,7 +226,7 @@ struct Attack: Sendable, CustomTestStringConvertible {
 
     @Test func `who sees rows is held against nothing`() throws {
         for condition in ["true", "site <> 'tiny.example'"] {
-            let outcome = try ask(
+            let outcome = try fixture.ask(
                 "SELECT count(*) FROM hits WHERE \(condition)", as: QueryFixture.officer)
             #expect(outcome.answer != nil)
         }
@@ -239,9 +234,9 @@ struct Attack: Sendable, CustomTestStringConvertible {
     }
 
     @Test func `a refusal names the time of an earlier answer and no value`() throws {
-        #expect(try ask("SELECT count(*) FROM hits").answer != nil)
+        #expect(try fixture.ask("SELECT count(*) FROM hits").answer != nil)
         let refusal = try #require(
-            try ask("SELECT count(*) FROM hits WHERE site <> 'tiny.example'").refusal)
+            try fixture.ask("SELECT count(*) FROM hits WHERE site <> 'tiny.example'").refusal)
         #expect(refusal.text.contains(QueryFixture.today.start.text))
         #expect(!refusal.text.contains("tiny"))
     }
@@ -257,48 +252,48 @@ struct Attack: Sendable, CustomTestStringConvertible {
 
     @Test func `an answer waits as of an earlier one until enough people have come`() throws {
         let sql = "SELECT count(*) FROM hits"
-        #expect(try ask(sql).cells == [["560"]])
+        #expect(try fixture.ask(sql).cells == [["560"]])
         try add("3", day: "2026-11-22")
-        let waiting = try #require(try ask(sql).answer)
+        let waiting = try #require(try fixture.ask(sql).answer)
         #expect(waiting.asOf?.text == "2026-11-21T03:19:00.000000Z")
-        #expect(try ask(sql).cells == [["560"]])
+        #expect(try fixture.ask(sql).cells == [["560"]])
         try add("10", day: "2026-11-22")
-        let fresh = try #require(try ask(sql).answer)
+        let fresh = try #require(try fixture.ask(sql).answer)
         #expect(fresh.asOf == nil)
-        #expect(try ask(sql).cells == [["573"]])
+        #expect(try fixture.ask(sql).cells == [["573"]])
     }
 
     @Test func `what comes late or goes is told of once enough people are concerned`() throws {
         let sql = "SELECT count(*) FROM hits"
-        #expect(try ask(sql).answer != nil)
+        #expect(try fixture.ask(sql).answer != nil)
         let files = try fixture.files()
         // Older than the newest row that was told of, so that no earlier time helps.
         try add("2", day: "2026-11-01")
-        #expect(try ask(sql).refusal?.rule == "differencing")
+        #expect(try fixture.ask(sql).refusal?.rule == "differencing")
         // A few people's rows go, as by an erasure.
         fixture.setFiles(files)
-        #expect(try ask(sql).answer != nil)
+        #expect(try fixture.ask(sql).answer != nil)
         try QueryFixture.write(
             "SELECT * FROM '\(files[0].path)' WHERE site <> 'tiny.example'",
             to: fixture.folder.file("fewer.parquet"))
         fixture.setFiles(
             [QueryFile(path: fixture.folder.file("fewer.parquet"), retainUntil: nil)]
                 + files.dropFirst())
-        #expect(try ask(sql).refusal?.rule == "differencing")
+        #expect(try fixture.ask(sql).refusal?.rule == "differencing")
         fixture.setFiles(Array(files.dropFirst()))
-        #expect(try ask(sql).answer != nil)
+        #expect(try fixture.ask(sql).answer != nil)
     }
 
     @Test func `rows that move to other files are the same rows`() throws {
         let sql = "SELECT event, count(*) FROM hits GROUP BY event"
-        #expect(try ask(sql).answer != nil)
+        #expect(try fixture.ask(sql).answer != nil)
         let files = try fixture.files()
         let merged = fixture.folder.file("merged.parquet")
         try QueryFixture.write(
             "SELECT * FROM read_parquet(['\(files[0].path)', '\(files[1].path)']) ORDER BY visitor",
             to: merged)
         fixture.setFiles([QueryFile(path: merged, retainUntil: nil)] + files.dropFirst(2))
-        #expect(try ask(sql).answer != nil)
+        #expect(try fixture.ask(sql).answer != nil)
         let ledger = try QueryLedger(path: fixture.ledgerPath)
         #expect(try ledger.spent(at: QueryFixture.today.start).map(\.answers) == [1])
     }
@@ -306,8 +301,8 @@ struct Attack: Sendable, CustomTestStringConvertible {
     @Test func `askers are held to their own answers, until these cease to count`() throws {
         let one = "SELECT count(*) FROM hits"
         let other = "SELECT count(*) FROM hits WHERE site <> 'tiny.example'"
-        #expect(try ask(one).answer != nil)
-        #expect(try ask(other).refusal != nil)
+        #expect(try fixture.ask(one).answer != nil)
+        #expect(try fixture.ask(other).refusal != nil)
         let region = OtherAsker(region: fixture)
         let request = QueryRequest(sql: other, principal: QueryFixture.analyst)
         #expect(try fixture.service().run(request, in: region).answer != nil)
@@ -318,27 +313,27 @@ struct Attack: Sendable, CustomTestStringConvertible {
     @Test func `a ledger that cannot be used leaves no answer`() throws {
         try FileManager.default.createDirectory(
             atPath: fixture.ledgerPath, withIntermediateDirectories: false)
-        #expect(throws: QueryError.self) { try ask("SELECT count(*) FROM hits") }
+        #expect(throws: QueryError.self) { try fixture.ask("SELECT count(*) FROM hits") }
         #expect(fixture.entries.map(\.outcome) == [.failed])
     }
 
     @Test func `a ledger that is damaged leaves no answer`() throws {
         let sql = "SELECT count(*) FROM hits"
-        #expect(try ask(sql).answer != nil)
+        #expect(try fixture.ask(sql).answer != nil)
         let whole = try Data(contentsOf: URL(fileURLWithPath: fixture.ledgerPath))
         // What is told is damaged, then the file.
         let connection = try Connection(path: fixture.ledgerPath)
         try connection.execute("UPDATE answers SET vectors = x'01FFFFFFFF', digest = x'00'")
-        #expect(throws: QueryError.self) { try ask(sql) }
+        #expect(throws: QueryError.self) { try fixture.ask(sql) }
         try connection.execute("DELETE FROM salt")
-        #expect(throws: QueryError.self) { try ask(sql) }
+        #expect(throws: QueryError.self) { try fixture.ask(sql) }
         for name in try FileManager.default.contentsOfDirectory(atPath: fixture.folder.path)
         where name.hasPrefix("query-ledger.sqlite-") {
             try FileManager.default.removeItem(atPath: fixture.folder.file(name))
         }
         try Data(repeating: 0x5A, count: whole.count).write(
             to: URL(fileURLWithPath: fixture.ledgerPath))
-        #expect(throws: QueryError.self) { try ask(sql) }
+        #expect(throws: QueryError.self) { try fixture.ask(sql) }
         #expect(fixture.entries.map(\.outcome) == [.answered, .failed, .failed, .failed])
     }
 
@@ -383,7 +378,7 @@ struct Attack: Sendable, CustomTestStringConvertible {
 
     @Test func `an answer that the audit log does not take is spent`() throws {
         fixture.breakAudit()
-        #expect(throws: QueryError.self) { try ask("SELECT count(*) FROM hits") }
+        #expect(throws: QueryError.self) { try fixture.ask("SELECT count(*) FROM hits") }
         let ledger = try QueryLedger(path: fixture.ledgerPath)
         #expect(try ledger.spent(at: QueryFixture.today.start).map(\.answers) == [1])
     }

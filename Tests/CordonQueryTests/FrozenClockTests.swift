@@ -52,8 +52,7 @@ import Testing
     }
 
     @Test func `a question with a clock is answered and held against others`() throws {
-        let fixture = try QueryFixture()
-        fixture.remember()
+        let fixture = try QueryFixture(remembering: true)
         let end = "now() + INTERVAL 100 YEAR"
         let sql = "SELECT count(*) AS n FROM hits WHERE ts < \(end)"
         #expect(try fixture.ask(sql, as: QueryFixture.analyst).cells == [["560"]])

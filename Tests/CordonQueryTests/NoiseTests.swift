@@ -51,8 +51,7 @@ extension Double {
 @Suite struct `Answers with noise` {
     let fixture: QueryFixture
     init() throws {
-        fixture = try QueryFixture()
-        fixture.remember()
+        fixture = try QueryFixture(remembering: true)
     }
 
     private func ask(_ sql: String, format: QueryFormat = .table) throws -> QueryService.Outcome {

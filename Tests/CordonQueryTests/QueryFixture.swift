@@ -30,7 +30,7 @@ final class QueryFixture: QueryRegion, Sendable {
     func files() throws -> [QueryFile] { listed.withLock { $0 } }
     func suppressedPseudonyms() throws -> [SuppressedPseudonym] { suppressed.withLock { $0 } }
 
-    private let remembers = Mutex(false)
+    private let remembers: Mutex<Bool>
     /// From now on answers are held against those before them; until then each question is the first.
     func remember() { remembers.withLock { $0 = true } }
     var ledgerPath: String { folder.file("query-ledger.sqlite") }
@@ -81,7 +81,9 @@ final class QueryFixture: QueryRegion, Sendable {
         """
     }
 
-    init() throws {
+    /// - Parameter remembering: whether answers are held against those before them from the start.
+    init(remembering: Bool = false) throws {
+        remembers = Mutex(remembering)
         folder = try TemporaryDirectory()
         listed = Mutex([])
         let parts: [(String, String)] = [
@@ -144,7 +146,7 @@ final class QueryFixture: QueryRegion, Sendable {
     }
 
     func ask(
-        _ sql: String, as principal: Principal, format: QueryFormat = .table,
+        _ sql: String, as principal: Principal = analyst, format: QueryFormat = .table,
         limits: QueryLimits = QueryLimits(), destination: String? = nil
     ) throws -> QueryService.Outcome {
         try service().run(

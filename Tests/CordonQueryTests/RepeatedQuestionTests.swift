@@ -11,13 +11,8 @@ import Testing
 @Suite struct `Repeated questions` {
     let fixture: QueryFixture
     init() throws {
-        fixture = try QueryFixture()
-        fixture.remember()
+        fixture = try QueryFixture(remembering: true)
     }
-
-    private func ask(_ sql: String, as principal: Principal = QueryFixture.analyst) throws
-        -> QueryService.Outcome
-    { try fixture.ask(sql, as: principal) }
 
     private func known() throws -> (questions: Int64?, proven: Int64?) {
         let connection = try Connection(path: fixture.ledgerPath)
@@ -54,10 +49,10 @@ import Testing
     func `the same question over the same rows is answered alike, with its guards or without`(
         _ asked: Case
     ) throws {
-        let first = try #require(try ask(asked.sql).cells?.sorted { "\($0)" < "\($1)" })
+        let first = try #require(try fixture.ask(asked.sql).cells?.sorted { "\($0)" < "\($1)" })
         #expect(try known() == (1, asked.isProven ? 1 : 0))
         for _ in 0..<2 {
-            #expect(try ask(asked.sql).cells?.sorted { "\($0)" < "\($1)" } == first)
+            #expect(try fixture.ask(asked.sql).cells?.sorted { "\($0)" < "\($1)" } == first)
         }
         #expect(!first.joined().contains("tiny.example"))
         let ledger = try QueryLedger(path: fixture.ledgerPath)
@@ -67,17 +62,17 @@ import Testing
 
     @Test func `a question over other rows is looked at anew`() throws {
         let sql = "SELECT count(*) AS n FROM hits WHERE site <> 'small.example'"
-        #expect(try ask(sql).answer != nil)
+        #expect(try fixture.ask(sql).answer != nil)
         // One person's rows must not be seen any more; an answer without them tells of them.
         let pseudonym = try #require(
             try EngineConnection().text("md5('user10')").flatMap { Pseudonym($0) })
         fixture.suppress([SuppressedPseudonym(column: .user, pseudonym: pseudonym)])
-        #expect(try ask(sql).refusal?.rule == "differencing")
+        #expect(try fixture.ask(sql).refusal?.rule == "differencing")
         fixture.suppress([])
-        #expect(try ask(sql).answer != nil)
+        #expect(try fixture.ask(sql).answer != nil)
         let files = try fixture.files()
         fixture.setFiles(Array(files.dropLast(6)))
-        #expect(try ask(sql).cells == [["388"]])
+        #expect(try fixture.ask(sql).cells == [["388"]])
         #expect(try known().questions == 2)
     }
 
@@ -109,8 +104,8 @@ import Testing
 
     @Test func `noise is drawn and spent each time`() throws {
         let sql = "SELECT event, count(*) AS n FROM hits GROUP BY event"
-        for _ in 0..<3 { #expect(try ask(sql, as: QueryFixture.publisher).answer != nil) }
-        #expect(try ask(sql, as: QueryFixture.publisher).refusal?.rule == "noise")
+        for _ in 0..<3 { #expect(try fixture.ask(sql, as: QueryFixture.publisher).answer != nil) }
+        #expect(try fixture.ask(sql, as: QueryFixture.publisher).refusal?.rule == "noise")
     }
 
     @Test(arguments: [
