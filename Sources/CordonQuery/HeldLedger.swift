@@ -90,9 +90,10 @@ struct HeldLedger {
                 "the answer has too many groups to be held against earlier answers; group more coarsely"
         case .refused(.singlesOut(let time?)):
             text =
-                "beside earlier answers, such as that of \(Timestamp(microseconds: time).text), this one would single out fewer"
+                "beside earlier answers, such as that of \(Timestamp(microseconds: time).text), this one would single out fewer; ask what was asked then, or for larger groups"
         case .refused(.singlesOut(nil)):
-            text = "values of this answer put together would single out fewer"
+            text =
+                "values of this answer put together would single out fewer; ask for fewer of them, or for larger groups"
         case .overspent(let spent, let budget, let until):
             rule = "noise"
             text =
