@@ -8,9 +8,15 @@ internal import CZstd
     private let packer: OpaquePointer
     private let unpacker: OpaquePointer
     private var room: [UInt8] = []
+    private var packed = 0..<0
+    private let level: Int32
+
+    /// The level for bytes in which little repeats: the library looks for what does at every fourth place.
+    private static let quickLevel: Int32 = -3
 
     /// - Parameter level: of the library; 1 is its fastest that still codes what does not repeat.
     package init(level: Int32) throws(CompressionError) {
+        self.level = level
         guard let packer = unsafe ZSTD_createCCtx() else {
             throw CompressionError(code: .outOfMemory, compression: .zstd)
         }
@@ -20,7 +26,9 @@ internal import CZstd
         }
         unsafe self.packer = packer
         unsafe self.unpacker = unpacker
-        _ = unsafe ZSTD_CCtx_setParameter(packer, ZSTD_c_compressionLevel, level)
+        // The literal compression mode, by the name that it has in all versions: 1 codes what does not repeat also below level 1. A
+        // library that does not know it packs the same less closely.
+        _ = unsafe ZSTD_CCtx_setParameter(packer, ZSTD_c_experimentalParam5, 1)
     }
 
     deinit {
@@ -45,13 +53,18 @@ internal import CZstd
         }
     }
 
-    /// Appends `bytes`, packed as one frame.
+    /// Packs `bytes` as one frame, which ``packed`` has until the next is packed.
+    ///
+    /// - Parameter quickly: whether it looks less closely for what repeats: for bytes of which it is known that little does.
+    /// - Returns: how many bytes it has.
     package func pack(
-        _ bytes: Span<UInt8>, to output: inout [UInt8]
-    ) throws(CompressionError) {
+        _ bytes: Span<UInt8>, quickly: Bool = false
+    ) throws(CompressionError) -> Int {
         let bound = ZSTD_compressBound(bytes.count)
         if room.count < bound { room = [UInt8](repeating: 0, count: bound) }
         let packer = unsafe self.packer
+        _ = unsafe ZSTD_CCtx_setParameter(
+            packer, ZSTD_c_compressionLevel, quickly ? Self.quickLevel : level)
         let given = unsafe bytes.withUnsafeBufferPointer { bytes in
             unsafe room.withUnsafeMutableBufferPointer { room in
                 unsafe ZSTD_compress2(
@@ -61,6 +74,10 @@ internal import CZstd
         guard ZSTD_isError(given) == 0 else {
             throw CompressionError(code: .outOfMemory, compression: .zstd)
         }
-        output += room[..<given]
+        packed = 0..<given
+        return given
     }
+
+    /// The frame that was packed last.
+    package func appendPacked(to output: inout [UInt8]) { output += room[packed] }
 }

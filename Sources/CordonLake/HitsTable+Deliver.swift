@@ -214,7 +214,7 @@ extension LakeWriter {
     ///
     /// They are synced when all are written: the first sync brings the names and sizes of all along.
     func finishDataFiles(_ new: [NewDataFile]) throws -> [DataFile] {
-        let made = try engine().inspect(new)
+        let made = try inspect(new)
         for file in new {
             let file = try File(opening: file.path, .readWrite)
             try file.setPermissions(0o600)
@@ -222,7 +222,9 @@ extension LakeWriter {
         }
         for folder in Set(new.map { File.parent(of: $0.path) }) { try Directory.sync(folder) }
         for (file, made) in zip(new, made) {
-            try writePersonIndex(file.path, fileBytes: made.fileBytes, restOf: file.rest)
+            if file.rest?.isIndexed != true {
+                try writePersonIndex(file.path, fileBytes: made.fileBytes, restOf: file.rest)
+            }
             try table.step(.dataFileSynced)
         }
         return made

@@ -38,6 +38,8 @@ package final class HitsTable: Sendable {
         /// Bound on the engine's memory.
         package var engineMegabytesMax = 768
         package var engineThreads = 2
+        /// The same while it writes files without rows that go: with what the process has itself, an erasure stays below 512 MB.
+        package var rewriteMegabytesMax = 192
         /// Whether files that lose rows are written anew page by page where that can be; else the engine writes all that lose some.
         package var writesPages = true
         /// Rows of a row group.
@@ -107,6 +109,15 @@ package final class HitsTable: Sendable {
         self.erased = erased
         self.sealer = sealer
         self.step = step
+    }
+
+    /// The same table, worked on with other settings.
+    package func with(_ change: (inout Settings) -> Void) -> HitsTable {
+        var settings = settings
+        change(&settings)
+        return HitsTable(
+            settings, catalog: catalog, clock: clock, audit: audit, gate: gate, erased: erased,
+            sealer: sealer, step: step)
     }
 }
 

@@ -15,6 +15,23 @@ struct NewDataFile {
 }
 
 // A look into files that were just written.
+extension LakeWriter {
+    /// Looks into files that were just written: that every column has its field id and the rows belong to the partition, and what
+    /// the manifest says of each. Footers that were read already tell it; all others are read in the same few statements.
+    func inspect(_ new: [NewDataFile]) throws -> [DataFile] {
+        var made = try new.map { file in
+            try file.rest?.groups.flatMap { try LakeEngine.dataFile(file, groups: $0) }
+        }
+        let others = made.indices.filter { made[$0] == nil }
+        if !others.isEmpty {
+            for (index, file) in zip(others, try engine().look(into: others.map { new[$0] })) {
+                made[index] = file
+            }
+        }
+        return made.compactMap(\.self)
+    }
+}
+
 extension LakeEngine {
     /// ``inspect(_:)`` of one file.
     ///
@@ -27,23 +44,10 @@ extension LakeEngine {
         let rest = written.map { WrittenRest(of: path, written: $0) }
         let file = NewDataFile(
             path: path, day: day, retainUntil: retainUntil, rows: expected, rest: rest)
-        return try inspect([file])[0]
+        return try look(into: [file])[0]
     }
 
-    /// Looks into files that were just written: that every column has its field id and the rows belong to the partition, and what
-    /// the manifest says of each. All are read in the same few statements.
-    func inspect(_ new: [NewDataFile]) throws -> [DataFile] {
-        var made = try new.map { file in
-            try file.rest?.footer.flatMap { try dataFile(file, footer: $0) }
-        }
-        let others = made.indices.filter { made[$0] == nil }
-        for (index, file) in zip(others, try look(into: others.map { new[$0] })) {
-            made[index] = file
-        }
-        return made.compactMap(\.self)
-    }
-
-    private func look(into new: [NewDataFile]) throws -> [DataFile] {
+    fileprivate func look(into new: [NewDataFile]) throws -> [DataFile] {
         guard !new.isEmpty else { return [] }
         let list = "[" + new.map { EngineText.path($0.path) }.joined(separator: ", ") + "]"
         try checkFieldIDs(list, count: new.count)
@@ -70,7 +74,7 @@ extension LakeEngine {
             guard let ends else {
                 throw LakeError(.unfitDataFile, "a data file cannot be read back")
             }
-            try addBounds(ends, of: file, to: &made)
+            try Self.addBounds(ends, of: file, to: &made)
             guard made.recordCount == file.rows else {
                 throw LakeError(
                     .unfitDataFile,
@@ -195,13 +199,15 @@ extension LakeEngine {
 
     /// What the manifest says of a file of which the footer was just read, which has the table's columns; nil when the footer does not
     /// tell all of it.
-    private func dataFile(_ file: NewDataFile, footer: ParquetFooter) throws -> DataFile? {
+    fileprivate static func dataFile(
+        _ file: NewDataFile, groups: [ParquetFooter.GroupSummary]
+    ) throws -> DataFile? {
         let bounded = HitsSchema.columns.filter(\.hasBounds)
         var told = Footer()
         var ends = [(least: [UInt8], greatest: [UInt8])?](repeating: nil, count: bounded.count)
-        for (group, summary) in try footer.summaries().enumerated() {
+        for (group, summary) in groups.enumerated() {
             for chunk in summary.chunks {
-                guard let leaf = HitsSchema.leafIDs[chunk.path.joined(separator: ", ")] else {
+                guard let leaf = HitsSchema.leafIDs[chunk.path] else {
                     throw LakeError(
                         .unfitDataFile, "a data file has a column that the table has not")
                 }
@@ -239,13 +245,13 @@ extension LakeEngine {
         return made
     }
 
-    private func addBounds(
+    private static func addBounds(
         _ row: [String?], of file: NewDataFile, to made: inout DataFile
     ) throws {
         let columns = HitsSchema.columns.filter(\.hasBounds)
         for (index, column) in columns.enumerated() {
             guard let least = row[2 * index], let greatest = row[1 + 2 * index] else { continue }
-            let (lower, upper) = try Self.bounds(column, least, greatest)
+            let (lower, upper) = try bounds(column, least, greatest)
             made.lowerBounds[column.id] = lower.encoded
             made.upperBounds[column.id] = upper?.encoded
             let isInPartition: Bool =

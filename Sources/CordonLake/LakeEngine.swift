@@ -8,12 +8,16 @@ final class LakeEngine {
     let connection: EngineConnection
     private let scratchDirectory: String
     private let threads: Int
+    private let megabytesMax: Int
+    private let rewriteMegabytesMax: Int
     /// How every data file is written.
     let copyOptions: String
 
     init(_ settings: HitsTable.Settings) throws {
         scratchDirectory = settings.scratchDirectory
         threads = settings.engineThreads
+        megabytesMax = settings.engineMegabytesMax
+        rewriteMegabytesMax = min(settings.rewriteMegabytesMax, megabytesMax)
         copyOptions = """
             FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE \(settings.rowGroupRows), \
             WRITE_BLOOM_FILTER false, USE_TMP_FILE false, FIELD_IDS \(HitsSchema.fieldIDs)
@@ -33,15 +37,18 @@ final class LakeEngine {
         try? Self.clearScratch(scratchDirectory)
     }
 
-    /// Calls `body` while the engine works on the calling thread alone.
+    /// Calls `body`, which writes files without rows that go, while the engine works on the calling thread alone and in less memory.
     ///
     /// Writing a file has one row group at a time to do, and with a thread of the engine's at it the calling thread does not sleep: it
     /// asks again and again whether that is done, and takes a second core for nothing.
-    func onOneThread<Result>(_ body: () throws -> Result) throws -> Result {
-        guard threads > 1 else { return try body() }
-        try connection.execute("SET threads = 1")
-        // Should this fail, the engine goes on with one: slower, and not otherwise.
-        defer { try? connection.execute("SET threads = \(threads)") }
+    func whileRewriting<Result>(_ body: () throws -> Result) throws -> Result {
+        try connection.execute(
+            "SET threads = 1; SET memory_limit = '\(rewriteMegabytesMax)MB'")
+        // Should this fail, the engine goes on with less: slower, and not otherwise.
+        defer {
+            try? connection.execute(
+                "SET threads = \(threads); SET memory_limit = '\(megabytesMax)MB'")
+        }
         return try body()
     }
 

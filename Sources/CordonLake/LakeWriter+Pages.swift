@@ -72,15 +72,51 @@ extension LakeWriter {
                 if written == nil { _ = try? File.remove(newPath) }
             }
             let made = try rewrite.write(without: gone, to: newPath)
-            do { try rewrite.verify(made, at: newPath) } catch is ParquetError {
+            let index = try personIndex(restOf: path, made)
+            let groups: [ParquetFooter.GroupSummary]
+            do {
+                if let index {
+                    groups = try rewrite.verify(made, at: newPath, texts: PersonIndex.columns) {
+                        index.add($1, column: $0)
+                    }
+                } else {
+                    groups = try rewrite.verify(made, at: newPath)
+                }
+            } catch is ParquetError {
                 throw Self.otherRows
             }
+            if let index { try finish(index, newPath, copied: made.copiedGroups) }
             written = made
             filesByPages += 1
-            return WrittenRest(of: path, written: try made.rewrittenRows, footer: made.footer)
+            return WrittenRest(
+                of: path, written: try made.rewrittenRows, groups: groups, isIndexed: index != nil)
         } catch is ParquetError {
             return nil
         }
+    }
+
+    /// The filter in the making of a file that has no more people than another; nil when that has none.
+    private func personIndex(
+        restOf path: String, _ made: ParquetRewrite.Written
+    ) throws -> PersonIndex.Reading? {
+        try personBlocks(of: path).map {
+            PersonIndex.Reading(blocks: $0, fileBytes: Int64(made.fileBytes))
+        }
+    }
+
+    /// Adds who is in the copied row groups of a file, and puts its filter beside it.
+    private func finish(
+        _ index: PersonIndex.Reading, _ path: String, copied groups: [Int]
+    ) throws {
+        if !groups.isEmpty {
+            let texts = try ParquetTexts(of: path, tools())
+            for group in groups {
+                for (number, column) in PersonIndex.columns.enumerated() {
+                    try texts.forEachValue(of: column, in: group) { index.add($0, column: number) }
+                }
+            }
+        }
+        if let bytes = index.finished() { try writePersonIndex(bytes, of: path) }
     }
 
     /// Whether a data file has the table's columns.

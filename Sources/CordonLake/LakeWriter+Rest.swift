@@ -34,7 +34,7 @@ extension LakeWriter {
         let others = rests.indices.filter { rests[$0] == nil }
         if !others.isEmpty {
             if let people { try engine().prepare(people.filter) }
-            try engine().onOneThread {
+            try engine().whileRewriting {
                 var whole: [(old: String, new: String)] = []
                 for index in others {
                     let (old, new) = files[index]
@@ -194,17 +194,20 @@ struct WrittenRest {
     let origin: RestOrigin?
     /// The row numbers that were not copied with their row groups; nil for all.
     let written: [Range<Int64>]?
-    /// The new file's footer, when its pages were written here and read back.
-    let footer: ParquetFooter?
+    /// What the new file's footer says of its row groups, when its pages were written here and read back.
+    let groups: [ParquetFooter.GroupSummary]?
+    /// Whether who is in it is settled already: its filter is made, or it can have none.
+    let isIndexed: Bool
 
     init(
         of path: String, origin: RestOrigin? = nil, written: [Range<Int64>]?,
-        footer: ParquetFooter? = nil
+        groups: [ParquetFooter.GroupSummary]? = nil, isIndexed: Bool = false
     ) {
         self.path = path
         self.origin = origin
         self.written = written
-        self.footer = footer
+        self.groups = groups
+        self.isIndexed = isIndexed
     }
 }
 

@@ -49,7 +49,7 @@ package final class LakeWriter {
 
     fileprivate init(_ table: HitsTable) {
         self.table = table
-        files = TableFiles(directory: table.settings.directory)
+        files = TableFiles(directory: table.settings.directory, manifests: ReadManifests())
     }
 
     var settings: HitsTable.Settings { table.settings }

@@ -23,6 +23,8 @@ struct PersonIndex {
     private static let lookupsMax = 64
 
     static let suffix = ".who"
+    /// Columns of people, by whose numbers they are taken up.
+    static let columns = ["user", "visitor"]
 
     /// What a look into a filter said.
     struct Answer {
@@ -60,6 +62,28 @@ struct PersonIndex {
             PersonIndex.addChecksums(to: &bytes, blocks: blocks[0] + blocks[1])
             return bytes
         }
+    }
+
+    /// A filter in the making, of texts as they are read.
+    final class Reading {
+        private var builder: Builder
+        /// Whether all texts were pseudonyms: no filter could find another.
+        private var isWhole = true
+
+        init(blocks: [Int], fileBytes: Int64) {
+            builder = Builder(blocks: blocks, fileBytes: fileBytes)
+        }
+
+        func add(_ text: Span<UInt8>, column: Int) {
+            if let pseudonym = Pseudonym(text: text) {
+                builder.add(pseudonym, column: column)
+            } else {
+                isWhole = false
+            }
+        }
+
+        /// Its bytes; nil when there can be none.
+        func finished() -> [UInt8]? { isWhole ? builder.finished() : nil }
     }
 
     /// The bytes of a filter.
@@ -153,12 +177,14 @@ struct PersonIndex {
     }
 
     private static func addChecksums(to bytes: inout [UInt8], blocks: Int) {
-        let header = Array(bytes[..<headerBytes])
+        let seed = checksumSeed(bytes[..<headerBytes])
         for number in 0..<blocks {
             let start = headerBytes + number * blockBytes
-            let sum = start + wordsPerBlock * wordBytes
-            bytes.replaceSubrange(
-                sum..<sum + wordBytes, with: checksum(bytes[start..<sum], number, of: header))
+            let end = start + wordsPerBlock * wordBytes
+            let sum = checksum(bytes[start..<end], number, seed)
+            for byte in 0..<wordBytes {
+                bytes[end + byte] = UInt8(truncatingIfNeeded: sum >> UInt32(24 - 8 * byte))
+            }
         }
     }
 
@@ -186,19 +212,27 @@ struct PersonIndex {
 
     /// The lower half of FNV-1a of 64 bits over the header, the block's number and its words: a block that a power cut left
     /// empty, or that belongs elsewhere, does not fit.
+    ///
+    /// - Parameter seed: ``checksumSeed(_:)`` of the header.
     private static func checksum(
-        _ words: ArraySlice<UInt8>, _ number: Int, of header: [UInt8]
-    ) -> [UInt8] {
-        var place: [UInt8] = []
-        place.append(bigEndian: UInt32(number))
-        var sum: UInt64 = 0xCBF2_9CE4_8422_2325
-        // Overflow is the working of the hash.
-        for byte in header { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        for byte in place { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        for byte in words { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        var bytes: [UInt8] = []
-        bytes.append(bigEndian: UInt32(truncatingIfNeeded: sum))
-        return bytes
+        _ words: ArraySlice<UInt8>, _ number: Int, _ seed: UInt64
+    ) -> UInt32 {
+        var sum = seed
+        for shift in stride(from: 24, through: 0, by: -8) {
+            sum = fnv(sum, UInt8(truncatingIfNeeded: number >> shift))
+        }
+        for byte in words { sum = fnv(sum, byte) }
+        return UInt32(truncatingIfNeeded: sum)
+    }
+
+    /// What the checksums of all blocks begin with.
+    private static func checksumSeed(_ header: some Sequence<UInt8>) -> UInt64 {
+        header.reduce(0xCBF2_9CE4_8422_2325, fnv)
+    }
+
+    /// Overflow is the working of the hash.
+    private static func fnv(_ sum: UInt64, _ byte: UInt8) -> UInt64 {
+        (sum ^ UInt64(byte)) &* 0x100_0000_01B3
     }
 
     private static func number(_ bytes: ArraySlice<UInt8>) -> Int64 {
@@ -243,6 +277,7 @@ struct PersonIndex {
             guard header.count == headerBytes, header.starts(with: magic),
                 number(header[16..<24]) == fileBytes
             else { return perhaps }
+            let seed = checksumSeed(header)
             let blocks = [Int(number(header[24..<28])), Int(number(header[28..<32]))]
             let size = try file.metadata().size
             guard blocks.allSatisfy({ $0 > 0 }),
@@ -270,8 +305,8 @@ struct PersonIndex {
                     if number != last {
                         let sum = start + wordsPerBlock * wordBytes
                         guard
-                            bytes[sum..<sum + wordBytes].elementsEqual(
-                                checksum(bytes[start..<sum], first + number, of: header))
+                            UInt32(truncatingIfNeeded: Self.number(bytes[sum..<sum + wordBytes]))
+                                == checksum(bytes[start..<sum], first + number, seed)
                         else { return perhaps }
                         last = number
                     }
@@ -297,7 +332,6 @@ extension LakeWriter {
     func writePersonIndex(
         _ path: String, fileBytes: Int64, restOf rest: WrittenRest? = nil
     ) throws {
-        let directory = settings.personIndexDirectory
         let index: [UInt8]
         if let made = try rest?.origin.flatMap({ try personIndex(path, fileBytes, restOf: $0) }) {
             index = made
@@ -310,13 +344,19 @@ extension LakeWriter {
             else { return }
             index = PersonIndex.encoded(users: users, visitors: visitors, fileBytes: fileBytes)
         }
+        try writePersonIndex(index, of: path)
+    }
+
+    /// Puts the filter of a data file beside it.
+    func writePersonIndex(_ index: [UInt8], of path: String) throws {
+        let directory = settings.personIndexDirectory
         try Directory.create(directory)
         try File.write(
             PersonIndex.path(of: path, in: directory), index, mode: 0o600, sync: false)
     }
 
     /// The blocks of the filter of a data file; nil when it has none that can be believed.
-    private func personBlocks(of path: String) throws -> [Int]? {
+    func personBlocks(of path: String) throws -> [Int]? {
         // Without a filter one is made anew.
         guard
             let bytes = try? File.read(
@@ -330,18 +370,11 @@ extension LakeWriter {
     private func personIndex(
         _ path: String, _ fileBytes: Int64, blocks: [Int]
     ) throws -> [UInt8]? {
+        let reading = PersonIndex.Reading(blocks: blocks, fileBytes: fileBytes)
+        let isRead = try forEachText(in: path) { reading.add($1, column: $0) }
+        if isRead { return reading.finished() }
         var builder = PersonIndex.Builder(blocks: blocks, fileBytes: fileBytes)
         var isWhole = true
-        let isRead = try forEachText(in: path) { column, text in
-            if let pseudonym = Pseudonym(text: text) {
-                builder.add(pseudonym, column: column)
-            } else {
-                isWhole = false
-            }
-        }
-        if isRead { return isWhole ? builder.finished() : nil }
-        builder = PersonIndex.Builder(blocks: blocks, fileBytes: fileBytes)
-        isWhole = true
         try engine().forEachPair(in: path) { user, visitor in
             for (column, digits) in [user, visitor].enumerated() {
                 guard let digits else { continue }
@@ -363,7 +396,7 @@ extension LakeWriter {
         do {
             let texts = try ParquetTexts(of: path, tools())
             for group in texts.rowCounts.indices {
-                for (index, column) in ["user", "visitor"].enumerated() {
+                for (index, column) in PersonIndex.columns.enumerated() {
                     try texts.forEachValue(of: column, in: group) { body(index, $0) }
                 }
             }

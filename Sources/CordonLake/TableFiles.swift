@@ -4,6 +4,8 @@ import LinuxIO
 /// Reads the metadata files of a table, and translates between URIs and paths.
 struct TableFiles {
     let directory: String
+    /// What was read before, for who reads the same manifests again and again; nil reads them each time.
+    var manifests: ReadManifests?
 
     private static let scheme = "file://"
 
@@ -50,7 +52,11 @@ struct TableFiles {
     }
 
     func manifest(_ file: ManifestFile) throws -> Manifest {
-        try Manifest(decoding: File.read(try Self.path(of: file.path)), listedAs: file)
+        if let known = manifests?.manifest(file) { return known }
+        let manifest = try Manifest(
+            decoding: File.read(try Self.path(of: file.path)), listedAs: file)
+        manifests?.keep(manifest, of: file)
+        return manifest
     }
 
     /// Every data file of a snapshot.
@@ -110,5 +116,22 @@ struct TableFiles {
     struct Reach {
         var manifests: [String: ManifestFile] = [:]
         var others: Set<String> = []
+    }
+}
+
+/// Manifests that one writer has read: a file with a manifest's name never changes, so it need not be read and decoded again.
+final class ReadManifests {
+    private var byFile: [ManifestFile: Manifest] = [:]
+    private var entries = 0
+
+    /// Bounds the memory (some 4 kB each); what is not kept is read again.
+    private static let entriesMax = 1 << 13
+
+    func manifest(_ file: ManifestFile) -> Manifest? { byFile[file] }
+
+    func keep(_ manifest: Manifest, of file: ManifestFile) {
+        guard entries + manifest.entries.count <= Self.entriesMax else { return }
+        entries += manifest.entries.count
+        byFile[file] = manifest
     }
 }

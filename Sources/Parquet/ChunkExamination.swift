@@ -51,6 +51,7 @@ extension ParquetLeaf {
     /// A column of no schema.
     fileprivate init(_ kind: Kind, definitionMax: Int, repetitionMax: Int) {
         path = []
+        name = ""
         self.kind = kind
         width =
             switch kind {

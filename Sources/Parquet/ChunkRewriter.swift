@@ -31,15 +31,28 @@ final class ChunkRewriter {
     private var indices: [UInt32] = []
     private var pageIndices: [UInt32] = []
     private var isUsed: [Bool] = []
+    /// The place in the new dictionary of each value of the old one that stays.
+    private var newPlaces: [UInt32] = []
 
     /// A page whose values wait for the new dictionary.
     private struct Page {
+        let old: ParquetPage
         let entries: Int
-        let encoding: Int64
         /// Its levels, and its values when they do not go by the dictionary.
         var raw: [UInt8]
-        /// Of ``indices``; nil for plain values.
-        let indices: Range<Int>?
+        let places: Places
+
+        var isByDictionary: Bool { if case .none = places { false } else { true } }
+    }
+
+    /// Where the values of a page stand in the dictionary.
+    private enum Places {
+        /// They are plain.
+        case none
+        /// All at the same place.
+        case same(UInt32, count: Int)
+        /// At these of ``indices``.
+        case each(Range<Int>)
     }
 
     /// Longer values are left out of the statistics.
@@ -76,27 +89,28 @@ final class ChunkRewriter {
             nulls += count - values.reduce(0) { $0 + $1.count }
             new.description.entries += count
             var raw: [UInt8] = []
+            raw.reserveCapacity(page.isPlain ? page.rawBytes : reader.values.lowerBound + 64)
             appendLevels(
                 max: chunk.leaf.repetitionMax, reader.repetition, reader.repetitions, entries,
                 count, to: &raw)
             appendLevels(
                 max: chunk.leaf.definitionMax, reader.definition, reader.definitions, entries,
                 count, to: &raw)
-            var places: Range<Int>?
+            var places = Places.none
             if page.isPlain {
                 try appendPlain(values, of: chunk.leaf, to: &raw, &ends)
             } else {
                 places = try takeIndices(values)
             }
             pages.append(
-                Page(entries: count, encoding: page.encoding, raw: raw, indices: places))
+                Page(old: page, entries: count, raw: raw, places: places))
         }
         guard cursor.rows == rows, !pages.isEmpty else { throw .malformedPage }
         let used = try appendDictionary(of: chunk, to: &new, &ends)
         for page in pages { try append(page, used: used, chunk.codec, to: &new) }
         new.description.bytes = new.bytes.count
         new.description.statistics = Self.statistics(
-            statistics, nulls: nulls, distinct: pages.allSatisfy { $0.indices != nil } ? used : nil,
+            statistics, nulls: nulls, distinct: pages.allSatisfy(\.isByDictionary) ? used : nil,
             ends: ends)
         return new
     }
@@ -169,6 +183,7 @@ final class ChunkRewriter {
         let bytes = page.span
         var place = reader.values.lowerBound
         let end = reader.values.upperBound
+        @inline(__always)
         func next() throws(ParquetError) -> Range<Int> {
             guard end - place >= 4 else { throw .malformedPage }
             let size = PageReader.length(bytes, place)
@@ -216,17 +231,18 @@ final class ChunkRewriter {
     }
 
     /// Takes the dictionary's places of these values of the page over to ``indices``, and notes which are used.
-    private func takeIndices(_ ranges: [Range<Int>]) throws(ParquetError) -> Range<Int> {
-        let start = indices.count
-        if let same = try reader.readIndices(into: &pageIndices) {
-            let count = ranges.reduce(0) { $0 + $1.count }
-            indices.append(contentsOf: repeatElement(same, count: count))
+    private func takeIndices(_ ranges: [Range<Int>]) throws(ParquetError) -> Places {
+        let same = try reader.readIndices(into: &pageIndices)
+        let count = ranges.reduce(0) { $0 + $1.count }
+        if let same {
             if count > 0 { isUsed[Int(same)] = true }
-        } else {
-            for range in ranges { indices += pageIndices[range] }
-            Self.mark(indices, from: start, in: &isUsed)
+            return .same(same, count: count)
         }
-        return start..<indices.count
+        let start = indices.count
+        indices.reserveCapacity(start + count)
+        for range in ranges { indices += pageIndices[range] }
+        Self.mark(indices, from: start, in: &isUsed)
+        return .each(start..<indices.count)
     }
 
     private static func mark(_ indices: [UInt32], from start: Int, in isUsed: inout [Bool]) {
@@ -241,15 +257,22 @@ final class ChunkRewriter {
     private func appendDictionary(
         of chunk: ParquetChunk, to new: inout RewrittenChunk, _ ends: inout ColumnEnds
     ) throws(ParquetError) -> Int {
-        guard let page = chunk.dictionary, !indices.isEmpty else { return 0 }
+        guard let page = chunk.dictionary, isUsed.contains(true) else { return 0 }
         let dictionary = reader.dictionary
         let bytes = dictionary.span
         var places = [UInt32](repeating: 0, count: isUsed.count)
         var used = 0
+        /// Values that stay, of which none touches another.
+        var runs: [Range<Int>] = []
         for index in isUsed.indices where isUsed[index] {
             places[index] = UInt32(used)
             used += 1
             ends.note(bytes, reader.dictionaryValue(index, of: chunk.leaf))
+            if let last = runs.last, last.upperBound == index {
+                runs[runs.count - 1] = last.lowerBound..<index + 1
+            } else {
+                runs.append(index..<index + 1)
+            }
         }
         ends.settle(bytes)
         if used == isUsed.count {
@@ -258,23 +281,22 @@ final class ChunkRewriter {
             new.description.rawBytes += page.body.lowerBound + page.rawBytes
         } else {
             var raw: [UInt8] = []
-            for index in isUsed.indices where isUsed[index] {
-                raw +=
-                    dictionary[
-                        reader.dictionaryStarts[index]..<reader.dictionaryStarts[index + 1]]
-            }
+            raw.reserveCapacity(page.rawBytes)
+            let starts = reader.dictionaryStarts
+            for run in runs { raw += dictionary[starts[run.lowerBound]..<starts[run.upperBound]] }
             try append(
-                raw, count: used, encoding: page.encoding, isDictionary: true, chunk.codec, to: &new
-            )
-            Self.replace(&indices, by: places.span)
+                raw, count: used, encoding: page.encoding, for: page, chunk.codec, to: &new)
         }
+        newPlaces = places
         new.description.dictionaryBytes = new.bytes.count
         return used
     }
 
-    private static func replace(_ indices: inout [UInt32], by places: Span<UInt32>) {
+    private static func replace(
+        _ range: Range<Int>, of indices: inout [UInt32], by places: Span<UInt32>
+    ) {
         var span = indices.mutableSpan
-        for index in span.indices { span[index] = places[Int(span[index])] }
+        for index in range { span[index] = places[Int(span[index])] }
     }
 
     // MARK: Pages
@@ -283,13 +305,24 @@ final class ChunkRewriter {
         _ page: Page, used: Int, _ codec: ParquetChunk.Codec, to new: inout RewrittenChunk
     ) throws(ParquetError) {
         var raw = page.raw
-        var encoding = page.encoding
-        if let range = page.indices, used > 0 {
-            let width = max(1, HybridRuns.width(of: used - 1))
+        var encoding = page.old.encoding
+        let width = max(1, HybridRuns.width(of: used - 1))
+        switch page.places {
+        case .same(let place, let count) where used > 0:
+            raw.append(UInt8(width))
+            if count > 0 {
+                HybridRuns.append(
+                    UInt64(newPlaces[Int(place)]), times: count, width: width, to: &raw)
+            }
+        case .each(let range) where used > 0:
+            if used < newPlaces.count {
+                Self.replace(range, of: &indices, by: newPlaces.span)
+            }
+            raw.reserveCapacity(raw.count + range.count * width / 8 + 64)
             raw.append(UInt8(width))
             let indices = indices
             HybridRuns.append(indices.span.extracting(range), width: width, to: &raw)
-        } else {
+        case .none, .same, .each:
             // No value of the chunk goes by a dictionary any more: there is none.
             encoding = ParquetPage.plainEncoding
         }
@@ -297,27 +330,28 @@ final class ChunkRewriter {
             new.description.encodings.append(Int(encoding))
         }
         try append(
-            raw, count: page.entries, encoding: encoding, isDictionary: false, codec, to: &new)
+            raw, count: page.entries, encoding: encoding, for: page.old, codec, to: &new)
     }
 
+    /// - Parameter old: the page that it takes the place of.
     private func append(
-        _ raw: [UInt8], count: Int, encoding: Int64, isDictionary: Bool,
+        _ raw: [UInt8], count: Int, encoding: Int64, for old: ParquetPage,
         _ codec: ParquetChunk.Codec, to new: inout RewrittenChunk
     ) throws(ParquetError) {
-        var packed: [UInt8] = []
-        switch codec {
-        case .none: packed = raw
-        case .zstd:
-            do { try frames.pack(raw.span, to: &packed) } catch {
+        var packedBytes = raw.count
+        if codec == .zstd {
+            do { packedBytes = try frames.pack(raw.span, quickly: old.isDense) } catch {
                 throw ParquetError(.unfit, "a page could not be packed: \(error)")
             }
         }
-        let header = ParquetPage.header(
-            dictionary: isDictionary, count: count, encoding: encoding, rawBytes: raw.count,
-            packedBytes: packed.count)
-        new.bytes += header
-        new.bytes += packed
-        new.description.rawBytes += header.count + raw.count
+        let headerBytes = ParquetPage.appendHeader(
+            dictionary: old.isDictionary, count: count, encoding: encoding, rawBytes: raw.count,
+            packedBytes: packedBytes, to: &new.bytes)
+        switch codec {
+        case .none: new.bytes += raw
+        case .zstd: frames.appendPacked(to: &new.bytes)
+        }
+        new.description.rawBytes += headerBytes + raw.count
     }
 
     // MARK: Statistics

@@ -61,11 +61,14 @@ enum HybridRuns {
                 guard groups > 0, groups <= UInt64(left / width) else { throw .malformedPage }
                 let run = min(Int(groups) * 8, count - done)
                 var bit = place * 8
+                // SAFETY: the run ends inside of `range`, which has the bytes behind it that the last word reaches into, and `out` has
+                // room for `count` numbers.
                 for index in done..<done + run {
                     // A number of at most 32 bits ends within 39 bits of the byte that it begins in.
-                    out[index] = Value(
-                        truncatingIfNeeded: bytes.word(at: bit >> 3) >> UInt64(bit & 7) & mask)
-                    bit += width
+                    unsafe out[unchecked: index] = Value(
+                        truncatingIfNeeded: bytes.uncheckedWord(at: bit >> 3) >> UInt64(bit & 7)
+                            & mask)
+                    bit &+= width
                 }
                 place += Int(groups) * width
                 done += run
@@ -95,23 +98,29 @@ enum HybridRuns {
     }
 
     /// Appends the numbers `values` as runs of `width` bits each.
+    ///
+    /// Packed values come in groups of eight, so a run of repeated ones is looked for from one group's start to the next: what it has
+    /// before its first whole group is packed.
     static func append<Value: FixedWidthInteger & UnsignedInteger>(
         _ values: Span<Value>, width: Int, to output: inout [UInt8]
     ) {
         var packed = 0
         var index = 0
-        while index < values.count {
+        while index + repeatsMin <= values.count {
             let value = values[index]
+            guard values[index + 7] == value, values[index + repeatsMin - 1] == value else {
+                index += 8
+                continue
+            }
             var end = index + 1
             while end < values.count, values[end] == value { end += 1 }
-            // Packed values come in groups of eight: the first of the repeated ones fill the group up.
-            let filling = (8 - (index - packed) % 8) % 8
-            if end - index >= filling + repeatsMin {
-                appendPacked(values, packed..<index + filling, width: width, to: &output)
-                append(
-                    UInt64(value), times: end - index - filling, width: width, to: &output)
-                packed = end
+            guard end - index >= repeatsMin else {
+                index += 8
+                continue
             }
+            appendPacked(values, packed..<index, width: width, to: &output)
+            append(UInt64(value), times: end - index, width: width, to: &output)
+            packed = end
             index = end
         }
         appendPacked(values, packed..<values.count, width: width, to: &output)
@@ -125,31 +134,26 @@ enum HybridRuns {
         appendHead(UInt64(groups) << 1 | 1, to: &output)
         let start = output.count
         let bytes = groups * width
-        // Four bytes are stored at a time.
-        output.append(contentsOf: repeatElement(0, count: (bytes + 3) & ~3))
+        // Eight bytes are stored at a time, and what is over is taken off again.
+        output.append(contentsOf: repeatElement(0, count: bytes + paddingBytes))
         var room = output.mutableSpan
         var word: UInt64 = 0
-        var bits: UInt64 = 0
+        var bits = 0
         var place = start
         for index in range {
-            word |= UInt64(values[index]) << bits
-            bits += UInt64(width)
-            if bits >= 32 {
-                for byte in 0..<4 {
-                    room[place + byte] = UInt8(truncatingIfNeeded: word >> UInt64(8 * byte))
-                }
-                place += 4
-                word >>= 32
-                bits -= 32
+            let value = UInt64(truncatingIfNeeded: values[index])
+            word |= value << UInt64(bits)
+            bits += width
+            if bits >= 64 {
+                room.store(word, at: place)
+                place += 8
+                bits -= 64
+                // What did not fit; a number has at most 32 bits, so the shift is below 64.
+                word = bits == 0 ? 0 : value >> UInt64(width - bits)
             }
         }
         // The rest of the last group is zero.
-        while bits > 0 {
-            room[place] = UInt8(truncatingIfNeeded: word)
-            place += 1
-            word >>= 8
-            bits -= min(8, bits)
-        }
+        room.store(word, at: place)
         output.removeLast(output.count - start - bytes)
     }
 }

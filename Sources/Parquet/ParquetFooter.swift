@@ -83,8 +83,8 @@ package struct ParquetFooter: Equatable, Sendable {
 
     /// What is said of one column chunk.
     package struct ChunkSummary: Sendable {
-        /// Names from below the root down to the leaf.
-        package let path: [String]
+        /// Names from below the root down to the leaf, a comma and a space between.
+        package let path: String
         package let entries: Int64
         package let bytes: Int64
         package let nulls: Int64?
@@ -92,27 +92,34 @@ package struct ParquetFooter: Equatable, Sendable {
         package let ends: (least: [UInt8], greatest: [UInt8])?
     }
 
-    /// Of each row group its rows, where it begins and what is said of its columns.
-    package func summaries() throws -> [(rows: Int64, start: Int, chunks: [ChunkSummary])] {
-        let leaves = try leaves()
-        return try groups().map { group in
-            let chunks = try zip(try group.chunks(of: leaves), leaves).map { place, leaf in
-                typealias Statistic = ChunkRewriter.Statistic
-                var ends: (least: [UInt8], greatest: [UInt8])?
-                if let statistics = place.statistics,
-                    let least = try statistics.binary(Statistic.least),
-                    let greatest = try statistics.binary(Statistic.greatest),
-                    try statistics.boolean(Statistic.isLeastExact) ?? false,
-                    try statistics.boolean(Statistic.isGreatestExact) ?? false
-                {
-                    ends = (Array(least), Array(greatest))
-                }
-                return ChunkSummary(
-                    path: leaf.path.map { String(decoding: $0, as: UTF8.self) },
-                    entries: Int64(place.entries), bytes: Int64(place.data.count),
-                    nulls: try place.statistics?.integer(Statistic.nulls), ends: ends)
+    /// What is said of one row group.
+    package struct GroupSummary: Sendable {
+        package let rows: Int64
+        package let start: Int
+        package let chunks: [ChunkSummary]
+    }
+}
+
+extension ParquetRowGroup {
+    func summary(_ leaves: [ParquetLeaf]) throws(ParquetError) -> ParquetFooter.GroupSummary {
+        var summaries: [ParquetFooter.ChunkSummary] = []
+        for (place, leaf) in zip(try chunks(of: leaves), leaves) {
+            typealias Statistic = ChunkRewriter.Statistic
+            var ends: (least: [UInt8], greatest: [UInt8])?
+            if let statistics = place.statistics,
+                let least = try statistics.binary(Statistic.least),
+                let greatest = try statistics.binary(Statistic.greatest),
+                try statistics.boolean(Statistic.isLeastExact) ?? false,
+                try statistics.boolean(Statistic.isGreatestExact) ?? false
+            {
+                ends = (Array(least), Array(greatest))
             }
-            return (group.rows, group.data.lowerBound, chunks)
+            summaries.append(
+                ParquetFooter.ChunkSummary(
+                    path: leaf.name, entries: Int64(place.entries), bytes: Int64(place.data.count),
+                    nulls: try place.statistics?.integer(Statistic.nulls), ends: ends))
         }
+        return ParquetFooter.GroupSummary(
+            rows: rows, start: data.lowerBound, chunks: summaries)
     }
 }

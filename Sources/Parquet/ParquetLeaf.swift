@@ -14,6 +14,8 @@ package struct ParquetLeaf: Equatable, Sendable {
 
     /// Names from below the root down to it.
     package let path: [[UInt8]]
+    /// The same as text, a comma and a space between.
+    let name: String
     let kind: Kind
     /// Bytes of a value; 0 where they differ, and for booleans.
     let width: Int
@@ -23,6 +25,12 @@ package struct ParquetLeaf: Equatable, Sendable {
     let repetitionMax: Int
     /// Nil for a type whose order is not known here.
     let order: Order?
+
+    /// Whether it is a column of this name of texts, one a row at most.
+    func isSingleText(_ name: String) -> Bool {
+        kind == .byteArray && repetitionMax == 0 && path.count == 1
+            && path[0].elementsEqual(name.utf8)
+    }
 
     /// Levels above it: deeper than any column that is written here.
     private static let nestingMax = 16
@@ -103,7 +111,9 @@ package struct ParquetLeaf: Equatable, Sendable {
             width = length
         }
         return ParquetLeaf(
-            path: path, kind: kind, width: width, definitionMax: levels.0, repetitionMax: levels.1,
+            path: path,
+            name: path.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ", "),
+            kind: kind, width: width, definitionMax: levels.0, repetitionMax: levels.1,
             order: order(
                 kind, converted: try element.integer(Element.converted),
                 logical: try element.structure(Element.logical)?.fields.first?.id))

@@ -11,6 +11,9 @@ struct ParquetPage: Equatable, Sendable {
     let rawBytes: Int
     let body: Range<Int>
 
+    /// Whether little of it repeats, as of random numbers and of pseudonyms: it could not be packed to two fifths of its size.
+    var isDense: Bool { body.count * 5 > rawBytes * 2 }
+
     /// Numbers of `PageType`, `Encoding` and the field numbers of `PageHeader` and of what is in it.
     private enum Format {
         static let (dataPage, dictionaryPage): (Int64, Int64) = (0, 2)
@@ -29,37 +32,51 @@ struct ParquetPage: Equatable, Sendable {
 
     /// Reads the header that begins at `place`.
     init(reading bytes: ArraySlice<UInt8>, at place: Int) throws(ParquetError) {
-        let (header, size) = try ThriftStruct.read(bytes[place...].prefix(Self.headerBytesMax))
-        func bounded(_ number: Int64, _ most: Int) throws(ParquetError) -> Int {
-            guard let number = Int(exactly: number), number >= 0 else { throw .malformedPage }
+        func bounded(_ number: Int64?, _ most: Int) throws(ParquetError) -> Int {
+            guard let number = number.flatMap({ Int(exactly: $0) }), number >= 0 else {
+                throw .malformedPage
+            }
             guard number <= most else {
                 throw ParquetError(.unfit, "a page is too large to be written anew")
             }
             return number
         }
-        rawBytes = try bounded(
-            try header.required(Format.rawBytes), ParquetChunk.rawBytesMax)
-        let packed = try bounded(
-            try header.required(Format.packedBytes), ParquetChunk.rawBytesMax)
-        let start = place + size
-        guard packed <= bytes.endIndex - start else { throw .malformedPage }
-        body = start..<start + packed
-        let inner: ThriftStruct?
-        switch try header.required(Format.type) {
+        var reader = CompactReader(bytes[place...].prefix(Self.headerBytesMax))
+        var (type, raw, packed): (Int64?, Int64?, Int64?)
+        var (data, dictionary): (Inner?, Inner?)
+        var last = 0
+        while let (id, kind) = try reader.ordered(after: last) {
+            last = id
+            switch id {
+            case Format.type: type = try reader.integer(kind)
+            case Format.rawBytes: raw = try reader.integer(kind)
+            case Format.packedBytes: packed = try reader.integer(kind)
+            case Format.data: data = try Inner(&reader, kind)
+            case Format.dictionary: dictionary = try Inner(&reader, kind)
+            default: try reader.pass(kind)
+            }
+        }
+        rawBytes = try bounded(raw, ParquetChunk.rawBytesMax)
+        let packedBytes = try bounded(packed, ParquetChunk.rawBytesMax)
+        let start = reader.position
+        guard packedBytes <= bytes.endIndex - start else { throw .malformedPage }
+        body = start..<start + packedBytes
+        let inner: Inner?
+        switch type {
         case Format.dataPage:
-            inner = try header.structure(Format.data)
+            inner = data
             isDictionary = false
-            guard try inner?.integer(Format.definitionEncoding) == Format.rle,
-                try inner?.integer(Format.repetitionEncoding) == Format.rle
+            guard data?.definitionEncoding == Format.rle, data?.repetitionEncoding == Format.rle
             else { throw Self.unfit("its levels have an encoding") }
         case Format.dictionaryPage:
-            inner = try header.structure(Format.dictionary)
+            inner = dictionary
             isDictionary = true
+        case nil: throw .malformedPage
         default: throw Self.unfit("it is of a type")
         }
-        guard let inner else { throw .malformedPage }
-        count = try bounded(try inner.required(Format.count), ParquetChunk.entriesMax)
-        encoding = try inner.required(Format.encoding)
+        guard let inner, let number = inner.encoding else { throw .malformedPage }
+        count = try bounded(inner.count, ParquetChunk.entriesMax)
+        encoding = number
         switch encoding {
         case Format.plain: isPlain = true
         case Format.plainDictionary: isPlain = isDictionary
@@ -72,23 +89,54 @@ struct ParquetPage: Equatable, Sendable {
         ParquetError(.unfit, "a page cannot be written anew: \(what) that is not known here")
     }
 
-    /// The header of a page of this file's writer.
-    static func header(
-        dictionary: Bool, count: Int, encoding: Int64, rawBytes: Int, packedBytes: Int
-    ) -> [UInt8] {
-        var inner = ThriftStruct()
-        inner.put(Format.count, i32: count)
-        inner.put(Format.encoding, i32: Int(encoding))
-        if !dictionary {
-            inner.put(Format.definitionEncoding, i32: Int(Format.rle))
-            inner.put(Format.repetitionEncoding, i32: Int(Format.rle))
+    /// `DataPageHeader`, or `DictionaryPageHeader`, which has the same first two fields.
+    private struct Inner {
+        var count: Int64?
+        var encoding: Int64?
+        var definitionEncoding: Int64?
+        var repetitionEncoding: Int64?
+
+        init(_ reader: inout CompactReader, _ type: ThriftType) throws(ParquetError) {
+            guard type == .structure else { throw .malformedPage }
+            var last = 0
+            while let (id, kind) = try reader.ordered(after: last) {
+                last = id
+                switch (id, kind) {
+                case (Format.count, _): count = try reader.integer(kind)
+                case (Format.encoding, _): encoding = try reader.integer(kind)
+                // In the header of a dictionary this number is of a boolean.
+                case (Format.definitionEncoding, .i32):
+                    definitionEncoding = try reader.integer(kind)
+                case (Format.repetitionEncoding, .i32):
+                    repetitionEncoding = try reader.integer(kind)
+                default: try reader.pass(kind)
+                }
+            }
         }
-        var header = ThriftStruct()
-        header.put(Format.type, i32: Int(dictionary ? Format.dictionaryPage : Format.dataPage))
-        header.put(Format.rawBytes, i32: rawBytes)
-        header.put(Format.packedBytes, i32: packedBytes)
-        header.put(dictionary ? Format.dictionary : Format.data, inner)
-        return header.encoded
+    }
+
+    /// Appends the header of a page of this file's writer.
+    ///
+    /// - Returns: how many bytes it has.
+    static func appendHeader(
+        dictionary: Bool, count: Int, encoding: Int64, rawBytes: Int, packedBytes: Int,
+        to output: inout [UInt8]
+    ) -> Int {
+        let start = output.count
+        CompactWriter.append(
+            next: dictionary ? Format.dictionaryPage : Format.dataPage, to: &output)
+        CompactWriter.append(next: Int64(rawBytes), to: &output)
+        CompactWriter.append(next: Int64(packedBytes), to: &output)
+        let number = dictionary ? Format.dictionary : Format.data
+        CompactWriter.append(structureAfter: UInt8(number - Format.packedBytes), to: &output)
+        CompactWriter.append(next: Int64(count), to: &output)
+        CompactWriter.append(next: encoding, to: &output)
+        if !dictionary {
+            CompactWriter.append(next: Format.rle, to: &output)
+            CompactWriter.append(next: Format.rle, to: &output)
+        }
+        output += [CompactWriter.end, CompactWriter.end]
+        return output.count - start
     }
 }
 
@@ -185,5 +233,23 @@ extension Span<UInt8> {
         // SAFETY: any eight bytes are a number, and that they are inside of the span is checked.
         unsafe UInt64(
             littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self))
+    }
+
+    /// ``word(at:)`` of a place that is known to have eight bytes.
+    @unsafe @inline(__always)
+    func uncheckedWord(at place: Int) -> UInt64 {
+        unsafe UInt64(
+            littleEndian: bytes.unsafeLoadUnaligned(
+                fromUncheckedByteOffset: place, as: UInt64.self))
+    }
+}
+
+extension MutableSpan<UInt8> {
+    /// Puts a number at `place`, least significant byte first.
+    @inline(__always) @_lifetime(self: copy self)
+    mutating func store(_ word: UInt64, at place: Int) {
+        // SAFETY: that eight bytes from there on are inside of the span is checked.
+        var raw = unsafe mutableBytes
+        raw.storeBytes(of: word.littleEndian, toByteOffset: place, as: UInt64.self)
     }
 }

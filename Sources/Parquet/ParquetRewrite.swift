@@ -53,6 +53,11 @@ package final class ParquetRewrite {
         fileprivate let digests: [[(digest: ColumnDigest, sum: UInt64)]]
         package let fileBytes: Int
 
+        /// Numbers of the new file's row groups that are copies.
+        package var copiedGroups: [Int] {
+            pieces.indices.filter { if case .copied = pieces[$0] { true } else { false } }
+        }
+
         /// Numbers of the new file's rows whose row groups were written anew.
         package var rewrittenRows: [Range<Int64>] {
             get throws(ParquetError) {
@@ -197,7 +202,22 @@ package final class ParquetRewrite {
     /// Its footer is the one that was planned; the bytes of copied row groups are those of this file; every column of the others has the
     /// digest that the rows which stay had and the bytes that were written, its dictionaries hold no value that no row has, and its
     /// statistics are those of its values.
-    package func verify(_ written: Written, at newPath: String) throws {
+    ///
+    /// - Parameters:
+    ///   - columns: names of columns of single texts, by their number for `text`.
+    ///   - text: given each text that such a column has in row groups that were written anew, those of a dictionary once.
+    /// - Returns: what the new footer says of each row group.
+    @discardableResult
+    package func verify(
+        _ written: Written, at newPath: String, texts columns: [String] = [],
+        _ text: (_ column: Int, _ text: Span<UInt8>) -> Void = { _, _ in }
+    ) throws -> [ParquetFooter.GroupSummary] {
+        let told = try columns.map { name in
+            guard let index = leaves.firstIndex(where: { $0.isSingleText(name) }) else {
+                throw ParquetError(.unfit, "the file has no such column of single texts")
+            }
+            return index
+        }
         let new = try ParquetSource(newPath)
         let found = try new.footer()
         guard found == written.footer, new.size == written.fileBytes else { throw Self.other }
@@ -226,15 +246,20 @@ package final class ParquetRewrite {
                 for (column, place) in try group.chunks(of: leaves).enumerated() {
                     let leaf = leaves[column]
                     let bytes = try new.bytes(place.data)
-                    let digest = try tools.digester.digest(
-                        try ParquetChunk(bytes, place, leaf), keeping: nil,
-                        of: Int(group.rows), ends: try ClaimedEnds(place.statistics, leaf))
+                    let digest = try withoutActuallyEscaping(text) { text in
+                        try tools.digester.digest(
+                            try ParquetChunk(bytes, place, leaf), keeping: nil,
+                            of: Int(group.rows), ends: try ClaimedEnds(place.statistics, leaf),
+                            text: told.firstIndex(of: column).map { number in { text(number, $0) } }
+                        )
+                    }
                     guard digest == expected[column].digest,
                         ChunkDigester.sum(bytes) == expected[column].sum
                     else { throw Self.other }
                 }
             }
         }
+        return try newGroups.map { try $0.summary(leaves) }
     }
 
     private static var other: ParquetError {

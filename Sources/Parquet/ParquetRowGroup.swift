@@ -202,31 +202,35 @@ struct ParquetRowGroup: Equatable, Sendable {
 
     /// The chunks, one for each leaf, when they can be opened and written anew.
     func chunks(of leaves: [ParquetLeaf]) throws(ParquetError) -> [ChunkPlace] {
+        var places: [ChunkPlace] = []
+        places.reserveCapacity(leaves.count)
+        for index in leaves.indices { places.append(try chunk(index, of: leaves)) }
+        return places
+    }
+
+    /// The chunk of one leaf, by its number.
+    func chunk(_ index: Int, of leaves: [ParquetLeaf]) throws(ParquetError) -> ChunkPlace {
         guard chunks.count == leaves.count, rows <= Self.rowsMax else {
             throw Self.unfit("it has other columns than the schema, or too many rows")
         }
-        var places: [ChunkPlace] = []
-        for ((_, column), leaf) in zip(chunks, leaves) {
-            guard try column.integer(Column.type) == leaf.kind.rawValue,
-                try column.binaries(Column.path)?.elementsEqual(
-                    leaf.path, by: { $0.elementsEqual($1) })
-                    ?? false
-            else { throw Self.unfit("its columns are not in the order of the schema") }
-            guard let codec = ParquetChunk.Codec(rawValue: try column.required(Column.codec)) else {
-                throw Self.unfit("a column is packed in a way that is not known here")
-            }
-            guard column.field(Column.keyValues) == nil, column.field(Column.places) == nil,
-                try column.integer(Column.indexPage) ?? 0 == 0
-            else { throw Self.unfit("a column has what cannot be written anew") }
-            guard let entries = Int(exactly: try column.required(Column.entries)), entries >= 0,
-                entries <= ParquetChunk.entriesMax
-            else { throw .malformed }
-            places.append(
-                ChunkPlace(
-                    data: try Self.extent(of: column, end: data.upperBound), codec: codec,
-                    entries: entries, statistics: try column.structure(Column.statistics)))
+        let (column, leaf) = (chunks[index].column, leaves[index])
+        guard try column.integer(Column.type) == leaf.kind.rawValue,
+            try column.binaries(Column.path)?.elementsEqual(
+                leaf.path, by: { $0.elementsEqual($1) })
+                ?? false
+        else { throw Self.unfit("its columns are not in the order of the schema") }
+        guard let codec = ParquetChunk.Codec(rawValue: try column.required(Column.codec)) else {
+            throw Self.unfit("a column is packed in a way that is not known here")
         }
-        return places
+        guard column.field(Column.keyValues) == nil, column.field(Column.places) == nil,
+            try column.integer(Column.indexPage) ?? 0 == 0
+        else { throw Self.unfit("a column has what cannot be written anew") }
+        guard let entries = Int(exactly: try column.required(Column.entries)), entries >= 0,
+            entries <= ParquetChunk.entriesMax
+        else { throw .malformed }
+        return ChunkPlace(
+            data: try Self.extent(of: column, end: data.upperBound), codec: codec,
+            entries: entries, statistics: try column.structure(Column.statistics))
     }
 
     /// Rows of a row group that is written anew.

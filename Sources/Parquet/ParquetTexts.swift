@@ -27,11 +27,11 @@ package final class ParquetTexts {
 
     private func chunk(_ column: String, _ group: Int) throws -> ParquetChunk {
         let name = Array(column.utf8)
-        let places = try groups[group].chunks(of: leaves)
         guard let index = leaves.firstIndex(where: { $0.path == [name] }),
             leaves[index].kind != .boolean, leaves[index].repetitionMax == 0
         else { throw ParquetError(.unfit, "the file has no such column of single values") }
-        return try ParquetChunk(try file.bytes(places[index].data), places[index], leaves[index])
+        let place = try groups[group].chunk(index, of: leaves)
+        return try ParquetChunk(try file.bytes(place.data), place, leaves[index])
     }
 
     /// The rows of a group, by their numbers in it and ascending, whose value in `column` passes a test; those without a value do not.

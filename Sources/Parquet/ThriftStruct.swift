@@ -20,10 +20,13 @@ package struct ThriftStruct: Equatable, Sendable {
 
     /// Fields of one struct: the largest of the format has fewer than twenty.
     package static let fieldsMax = 256
+    private static let fieldsMostly = 14
 
     /// Reads a whole struct, and nothing may follow it.
     package init(decoding bytes: ArraySlice<UInt8>) throws(ParquetError) {
         var reader = CompactReader(bytes)
+        // Most have fewer, and none grows step by step.
+        fields.reserveCapacity(Self.fieldsMostly)
         while let (id, type) = try reader.field(after: fields.last?.id ?? 0) {
             guard fields.count < Self.fieldsMax, id > fields.last?.id ?? 0 || field(id) == nil
             else {
@@ -36,17 +39,6 @@ package struct ThriftStruct: Equatable, Sendable {
 
     /// A struct without fields.
     init() {}
-
-    /// Reads a struct that more may follow.
-    ///
-    /// - Returns: the struct, and how many bytes it has.
-    static func read(
-        _ bytes: ArraySlice<UInt8>
-    ) throws(ParquetError) -> (fields: ThriftStruct, count: Int) {
-        var reader = CompactReader(bytes)
-        let value = try reader.value(.structure)
-        return (try ThriftStruct(decoding: value), value.count)
-    }
 
     package func field(_ id: Int) -> Field? { fields.first { $0.id == id } }
 
@@ -179,9 +171,10 @@ package enum ThriftType: UInt8, Sendable {
 }
 
 /// Reads the compact protocol front to back from untrusted bytes.
-private struct CompactReader {
+struct CompactReader {
     private let bytes: ArraySlice<UInt8>
-    private var position: Int
+    /// Where in the bytes the next is.
+    private(set) var position: Int
 
     /// Deeper than any struct of the format; bounds the stack.
     private static let nestingMax = 32
@@ -245,6 +238,21 @@ private struct CompactReader {
         return (Int(id), type)
     }
 
+    /// The next field of a struct whose fields come in the order of their ids; nil at its end.
+    mutating func ordered(after last: Int) throws(ParquetError) -> (id: Int, type: ThriftType)? {
+        guard let next = try field(after: last) else { return nil }
+        guard next.id > last else { throw .malformed }
+        return next
+    }
+
+    /// The integer of 16, 32 or 64 bits that comes, of a field of this type.
+    mutating func integer(_ type: ThriftType) throws(ParquetError) -> Int64 {
+        switch type {
+        case .i16, .i32, .i64: try zigzag()
+        default: throw .malformed
+        }
+    }
+
     mutating func listHead() throws(ParquetError) -> (count: Int, type: ThriftType) {
         let head = try byte()
         let count = head >> 4 < 15 ? UInt64(head >> 4) : try varint()
@@ -262,7 +270,8 @@ private struct CompactReader {
         return bytes[start..<position]
     }
 
-    private mutating func pass(_ type: ThriftType, _ depth: Int) throws(ParquetError) {
+    /// Goes behind one value.
+    mutating func pass(_ type: ThriftType, _ depth: Int = 1) throws(ParquetError) {
         guard depth < Self.nestingMax else { throw .malformed }
         switch type {
         case .yes, .no: break
@@ -299,21 +308,44 @@ private struct CompactReader {
 }
 
 /// Writes the compact protocol.
-private enum CompactWriter {
+enum CompactWriter {
     static func varint(_ number: UInt64) -> [UInt8] {
         var bytes: [UInt8] = []
+        append(varint: number, to: &bytes)
+        return bytes
+    }
+
+    private static func append(varint number: UInt64, to bytes: inout [UInt8]) {
         var rest = number
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
             rest >>= 7
         }
         bytes.append(UInt8(rest))
-        return bytes
     }
 
     static func zigzag(_ number: Int64) -> [UInt8] {
-        varint(UInt64(bitPattern: number << 1 ^ number >> 63))
+        var bytes: [UInt8] = []
+        append(zigzag: number, to: &bytes)
+        return bytes
     }
+
+    private static func append(zigzag number: Int64, to bytes: inout [UInt8]) {
+        append(varint: UInt64(bitPattern: number << 1 ^ number >> 63), to: &bytes)
+    }
+
+    /// Appends a field of 32 bits whose id is the one behind the field's before.
+    static func append(next i32: Int64, to bytes: inout [UInt8]) {
+        bytes.append(1 << 4 | ThriftType.i32.rawValue)
+        append(zigzag: i32, to: &bytes)
+    }
+
+    /// Appends the head of a struct whose id is `step` behind that of the field before.
+    static func append(structureAfter step: UInt8, to bytes: inout [UInt8]) {
+        bytes.append(step << 4 | ThriftType.structure.rawValue)
+    }
+
+    static let end: UInt8 = 0
 
     static func fieldHead(_ id: Int, _ type: ThriftType, after last: Int) -> [UInt8] {
         let step = id - last
