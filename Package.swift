@@ -149,7 +149,8 @@ let package = Package(
             "CordonServer",
             [
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "SQLite", "Engine",
-                "Compression", "GeoTables", "UserAgents", "AccessLogs", "Iceberg", "CordonModel",
+                "Compression", "GeoTables", "UserAgents", "AccessLogs", "Iceberg", "Parquet",
+                "CordonModel",
                 "CordonKeys", "CordonPolicy",
                 "CordonJournal", "CordonAudit", "CordonEdge", "CordonLake", "CordonCatalog",
                 "CordonQuery", "CordonSubjects", "CordonProof", "Merkle", "CordonAuthoring",

@@ -1,16 +1,20 @@
 import CordonModel
 import CordonSubjects
 import Engine
+import Parquet
 
 /// The rows of any Parquet file, referenced or not, that hold one of some texts in any column.
 ///
-/// Only columns are looked into whose values can hold one: those of texts, also inside of lists, maps and structures, and 16 bytes or a
+/// Pages are decoded and searched as they are; where one may hold something, and in files whose pages are not understood, the engine
+/// tells the rows. It looks only into columns whose values can hold one: those of texts, also inside of lists, maps and structures, and 16 bytes or a
 /// UUID as their digits. Times, truth values and numbers of up to 64 bits have no room for 32 digits.
 final class ParquetTraces: DecodedContent {
     /// Alternatives, and hexadecimal digits, so they stand in an expression as they are.
     private let texts: [String]
     /// Started with the first file.
     private var engine: EngineConnection?
+    /// What opens pages, made with the first file.
+    private var tools: ParquetTools?
     let name = "parquet"
 
     /// Up to so many are looked for one by one, which is faster than a regular expression.
@@ -21,6 +25,41 @@ final class ParquetTraces: DecodedContent {
     init(_ pseudonyms: Set<Pseudonym>) { texts = pseudonyms.map(\.text).sorted() }
 
     func recognises(_ path: String) -> Bool { path.hasSuffix(".parquet") }
+
+    func read(
+        _ path: String, where mayHold: (Span<UInt8>) -> Bool,
+        _ consume: (_ row: Int, _ bytes: [UInt8]) -> Void
+    ) -> String? {
+        /// The first page that may hold something, and the row that its row group begins with.
+        var suspect: (row: Int, bytes: [UInt8])?
+        do {
+            try ParquetReading.forEachPage(of: path, try madeTools()) { row, bytes in
+                if suspect == nil, mayHold(bytes) {
+                    suspect = (row, bytes.indices.map { bytes[$0] })
+                }
+            }
+            guard let suspect else { return nil }
+            var isTold = false
+            let failure = read(path) { row, bytes in
+                guard mayHold(bytes.span) else { return }
+                isTold = true
+                consume(row, bytes)
+            }
+            // No row has it, as with a value that a dictionary has for none.
+            if !isTold { consume(suspect.row, suspect.bytes) }
+            return failure
+        } catch {
+            // What is damaged the engine cannot read either, and says so.
+            return read(path, consume)
+        }
+    }
+
+    private func madeTools() throws -> ParquetTools {
+        if let tools { return tools }
+        let made = try ParquetTools()
+        tools = made
+        return made
+    }
 
     func read(_ path: String, _ consume: (_ row: Int, _ bytes: [UInt8]) -> Void) -> String? {
         do throws(EngineError) {

@@ -142,7 +142,7 @@ package struct DiskScan {
         report.files += 1
         for kind in content where kind.recognises(path) {
             var matches = 0
-            let failure = kind.read(path) { row, bytes in
+            let failure = kind.read(path, where: holdsAny) { row, bytes in
                 search(bytes, long, 0..<bytes.count) { _, sought in
                     matches += 1
                     tell(
@@ -154,6 +154,13 @@ package struct DiskScan {
             report.matches += matches
             if let failure { report.unread.append("\(path): \(failure)") }
         }
+    }
+
+    /// Whether bytes hold a value in any form that is sought in what is decoded.
+    private func holdsAny(_ bytes: Span<UInt8>) -> Bool {
+        var isFound = false
+        long.set.forEachMatch(in: bytes) { _, _ in isFound = true }
+        return isFound
     }
 
     /// Reads a file window by window.
@@ -246,6 +253,20 @@ package protocol DecodedContent {
     /// Calls `consume` with the number of each row and its content as text. Returns why the file could not be read to
     /// its end, or nil.
     func read(_ path: String, _ consume: (_ row: Int, _ bytes: [UInt8]) -> Void) -> String?
+    /// The same by who can tell sooner that there is nothing to be found.
+    ///
+    /// - Parameter mayHold: whether bytes hold a value, as far as it is not a part of a longer one.
+    func read(
+        _ path: String, where mayHold: (Span<UInt8>) -> Bool,
+        _ consume: (_ row: Int, _ bytes: [UInt8]) -> Void
+    ) -> String?
+}
+
+extension DecodedContent {
+    package func read(
+        _ path: String, where mayHold: (Span<UInt8>) -> Bool,
+        _ consume: (_ row: Int, _ bytes: [UInt8]) -> Void
+    ) -> String? { read(path, consume) }
 }
 
 /// Why a scan cannot be made.

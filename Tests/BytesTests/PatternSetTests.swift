@@ -58,12 +58,26 @@ import Testing
             func text(_ count: Int) -> [UInt8] {
                 (0..<count).map { _ in letters.randomElement(using: &generator) ?? 0 }
             }
-            let patterns = (0..<Int.random(in: 1...40, using: &generator)).map { _ in
-                text(Int.random(in: 1...12, using: &generator))
+            // Long ones are looked for at some positions only, as long as few share their bytes.
+            let least = Int.random(in: 1...28, using: &generator)
+            var patterns = (0..<Int.random(in: 1...40, using: &generator)).map { _ in
+                text(Int.random(in: least...least + 11, using: &generator))
             }
             let bytes = text(Int.random(in: 0...200, using: &generator))
+            // Those that are there lie at both ends and anywhere.
+            for _ in 0..<3 where bytes.count >= least {
+                let place = Int.random(in: 0...bytes.count - least, using: &generator)
+                patterns.append(Array(bytes[place..<place + least]))
+            }
+            patterns.append(Array(bytes.suffix(least)) + (bytes.count < least ? text(least) : []))
+            let expected = naive(patterns, in: bytes)
             #expect(
-                found(patterns, in: bytes).sorted() == naive(patterns, in: bytes),
+                found(patterns, in: bytes).sorted() == expected, "CORDON_SEED=\(generator.seed)")
+            let start = Int.random(in: 0...bytes.count, using: &generator)
+            let starts = start..<Int.random(in: start...bytes.count, using: &generator)
+            #expect(
+                found(patterns, in: bytes, startingIn: starts).sorted()
+                    == expected.filter { starts.contains($0.offset) },
                 "CORDON_SEED=\(generator.seed)")
         }
     }
