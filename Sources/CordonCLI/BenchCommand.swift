@@ -405,13 +405,22 @@ struct Bench {
             ("of it read to find one person", result.findPercent, "%"),
             ("find one person in \(all)", result.findSeconds * 1000, "ms"),
         ] + rewriting("one person, \(result.one.files) small files", result.one)
+            + rewriting(
+                "one person, \(groupedDigits(result.everywhere.files)) small files",
+                result.everywhere)
             + rewriting("\(many), \(groupedDigits(result.many.files)) small files", result.many)
+            + [("that for one person there", result.many.times(result.everywhere), "times")]
             + rewriting("the same by the engine alone", result.copies) + [
                 ("size of \(rows)", Double(large.bytes) / 1e6, "MB")
             ] + rewriting("one person in \(rows)", large.one, times: rounds)
             + rewriting("one person, the engine alone", large.oneCopies, times: rounds)
             + rewriting("\(many) in \(rows)", large.many)
-            + rewriting("\(many), the engine alone", large.manyCopy) + [
+            + rewriting("\(many), the engine alone", large.manyCopy)
+            + rewriting("\(many), as where pages are not understood", large.byEngine) + [
+                (
+                    "most memory of the process then", Double(large.byEngineMemoryBytes) / 1e6,
+                    "MB"
+                ),
                 (
                     "files of these written page by page, the others by the engine",
                     Double(byPages) * 100 / Double(max(1, files)), "%"

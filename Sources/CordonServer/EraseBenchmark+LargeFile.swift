@@ -1,5 +1,6 @@
 import CordonLake
 package import CordonModel
+import LinuxIO
 
 /// How much it costs to take people out of a large file, and what the engine alone takes to write the same file without them.
 package struct LargeFileErasure: Sendable {
@@ -13,6 +14,10 @@ package struct LargeFileErasure: Sendable {
     /// The engine's own copies of all other rows, without digests, filter, snapshot or sync: once for each of the above.
     package private(set) var oneCopies = EraseBenchmark.Rewriting()
     package private(set) var manyCopy = EraseBenchmark.Rewriting()
+    /// Other people, as many, by the engine's way, which files take whose pages are not understood; and the most memory that the
+    /// process had, the engine in it.
+    package private(set) var byEngine = EraseBenchmark.Rewriting()
+    package private(set) var byEngineMemoryBytes = 0
 
     /// People taken out one after the other.
     package static let rounds = 3
@@ -58,6 +63,14 @@ package struct LargeFileErasure: Sendable {
                 out: [users[round * population / (rounds + 1)]], &result.one, &result.oneCopies)
         }
         try take(out: Array(users.prefix(people)), &result.many, &result.manyCopy)
+        try ProcessMemory.resetPeak()
+        try lake.table.with { $0.writesPages = false }.write { writer in
+            try result.byEngine.measure {
+                try EraseBenchmark.rewrite(
+                    writer, SubjectFilter(users: Set(users.dropFirst(people).prefix(people))))
+            }
+        }
+        result.byEngineMemoryBytes = try ProcessMemory.peakBytes()
         return result
     }
 }

@@ -19,6 +19,8 @@ package struct EraseBenchmark: Sendable {
     package private(set) var one = Rewriting()
     package private(set) var many = Rewriting()
     package private(set) var people = 0
+    /// One person who is in every file: as many bytes are touched as by many people.
+    package private(set) var everywhere = Rewriting()
     /// The engine's own copies of all files with the same condition, without digests, filters, snapshot or sync. They are made last, so
     /// that they do not count as memory of an erasure: the many are gone by then.
     package private(set) var copies = Rewriting()
@@ -42,6 +44,11 @@ package struct EraseBenchmark: Sendable {
         package private(set) var coreSeconds = 0.0
 
         package var bytesPerCoreSecond: Double { Double(bytes) / max(coreSeconds, 1e-9) }
+
+        /// How often as much processor time it took as `other`, for the same bytes.
+        package func times(_ other: Rewriting) -> Double {
+            other.bytesPerCoreSecond / max(bytesPerCoreSecond, 1e-9)
+        }
 
         /// Adds what `body` does to the files that it gives, with the bytes of each and how many were written page by page.
         mutating func measure(_ body: () throws -> (bytes: [Int64], byPages: Int)) rethrows {
@@ -90,6 +97,8 @@ package struct EraseBenchmark: Sendable {
             result.findPercent =
                 Double(try ProcessReads.bytes() - read) * 100 / Double(max(1, present.bytes))
             try result.one.measure { try rewrite(writer, one) }
+            let everywhere = SubjectFilter(users: [users[regular(among: population)]])
+            try result.everywhere.measure { try rewrite(writer, everywhere) }
             let many = Array(users.prefix(people))
             try result.many.measure { try rewrite(writer, SubjectFilter(users: Set(many))) }
             _ = try writer.expireAllButCurrent()
@@ -130,6 +139,9 @@ package struct EraseBenchmark: Sendable {
         return (report.filesBefore.map { sizes[$0] ?? 0 }, report.filesByPages)
     }
 
+    /// Who has a hit in every file.
+    private static func regular(among population: Int) -> Int { population - 3 }
+
     private static func id(_ number: Int) -> [UInt8] { Array("person-\(number)".utf8) }
 
     /// A region's lake, which has nothing in it yet, and the pseudonyms of so many people.
@@ -155,9 +167,12 @@ package struct EraseBenchmark: Sendable {
         let journal = try lake.journal()
         let generation = try journal.suppression().generation
         let hits = days.count * hitsPerDay
+        let regular = users[regular(among: users.count)]
         for start in stride(from: 0, to: hits, by: hitsPerBatch) {
             let records = (start..<min(hits, start + hitsPerBatch)).map {
-                record(first + $0 + 1, day: days[$0 % days.count], users)
+                var record = record(first + $0 + 1, day: days[$0 % days.count], users)
+                if $0 < days.count { record.user = regular }
+                return record
             }
             let batch = HitBatch(
                 ruleSet: String(repeating: "5", count: 64), geoBuild: "benchmark",
