@@ -48,6 +48,47 @@ import Testing
         #expect(fixture.ask("GET", table + "/credentials", fields: fields).status == 404)
     }
 
+    /// Clients that find a way advertised take it: DuckDB shows vended secrets to SQL, PyIceberg obeys planning from the configuration alone,
+    /// and Sail fails on planning that is named and not served.
+    @Test(arguments: [
+        ("GET", "/credentials"), ("POST", "/plan"), ("GET", "/plan/p-1"), ("DELETE", "/plan/p-1"),
+        ("POST", "/tasks"), ("POST", "/sign"),
+    ])
+    func `credentials, planning and signing are neither advertised nor served`(
+        _ method: String, _ path: String
+    ) throws {
+        _ = try fixture.makeTable()
+        let config = try members(fixture.ask("GET", "v1/config"))
+        let endpoints = try #require(config["endpoints"] as? [String])
+        let last = path.dropFirst().split(separator: "/").first.map(String.init) ?? ""
+        #expect(!endpoints.contains { $0.contains("/\(last)") })
+        let loaded = fixture.ask("GET", table).text
+        for word in ["scan-planning", "s3.", "credential", "signer", "client.region"] {
+            #expect(!fixture.ask("GET", "v1/config").text.contains(word), "\(word)")
+            #expect(!loaded.contains(word), "\(word)")
+        }
+        let answer = fixture.ask(method, table + path, "{}")
+        #expect(answer.status == 404, "\(answer.text)")
+        #expect(answer.errorType == "NoSuchEndpointException")
+        #expect(fixture.ask("POST", "v1/aws/s3/sign", "{}").status == 404)
+    }
+
+    /// A header that asks for credentials changes no answer, and gives nobody a table that is not theirs.
+    @Test(arguments: ["vended-credentials", "remote-signing"])
+    func `who asks for credentials is answered as who does not`(_ wanted: String) throws {
+        _ = try fixture.makeTable()
+        for path in [
+            table, "v1/eu-central/namespaces/pixels/tables/hits",
+            "v1/eu-central/namespaces/sandbox/tables", "v1/eu-central/namespaces",
+            "v1/us-east/namespaces/sandbox/tables/t",
+        ] {
+            let plain = fixture.ask("GET", path)
+            let asking = fixture.ask(
+                "GET", path, fields: ["x-iceberg-access-delegation": wanted])
+            #expect(asking.status == plain.status && asking.text == plain.text, "\(path)")
+        }
+    }
+
     /// Sail reads the file at `metadata-location`, not the metadata of the answer.
     @Test func `the file that an answer names holds the metadata that it has`() throws {
         func requireSame(_ response: APIResponse) throws {
