@@ -11,7 +11,8 @@ struct AnswerVector: Equatable, Sendable {
     /// Numbers of rows are taken modulo this prime, 2^61 - 1, so that combinations can be solved for exactly.
     static let modulus: UInt64 = (1 << 61) - 1
     /// A difference of more people than half of these is not told from one of fewer.
-    static let bucketsMax = 512
+    static let bucketsMax = 1 << bucketBits
+    static let bucketBits = 9
     /// What is left of the buckets where an answer has very many groups.
     static let bucketsMin = 64
 
@@ -111,6 +112,15 @@ struct AnswerVector: Equatable, Sendable {
         return sum >= modulus ? sum - modulus : sum
     }
 
+    /// `a + b * c`.
+    static func sum(_ a: UInt64, product b: UInt64, _ c: UInt64) -> UInt64 {
+        let (high, low) = b.multipliedFullWidth(by: c)
+        // Three numbers below 2^61, so nothing is lost.
+        let sum = a &+ (low & modulus) &+ (low >> 61 | high << 3)
+        let rest = (sum & modulus) &+ sum >> 61
+        return rest >= modulus ? rest &- modulus : rest
+    }
+
     /// The number that gives 1 with `a`, which is not 0, by Fermat's theorem.
     static func inverse(_ a: UInt64) -> UInt64 {
         var result: UInt64 = 1
@@ -196,40 +206,87 @@ extension AnswerVector {
     /// More ways to put the keys of a SELECT together are not tried all.
     private static let combinationsMax = 48
 
-    /// What the child's answer to a ``Release/sql(_:)`` tells; nil when it has more groups than can be told apart.
-    ///
-    /// There is a vector for all groups together, for each group, and for groups put together: by each choice of keys, times also by
-    /// day and by month.
+    /// What is told of one group: by bucket the sums of all its rows, then those of each call.
+    struct Group {
+        /// Three numbers for each key: its own, its day's and its month's.
+        var keys: [UInt64]
+        var needed: Int
+        var runs: [Run]
+
+        struct Run {
+            var buckets: [UInt16] = []
+            var sums: [UInt64] = []
+        }
+    }
+
+    /// What the child's answer to a ``Release/sql(_:salt:isQuick:)`` tells; nil when it has more groups than can be told apart.
     ///
     /// - Parameter rows: of numbers.
     static func read(
         _ rows: [[UInt64]], of release: Release, number: Int, salt: UInt64
     ) -> [AnswerVector]? {
         guard rows.count <= Release.rowsMax else { return nil }
+        let firstKey = 4 + release.calls.count
+        func groups(_ rows: some Sequence<[UInt64]>) -> [Group] {
+            var groups: [[UInt64]: Group] = [:]
+            for row in rows {
+                let keys = Array(row[firstKey...])
+                var group =
+                    groups[keys]
+                    ?? Group(
+                        keys: keys, needed: 0,
+                        runs: Array(repeating: .init(), count: 1 + release.calls.count))
+                group.needed = max(group.needed, Int(row[2]))
+                for index in group.runs.indices {
+                    group.runs[index].buckets.append(UInt16(row[1]))
+                    group.runs[index].sums.append(row[3 + index])
+                }
+                groups[keys] = group
+            }
+            return Array(groups.values)
+        }
+        return vectors(
+            all: groups(rows.lazy.filter { $0[0] == 0 }),
+            groups: groups(rows.lazy.filter { $0[0] == 1 }), of: release, number: number, salt: salt
+        )
+    }
+
+    /// What groups of enough people tell; nil when there are more than can be told apart.
+    static func read(
+        _ groups: [Group], of release: Release, number: Int, salt: UInt64
+    ) -> [AnswerVector]? {
+        guard groups.count <= Release.groupsMax else { return nil }
+        return vectors(
+            all: groups, groups: release.keyCount == 0 ? [] : groups, of: release, number: number,
+            salt: salt)
+    }
+
+    /// There is a vector for all groups together, for each group, and for groups put together: by each choice of keys, times also by
+    /// day and by month.
+    private static func vectors(
+        all: [Group], groups: [Group], of release: Release, number: Int, salt: UInt64
+    ) -> [AnswerVector]? {
         let calls = release.calls.count
         let kinds = [0] + release.calls.map { kind($0, salt) }
-        let firstKey = 4 + calls
         var vectors: [AnswerVector] = []
-        let cells = rows.filter { $0[0] == 1 }
-        let isFine = Set(cells.map { $0[firstKey...] }).count <= Release.finelyTold
-        /// The vectors of rows by the numbers that `key` gives them; nil leaves a row out.
-        func gather(
-            _ rows: [[UInt64]], _ count: Int, isPooled: Bool, by key: ([UInt64]) -> [UInt64]
-        ) {
-            var groups: [[UInt64]: (needed: Int, sums: [[UInt64]])] = [:]
-            for row in rows {
-                var group =
-                    groups[key(row)]
+        /// The vectors of groups by the numbers that are chosen of their keys.
+        func gather(_ groups: [Group], _ count: Int, isPooled: Bool, by choice: [Int]) {
+            var gathered: [[UInt64]: (needed: Int, sums: [[UInt64]])] = [:]
+            for group in groups {
+                var sum =
+                    gathered.removeValue(forKey: choice.map { group.keys[$0] })
                     ?? (0, Array(repeating: Array(repeating: 0, count: count), count: 1 + calls))
-                group.needed = max(group.needed, Int(row[2]))
-                for index in 0...calls {
-                    let place = Int(row[1])
-                    group.sums[index][place] = sum(group.sums[index][place], row[3 + index])
+                sum.needed = max(sum.needed, group.needed)
+                for (index, run) in group.runs.enumerated() {
+                    for (bucket, value) in zip(run.buckets, run.sums) {
+                        let place = Int(bucket) % count
+                        sum.sums[index][place] = self.sum(sum.sums[index][place], value)
+                    }
                 }
-                groups[key(row)] = group
+                gathered[choice.map { group.keys[$0] }] = sum
             }
-            let isFew = isPooled || groups.count <= pooledGroupsMax
-            for group in groups.values {
+            let isFew = isPooled || gathered.count <= pooledGroupsMax
+            for group in gathered.values {
                 for (index, sums) in group.sums.enumerated() {
                     let vector = AnswerVector(
                         sums, needed: group.needed, kind: kinds[index], release: number,
@@ -238,10 +295,10 @@ extension AnswerVector {
                 }
             }
         }
-        gather(rows.filter { $0[0] == 0 }, bucketsMax, isPooled: true) { _ in [] }
-        let count = isFine ? bucketsMax : bucketsMin
-        for choice in choices(release.keyCount, cells, firstKey) where !choice.isEmpty {
-            gather(cells, count, isPooled: false) { row in choice.map { row[firstKey + $0] } }
+        gather(all, bucketsMax, isPooled: true, by: [])
+        let count = groups.count <= Release.finelyTold ? bucketsMax : bucketsMin
+        for choice in choices(release.keyCount, groups) where !choice.isEmpty {
+            gather(groups, count, isPooled: false, by: choice)
             guard vectors.count <= countMax else { return nil }
         }
         return vectors
@@ -256,10 +313,10 @@ extension AnswerVector {
 
     /// Which columns of keys are put together: each key is left out, taken, or taken by day or month where it is a time.
     private static func choices(
-        _ keyCount: Int, _ cells: [[UInt64]], _ firstKey: Int
+        _ keyCount: Int, _ groups: [Group]
     ) -> [[Int]] {
         let options = (0..<keyCount).map { key in
-            let isTime = cells.contains { $0[firstKey + 3 * key + 1] != 0 }
+            let isTime = groups.contains { $0.keys[3 * key + 1] != 0 }
             return isTime ? [3 * key, 3 * key + 1, 3 * key + 2] : [3 * key]
         }
         let all = options.reduce(1) { min($0 * ($1.count + 1), combinationsMax + 1) }

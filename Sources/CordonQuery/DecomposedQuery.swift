@@ -257,14 +257,6 @@ struct DecomposedQuery: Equatable {
 
     /// The expression without its name and places, to compare it.
     static func bare(_ value: JSONTree) -> JSONTree {
-        switch value {
-        case .object(let members):
-            .object(
-                members.filter { !["alias", "query_location"].contains($0.name) }.map {
-                    .init(name: $0.name, value: bare($0.value))
-                })
-        case .array(let values): .array(values.map(bare))
-        default: value
-        }
+        value.without(["alias", "query_location"])
     }
 }

@@ -7,7 +7,7 @@ internal import Crypto
 /// vector is set against each other one. Those of whole answers, and of groups where there are few, are also looked at together:
 /// a combination that leaves few people is zero in nearly all buckets, and random elimination finds those.
 struct DifferenceAudit {
-    /// The answers given before, the newest first.
+    /// The answers given before, the newest first; those that were compared before behind the others.
     let earlier: [(at: Int64, vectors: [AnswerVector])]
 
     /// More vectors are not looked at together; the newest are.
@@ -27,14 +27,17 @@ struct DifferenceAudit {
     }
 
     /// Whether the new answer's vectors may be shown beside the earlier ones.
-    func verdict(on new: [AnswerVector]) -> Verdict {
+    ///
+    /// - Parameter compared: beside how many of ``earlier``, from the end on, it was found safe; all are looked at together again.
+    func verdict(on new: [AnswerVector], compared: Int = 0) -> Verdict {
         let pairs = earlier.reduce(new.count) { $0 + $1.vectors.count } * new.count
         guard pairs <= Self.pairsMax else { return .tooMany }
+        let unseen = earlier.dropLast(compared)
         for (index, vector) in new.enumerated() {
             for other in new[..<index] where !isOfOneSelect(vector, other) {
                 if singlesOut(vector, other, new) { return .singlesOut(since: nil) }
             }
-            for answer in earlier {
+            for answer in unseen {
                 for other in answer.vectors where singlesOut(vector, other, new) {
                     return .singlesOut(since: answer.at)
                 }
@@ -186,27 +189,40 @@ struct DifferenceAudit {
     private static func eliminated(
         _ columns: [[UInt64]], _ vectorCount: Int, order: [Int]
     ) -> [[UInt64]] {
-        var rows = (0..<vectorCount).map { index in
-            columns.map { $0[index] } + (0..<vectorCount).map { $0 == index ? 1 : 0 }
+        let width = columns.count + vectorCount
+        // Flat, since this is what comparing many answers takes.
+        var all: [UInt64] = []
+        all.reserveCapacity(width * vectorCount)
+        for index in 0..<vectorCount {
+            for column in columns { all.append(column[index]) }
+            for other in 0..<vectorCount { all.append(other == index ? 1 : 0) }
         }
+        var rows = all.mutableSpan
         var rank = 0
-        for column in order where rank < rows.count {
-            guard let pivot = (rank..<rows.count).first(where: { rows[$0][column] != 0 }) else {
-                continue
+        var base: [(place: Int, value: UInt64)] = []
+        for column in order where rank < vectorCount {
+            guard
+                let pivot = (rank..<vectorCount).first(where: { rows[$0 * width + column] != 0 })
+            else { continue }
+            let factor = AnswerVector.inverse(rows[pivot * width + column])
+            base.removeAll(keepingCapacity: true)
+            for place in 0..<width {
+                let value = AnswerVector.product(rows[pivot * width + place], factor)
+                rows[pivot * width + place] = rows[rank * width + place]
+                rows[rank * width + place] = value
+                if value != 0 { base.append((place, value)) }
             }
-            rows.swapAt(rank, pivot)
-            let factor = AnswerVector.inverse(rows[rank][column])
-            let base = rows[rank].map { AnswerVector.product($0, factor) }
-            rows[rank] = base
-            for index in rows.indices where index != rank && rows[index][column] != 0 {
-                let minus = AnswerVector.modulus - rows[index][column]
-                for place in base.indices where base[place] != 0 {
-                    rows[index][place] = AnswerVector.sum(
-                        rows[index][place], AnswerVector.product(minus, base[place]))
+            for index in 0..<vectorCount where index != rank {
+                let start = index * width
+                guard rows[start + column] != 0 else { continue }
+                let minus = AnswerVector.modulus - rows[start + column]
+                for (place, value) in base {
+                    rows[start + place] = AnswerVector.sum(
+                        rows[start + place], product: minus, value)
                 }
             }
             rank += 1
         }
-        return Array(rows[..<rank])
+        return (0..<rank).map { row in (0..<width).map { rows[row * width + $0] } }
     }
 }

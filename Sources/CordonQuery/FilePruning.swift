@@ -11,19 +11,74 @@ struct FilePruning {
     /// The conditions at each place, all of which must hold.
     private var places: [[Condition]] = []
     private let clock: DayConstant.Clock
+    /// Conditions that all rows of most files fulfil or none, where the statement is one SELECT over `hits`.
+    private var bounds: [Bound] = []
+    /// The statement without ``bounds``, and without places in its text.
+    private(set) var unbounded: JSONTree
 
     /// - Parameters:
     ///   - tree: a checked statement, without guards.
     ///   - today: today in UTC; the statement may run a little later.
-    init(_ tree: JSONTree, today: Day) {
+    ///   - frozen: the same with constants for what asks for the time.
+    init(_ tree: JSONTree, today: Day, frozen: JSONTree? = nil) {
         let names = DayConstant.bareClocks.filter { !Self.hasOwn($0, in: tree) }
         clock = DayConstant.Clock(today: today, bareNames: names)
+        unbounded = tree
         gather(tree)
+        takeBounds(of: tree, frozen ?? tree)
+        unbounded = unbounded.without(["query_location"])
     }
 
     /// Whether a row of the file can be one that the statement reads.
     func needs(_ file: QueryFile) -> Bool {
         places.contains { $0.allSatisfy { $0.canHold(in: file) } }
+    }
+
+    /// A condition on the time of a row.
+    private struct Bound {
+        /// As it runs, without places.
+        var text: String
+        /// Days of which all rows fulfil it.
+        var days: ClosedRange<Int>
+    }
+
+    /// Those of the statement's bounds of time that the file's day does not settle, as text; with ``unbounded`` they say which of its rows are read.
+    ///
+    /// - Parameter file: that is ``needs(_:)``.
+    func rest(of file: QueryFile) -> String {
+        bounds.filter { bound in
+            file.day.map { !bound.days.contains(Int($0.number)) } ?? true
+        }.map(\.text).joined(separator: " ")
+    }
+
+    private mutating func takeBounds(of tree: JSONTree, _ frozen: JSONTree) {
+        var statements = tree["statements"].array
+        guard statements.count == 1, statements[0]["node"]["type"].string == "SELECT_NODE",
+            Self.isHits(statements[0]["node"]["from_table"])
+        else { return }
+        var node = statements[0]["node"]
+        let reader = reader(of: node)
+        func parts(_ node: JSONTree) -> [JSONTree] {
+            let isAnd = node["type"].string == "CONJUNCTION_AND"
+            return isAnd ? node["children"].array : [node]
+        }
+        let conditions = parts(node["where_clause"])
+        let running = parts(frozen["statements"].array[0]["node"]["where_clause"])
+        guard conditions.count == running.count, !node["where_clause"].isNull else { return }
+        var rest: [JSONTree] = []
+        for (condition, running) in zip(conditions, running) {
+            // The constants that run say more of a time than a clock does.
+            if let days = reader.daysBetween(running) ?? reader.daysBetween(condition) {
+                bounds.append(
+                    Bound(text: running.without(["query_location"]).text, days: days))
+            } else {
+                rest.append(condition)
+            }
+        }
+        guard !bounds.isEmpty else { return }
+        node["where_clause"] = rest.isEmpty ? .null : .array(rest)
+        statements[0]["node"] = node
+        unbounded["statements"] = .array(statements)
     }
 
     private enum Condition {
@@ -72,15 +127,17 @@ struct FilePruning {
     }
 
     private func conditions(of select: JSONTree) -> [Condition] {
-        let source = select["from_table"]
-        guard source["column_name_alias"].array.isEmpty else { return [] }
-        let alias = source["alias"].string ?? ""
-        let reader = ConditionReader(
+        guard select["from_table"]["column_name_alias"].array.isEmpty else { return [] }
+        return reader(of: select).conditions(in: select["where_clause"])
+    }
+
+    private func reader(of select: JSONTree) -> ConditionReader {
+        let alias = select["from_table"]["alias"].string ?? ""
+        return ConditionReader(
             qualifier: Self.qualifier(alias.isEmpty ? "hits" : alias.lowercased()),
             // What the statement itself calls so is left alone, whichever of the two the engine takes.
             taken: Set(select["select_list"].array.compactMap { $0["alias"].string?.lowercased() }),
             clock: clock)
-        return reader.conditions(in: select["where_clause"])
     }
 
     /// The name of the table in front of its columns; nil where one of them is called so, too.
@@ -108,6 +165,37 @@ struct FilePruning {
             case ("OPERATOR", "COMPARE_IN"):
                 return oneOf(node["children"].array).map { [$0] } ?? []
             default: return []
+            }
+        }
+
+        /// The days of which surely all rows fulfil a condition on `ts` alone; nil where it is another one.
+        func daysBetween(_ node: JSONTree) -> ClosedRange<Int>? {
+            switch (node["class"].string, node["type"].string) {
+            case ("COMPARISON", let type?):
+                guard let sides = FilePruning.sides[type] else { return nil }
+                return column(node["left"]) == "ts"
+                    ? days(sides, node["right"])
+                    : column(node["right"]) == "ts" ? days(sides.turned, node["left"]) : nil
+            case ("BETWEEN", "COMPARE_BETWEEN"):
+                guard column(node["input"]) == "ts", let first = days(.least, node["lower"]),
+                    let last = days(.most, node["upper"])
+                else { return nil }
+                // No day: one before all.
+                return first.lowerBound <= last.upperBound
+                    ? first.lowerBound...last.upperBound : FilePruning.noDays
+            default: return nil
+            }
+        }
+
+        private func days(_ sides: Sides, _ value: JSONTree) -> ClosedRange<Int>? {
+            guard let day = DayConstant(value, clock), day.isCertain else { return nil }
+            let (first, last) = (day.days.lowerBound, day.days.upperBound)
+            switch sides {
+            case .equal: return nil
+            case .least:
+                return (day.isMidnight && first == last ? first : last + 1)...FilePruning.lastDay
+            case .above: return last + 1...FilePruning.lastDay
+            case .most, .below: return FilePruning.noDays.lowerBound...first - 1
             }
         }
 
@@ -166,6 +254,9 @@ struct FilePruning {
         }
     }
 
+    private static let lastDay = Int(Int32.max)
+    private static let noDays = Int(Int32.min)...Int(Int32.min)
+
     /// How the left side of a comparison stands to its right one.
     private enum Sides {
         case equal, least, above, most, below
@@ -201,10 +292,15 @@ private struct DayConstant {
     var days: ClosedRange<Int>
     /// Whether the value is surely the first moment of its day.
     var isMidnight = false
+    /// Whether it is surely a value: the engine reads every literal of the form.
+    var isCertain = true
 
-    private init(_ days: ClosedRange<Int>, isMidnight: Bool = false) {
+    private init(
+        _ days: ClosedRange<Int>, isMidnight: Bool = false, isCertain: Bool = true
+    ) {
         self.days = days
         self.isMidnight = isMidnight
+        self.isCertain = isCertain
     }
 
     /// Nil where `node` is not understood.
@@ -217,6 +313,12 @@ private struct DayConstant {
             // A type without a time of day takes it away, and no more.
             guard Self.isTime(node["cast_type"]) else { return nil }
             self.init(node["child"], clock)
+            // A text with a time of day may be none of a date.
+            if node["cast_type"]["id"].string == "DATE",
+                node["child"].plainText?.utf8.count ?? 10 > 10
+            {
+                isCertain = false
+            }
         case "COLUMN_REF":
             guard node["column_names"].array.count == 1,
                 let name = node["column_names"].array[0].string?.lowercased(),
@@ -233,13 +335,15 @@ private struct DayConstant {
             }
             guard children.count == 2, ["+", "-"].contains(name),
                 children[0]["class"].string != "CONSTANT",
-                let start = DayConstant(children[0], clock)?.days,
+                let constant = DayConstant(children[0], clock),
                 let length = Self.length(of: children[1])
             else { return nil }
+            let start = constant.days
             self.init(
                 name == "+"
                     ? start.lowerBound + length.lowerBound...start.upperBound + length.upperBound
-                    : start.lowerBound - length.upperBound...start.upperBound - length.lowerBound)
+                    : start.lowerBound - length.upperBound...start.upperBound - length.lowerBound,
+                isCertain: constant.isCertain)
         default: return nil
         }
     }
@@ -261,12 +365,17 @@ private struct DayConstant {
             #/[ T](?<time>([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?)(?<zone>Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?/#
         guard let match = try? form.wholeMatch(in: rest) else { return nil }
         let zone = match.zone ?? "Z"
+        let isPlain =
+            (8...15).contains(match.time.utf8.count)
+            && (zone == "Z" || zone.utf8.count == 3 || zone.contains(":"))
         guard zone == "Z" || zone.allSatisfy({ "+-:0".contains($0) }) else {
             // An offset moves a time by less than a day.
-            self.init(number - 1...number + 1)
+            self.init(number - 1...number + 1, isCertain: isPlain)
             return
         }
-        self.init(number...number, isMidnight: match.time.allSatisfy { ":.0".contains($0) })
+        self.init(
+            number...number, isMidnight: match.time.allSatisfy { ":.0".contains($0) },
+            isCertain: isPlain)
     }
 
     static func isTime(_ type: JSONTree) -> Bool {

@@ -57,6 +57,8 @@ struct HitsColumn: Sendable {
     static let bucket = "cordon_bucket"
     /// A number that stands for the row in sums over rows, in the same view.
     static let row = "cordon_row"
-    static let guards = [person, group, bucket, row]
+    /// Which of the parts of the table that are told of one by one the row stands in, in the same view.
+    static let unit = "cordon_unit"
+    static let guards = [person, group, bucket, row, unit]
     static let reservedPrefix = "cordon_"
 }

@@ -10,11 +10,11 @@ internal import Engine
 struct HitsView {
     let access: Access
     /// Absolute paths of Parquet files; may be empty.
-    let files: [String]
+    private(set) var files: [String]
     /// Columns that files have not, since they are older than the column, by path; files that have all are left out.
     var lacking: [String: Set<String>] = [:]
     /// Today in UTC: what is retained until today or before is not there.
-    let today: Day
+    private(set) var today: Day
     /// Tables in the child that hold suppressed pseudonyms, by the column they forbid; only those that are not empty.
     let suppressionTables: [(column: String, table: String)]
     /// Columns that are null in every row, whoever asks.
@@ -31,8 +31,48 @@ struct HitsView {
     var salt: UInt64 = 0
     /// Rows after it are not there; nil when all are.
     var horizon: Timestamp?
+    /// Which of the parts that are told of one by one each file stands in; nil where nobody asks for parts.
+    ///
+    /// Then people and rows are numbered for a ``ReleasePart`` at the least cost: a person's number is the rest of the number that
+    /// chooses the bucket, and rows with an id are read apart from those that are only counted, whose columns the former do not need.
+    var units: [String: Int]?
+
+    /// The same over other files.
+    func over(_ files: [String]) -> HitsView {
+        var view = self
+        view.files = files
+        return view
+    }
+
+    /// The rows of some files for a ``ReleasePart``, with the numbers of their units.
+    func told(of units: [String: Int]) -> HitsView {
+        var view = over(files.filter { units[$0] != nil })
+        view.units = units
+        return view
+    }
+
+    /// The same without the columns that guards read.
+    var unguarded: HitsView {
+        var view = self
+        view.isUnguarded = true
+        return view
+    }
+    var isUnguarded = false
+    private var hasGuards: Bool { access.isHeldToGroups && !isUnguarded }
+
+    /// What it does with a row, whatever the file, today and ``horizon``.
+    var withoutFiles: HitsView {
+        var view = over([])
+        view.lacking = [:]
+        view.today = Day(number: 0)
+        view.horizon = nil
+        return view
+    }
 
     var sql: String {
+        if units != nil {
+            return [true, false].map { partSelection(hasID: $0) }.joined(separator: "\nUNION ALL\n")
+        }
         guard !sampled.isEmpty else { return selection(of: files, people: person, where: []) }
         let isFirst = "h.file_row_number < \(Self.sampledRows)"
         // A number is compared in the scan, which leaves nothing of a dictionary to whatever comes after it.
@@ -49,16 +89,43 @@ struct HitsView {
         var columns = HitsColumn.all.map {
             "\(masked($0.name)) AS \(EngineText.identifier($0.name))"
         }
-        if access.isHeldToGroups {
+        if hasGuards {
             columns += [
                 "\(people) AS \(HitsColumn.person)", "\(group) AS \(HitsColumn.group)",
                 "\(bucket) AS \(HitsColumn.bucket)", "\(rowNumber) AS \(HitsColumn.row)",
+                "0::UBIGINT AS \(HitsColumn.unit)",
             ]
         }
         return """
             SELECT \(columns.joined(separator: ", "))
             FROM \(source(files)) AS h
             WHERE \((conditions + further).joined(separator: " AND "))\(bound)
+            """
+    }
+
+    /// The rows that have an id, or those that have none, with the columns for parts.
+    private func partSelection(hasID: Bool) -> String {
+        let number = "\(HitsColumn.reservedPrefix)number"
+        let row = hasID ? salted("h.hit_id") : salted(Self.counted)
+        let kept = "h.\(number) & \(AnswerVector.bucketsMax - 1)::UBIGINT"
+        let bucket =
+            hasID
+            ? kept
+            : """
+            CASE WHEN h."user" IS NULL AND h.visitor IS NULL THEN \(row) % \(AnswerVector.modulus)::UBIGINT \
+            % \(AnswerVector.bucketsMax)::UBIGINT ELSE \(kept) END
+            """
+        let columns =
+            HitsColumn.all.map { "\(masked($0.name)) AS \(EngineText.identifier($0.name))" } + [
+                "h.\(number) >> \(AnswerVector.bucketBits)::UBIGINT AS \(HitsColumn.person)",
+                "\(group) AS \(HitsColumn.group)", "\(bucket) AS \(HitsColumn.bucket)",
+                "\(row) AS \(HitsColumn.row)", "h.\(HitsColumn.unit) AS \(HitsColumn.unit)",
+            ]
+        let conditions = conditions + ["h.hit_id IS \(hasID ? "NOT " : "")NULL"]
+        return """
+            SELECT \(columns.joined(separator: ", ")) \
+            FROM (SELECT h.*, \(salted(hasID ? identified : unidentified)) AS \(number) \
+            FROM \(source(files)) AS h WHERE \(conditions.joined(separator: " AND "))) AS h
             """
     }
 
@@ -72,7 +139,10 @@ struct HitsView {
 
     private func source(_ files: [String]) -> String {
         if files.isEmpty {
-            let places = ["NULL::VARCHAR AS filename", "NULL::BIGINT AS file_row_number"]
+            let places = [
+                "NULL::VARCHAR AS filename", "NULL::BIGINT AS file_row_number",
+                "NULL::UBIGINT AS \(HitsColumn.unit)",
+            ]
             let columns =
                 HitsColumn.all.map { "NULL::\($0.type) AS \(EngineText.identifier($0.name))" }
                 + places
@@ -81,7 +151,9 @@ struct HitsView {
         // Files with the same columns are read together; each part of the union reads its own columns alone.
         let groups = Dictionary(grouping: files) { lacking[$0] ?? [] }
         guard groups.count > 1 || groups[[]] == nil else { return reader(files) }
-        let places = access.isHeldToGroups ? ["filename", "file_row_number"] : []
+        let places =
+            (hasGuards ? ["filename", "file_row_number"] : [])
+            + (units == nil ? [] : [HitsColumn.unit])
         let parts = groups.sorted { $0.value[0] < $1.value[0] }.map { lacking, files in
             let columns = HitsColumn.all.map {
                 lacking.contains($0.name)
@@ -95,10 +167,34 @@ struct HitsView {
     }
 
     private func reader(_ files: [String]) -> String {
+        let files =
+            units.map { units in
+                files.sorted { units[$0, default: 0] < units[$1, default: 0] }
+            } ?? files
         let list = files.map(EngineText.literal).joined(separator: ", ")
         // A hit that is only counted has no id; its place in its file tells it from others.
-        let places = access.isHeldToGroups ? ", filename = true, file_row_number = true" : ""
-        return "read_parquet([\(list)], hive_partitioning = false, union_by_name = false\(places))"
+        let places = hasGuards ? ", filename = true, file_row_number = true" : ""
+        let reader =
+            "read_parquet([\(list)], hive_partitioning = false, union_by_name = false\(places))"
+        guard let units else { return reader }
+        let unit = Self.unit(of: files.map { units[$0, default: 0] }[...])
+        return "(SELECT *, \(unit) AS \(HitsColumn.unit) FROM \(reader))"
+    }
+
+    /// The unit of a row by the number of its file, which is one for all rows that the engine looks at together.
+    ///
+    /// - Parameter units: of the files, ascending; its indices are the numbers of the files.
+    private static func unit(of units: ArraySlice<Int>) -> String {
+        let first = units.first ?? 0
+        let middle = units.isEmpty ? first : units[units.startIndex + units.count / 2]
+        // Where another unit begins, as near to the middle as one does.
+        guard let border = units.firstIndex(where: { $0 > first && $0 >= middle }) else {
+            return "\(first)::UBIGINT"
+        }
+        return """
+            CASE WHEN file_index < \(border)::UBIGINT THEN \(unit(of: units[..<border])) \
+            ELSE \(unit(of: units[border...])) END
+            """
     }
 
     private var conditions: [String] {
@@ -156,13 +252,21 @@ struct HitsView {
     /// A number for the person of the row, from the unmasked columns: the user, else the visitor, else the hit by itself.
     /// Two people with one number make a group look smaller, never larger.
     private var person: String {
-        """
-        CASE WHEN h."user" IS NOT NULL THEN system.main.xor(system.main.hash(h."user"), 1::UBIGINT) \
-        WHEN h.visitor IS NOT NULL THEN system.main.hash(h.visitor) \
-        WHEN h.hit_id IS NOT NULL THEN system.main.xor(system.main.hash(h.hit_id), 2::UBIGINT) \
-        ELSE system.main.xor(system.main.hash(h.file_row_number, h.filename), 3::UBIGINT) END
-        """
+        "CASE \(Self.byPseudonym) WHEN h.hit_id IS NOT NULL THEN \(Self.byID) ELSE \(Self.byPlace) END"
     }
+    /// The same of rows that have an id, and of those that have none.
+    private var identified: String { "CASE \(Self.byPseudonym) ELSE \(Self.byID) END" }
+    private var unidentified: String { "CASE \(Self.byPseudonym) ELSE \(Self.byPlace) END" }
+
+    private static let byPseudonym = """
+        WHEN h."user" IS NOT NULL THEN system.main.xor(system.main.hash(h."user"), 1::UBIGINT) \
+        WHEN h.visitor IS NOT NULL THEN system.main.hash(h.visitor)
+        """
+    private static let byID = "system.main.xor(system.main.hash(h.hit_id), 2::UBIGINT)"
+    private static let byPlace =
+        "system.main.xor(system.main.hash(h.file_row_number, h.filename), 3::UBIGINT)"
+    /// What tells counted hits apart.
+    private static let counted = "h.ts, h.site, h.event, h.country, h.policy"
 
     /// The engine's hash of several values combines their hashes by a fixed rule, so the salt goes through a hash of its own.
     private func salted(_ values: String) -> String {
@@ -173,7 +277,7 @@ struct HitsView {
     private var rowNumber: String {
         """
         (CASE WHEN h.hit_id IS NOT NULL THEN \(salted("h.hit_id")) \
-        ELSE \(salted("h.ts, h.site, h.event, h.country, h.policy")) END \
+        ELSE \(salted(Self.counted)) END \
         % \(AnswerVector.modulus)::UBIGINT)
         """
     }

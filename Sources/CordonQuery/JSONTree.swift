@@ -29,6 +29,19 @@ indirect enum JSONTree: Equatable, Sendable {
         guard reader.position == reader.bytes.count else { throw Malformed() }
     }
 
+    /// The tree without members of these names, however deep they stand.
+    func without(_ names: Set<String>) -> JSONTree {
+        switch self {
+        case .object(let members):
+            .object(
+                members.filter { !names.contains($0.name) }.map {
+                    .init(name: $0.name, value: $0.value.without(names))
+                })
+        case .array(let values): .array(values.map { $0.without(names) })
+        default: self
+        }
+    }
+
     var text: String {
         var out = ""
         write(to: &out)

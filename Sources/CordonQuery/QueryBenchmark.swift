@@ -16,6 +16,10 @@ package struct QueryBenchmark: Sendable {
     /// Who sees rows asks, and a process waits for the question, as in a service.
     package let rowsMilliseconds: Double
     package let groupsMilliseconds: Double
+    /// Who sees groups asks what was asked before, and a delivery has brought another file.
+    package let groupsDeliveredMilliseconds: Double
+    /// Hits of such a delivery.
+    package let deliveredRows: Int
     /// Who sees groups asks what was asked before, over the same files.
     package let groupsAgainMilliseconds: Double
     /// The same with a process that is started for the question, as by `cordon query`.
@@ -51,13 +55,16 @@ package struct QueryBenchmark: Sendable {
     ) throws -> QueryBenchmark {
         let region = try BenchmarkRegion(scratchDirectory: directory + "/query-scratch")
         func asked(
-            _ sql: String, _ role: String, by child: QueryChild, answers: Int, rounds: Int = rounds
+            _ sql: String, _ role: String, by child: QueryChild, answers: Int, rounds: Int = rounds,
+            remembering memory: AnswerMemory? = nil, _ before: () throws -> Void = {}
         ) throws -> Double {
-            let service = try QueryService(
-                policies: [policy], clock: BenchmarkClock(), child: child)
             let request = QueryRequest(
                 sql: sql, principal: Principal(role: role, purpose: "benchmark", place: "DE"))
             return try median(rounds) {
+                let service = try QueryService(
+                    policies: [policy], clock: BenchmarkClock(), child: child,
+                    memory: memory ?? AnswerMemory())
+                try before()
                 child.waitUntilReady()
                 return try milliseconds {
                     guard case .answered(let answer) = try service.run(request, in: region),
@@ -77,6 +84,9 @@ package struct QueryBenchmark: Sendable {
         let list = large.map { EngineText.literal($0.path) }.joined(separator: ", ")
         let plain = question.replacingOccurrences(
             of: "FROM hits", with: "FROM read_parquet([\(list)])")
+        let delivered = max(rows / 1000, 200)
+        let memory = AnswerMemory()
+        var deliveries = try makeDeliveries(rounds, of: delivered, after: large, in: directory)[...]
         return QueryBenchmark(
             rows: rows, files: large.count,
             bytes: try large.reduce(0) { try $0 + Int64(File.metadata($1.path)?.size ?? 0) },
@@ -88,9 +98,16 @@ package struct QueryBenchmark: Sendable {
             },
             rowsMilliseconds: try asked(question, "officer", by: child, answers: 12),
             groupsMilliseconds: try asked(question, "analyst", by: child, answers: 12),
+            groupsDeliveredMilliseconds: try region.remembering {
+                _ = try asked(
+                    question, "analyst", by: child, answers: 12, rounds: 1, remembering: memory)
+                return try asked(
+                    question, "analyst", by: child, answers: 12, remembering: memory
+                ) { region.store(region.files() + [deliveries.removeFirst()]) }
+            }, deliveredRows: delivered,
             groupsAgainMilliseconds: try region.remembering {
-                _ = try asked(question, "analyst", by: child, answers: 12, rounds: 1)
-                return try asked(question, "analyst", by: child, answers: 12)
+                defer { region.store(large) }
+                return try asked(question, "analyst", by: child, answers: 12, remembering: memory)
             },
             rowsFirstMilliseconds: try asked(question, "officer", by: first, answers: 12),
             groupsFirstMilliseconds: try asked(question, "analyst", by: first, answers: 12),
@@ -132,6 +149,20 @@ package struct QueryBenchmark: Sendable {
             return try make(
                 path, hits: start..<end, day: firstDay + index,
                 site: "'shop-' || (i % 16) || '.example'", engine)
+        }
+    }
+
+    /// Small files of the last day, of other people.
+    private static func makeDeliveries(
+        _ count: Int, of rows: Int, after large: [QueryFile], in directory: String
+    ) throws -> [QueryFile] {
+        let engine = try EngineConnection()
+        let first = large.reduce(0) { $0 + ($1.rows ?? 0) }
+        return try (0..<count).map { number in
+            let start = first + number * rows
+            return try make(
+                directory + "/delivered-\(number).parquet", hits: start..<start + rows,
+                day: large.last?.day ?? firstDay, site: "'shop-' || (i % 16) || '.example'", engine)
         }
     }
 

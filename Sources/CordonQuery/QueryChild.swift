@@ -98,6 +98,7 @@ package final class QueryChild: Sendable {
         var rows: [UInt8] = []
         /// By index of the plan's releases.
         var releases: [Int: [UInt8]] = [:]
+        var parts: [Int: [UInt8]] = [:]
         var summary: WorkerSummary
     }
 
@@ -168,6 +169,10 @@ package final class QueryChild: Sendable {
                     outcome.releases[index, default: []] += bytes
                     releaseBytes += bytes.count
                     guard releaseBytes <= Self.releaseBytesMax else { throw Broken.died }
+                case .parts(let index, let bytes):
+                    outcome.parts[index, default: []] += bytes
+                    releaseBytes += bytes.count
+                    guard releaseBytes <= Self.releaseBytesMax else { throw Broken.died }
                 case .done(let summary):
                     outcome.summary = summary
                     return outcome
@@ -198,9 +203,10 @@ package final class QueryChild: Sendable {
         case .types:
             return (.types(try decoder.decode([String].self, from: Data(payload))), end)
         case .rows: return (.rows(Array(payload)), end)
-        case .release:
-            guard let index = payload.first else { throw Broken.died }
-            return (.release(Int(index), Array(payload.dropFirst())), end)
+        case .release, .parts:
+            guard let index = payload.first.map({ Int($0) }) else { throw Broken.died }
+            let rest = Array(payload.dropFirst())
+            return (kind == .parts ? .parts(index, rest) : .release(index, rest), end)
         case .done: return (.done(try decoder.decode(WorkerSummary.self, from: Data(payload))), end)
         case .failed:
             return (.failed(try decoder.decode(WorkerFailure.self, from: Data(payload))), end)

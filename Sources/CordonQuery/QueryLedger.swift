@@ -16,6 +16,8 @@ package final class QueryLedger {
 
     private let connection: Connection
     private let path: String
+    /// Called when an answer has been compared and before it is entered.
+    var whenCompared: () throws -> Void = {}
     /// Questions of one asker that are known again; of more the oldest are forgotten.
     static let knownMax = 4096
     private static let layoutVersion: Int64 = 1
@@ -226,50 +228,109 @@ package final class QueryLedger {
         let digest = SHA256.digest(
             vectors.map { AnswerVector.encoded([$0]) }.sorted { $0.lexicographicallyPrecedes($1) }
                 .flatMap { $0 })
-        return try connection.transaction(.immediate) {
-            try forget(before: Self.start(of: now))
-            let same = try prepared(
-                asker, table,
-                "SELECT 1 FROM answers WHERE asker = ? AND table_name = ? AND digest = ?")
-            try same.bind(3, digest.bytes)
-            if let spending, let refused = try overspent(spending, asker, table, now) {
-                return refused
+        var entry: Entry?
+        var compared = Compared()
+        // Comparing takes long, so nobody else waits for it: what came meanwhile is compared too, and at last while others wait.
+        for attempt in 1... {
+            if attempt < Self.attemptsMax, try !isEntered(digest.bytes, asker, table) {
+                try compare(vectors, with: try earlier(asker, table, now), &compared)
+                try whenCompared()
             }
-            if try same.step() {
-                try renew(digest.bytes, asker, table, now)
+            entry = try connection.transaction(.immediate) {
+                try forget(before: Self.start(of: now))
+                if let spending, let refused = try overspent(spending, asker, table, now) {
+                    return refused
+                }
+                if try isEntered(digest.bytes, asker, table) {
+                    try renew(digest.bytes, asker, table, now)
+                    try remember(question, digest.bytes, asker, table, now)
+                    try spend(spending, asker, table, now)
+                    return .entered
+                }
+                let present = try digests(asker, table)
+                guard present.count < Self.answersMax else { return try full(asker, table, now) }
+                if !compared.digests.isSuperset(of: present) {
+                    guard attempt >= Self.attemptsMax else { return nil }
+                    try compare(vectors, with: try earlier(asker, table, now), &compared)
+                }
+                guard compared.verdict == .safe else { return .refused(compared.verdict) }
+                try insert(bytes, digest.bytes, of: asker, table: table, at: now, horizon: horizon)
                 try remember(question, digest.bytes, asker, table, now)
                 try spend(spending, asker, table, now)
                 return .entered
             }
-            let earlier = try earlier(asker, table)
-            guard earlier.count < Self.answersMax else {
-                let first = earlier.map(\.at).min() ?? now.microseconds
-                return .full(
-                    until: Timestamp(
-                        microseconds: first + Int64(Self.windowDays) * Timestamp.microsecondsPerDay)
-                )
-            }
-            let verdict = DifferenceAudit(earlier: earlier).verdict(on: vectors)
-            guard verdict == .safe else { return .refused(verdict) }
-            let statement = try prepared(
-                asker, table,
-                """
-                INSERT INTO answers (asker, table_name, at, horizon, digest, vectors)
-                VALUES (?, ?, ?, ?, ?, ?)
-                """)
-            try statement.bind(3, now.microseconds)
-            if let horizon {
-                try statement.bind(4, horizon.microseconds)
-            } else {
-                try statement.bindNull(4)
-            }
-            try statement.bind(5, digest.bytes)
-            try statement.bind(6, bytes)
-            try statement.run()
-            try remember(question, digest.bytes, asker, table, now)
-            try spend(spending, asker, table, now)
-            return .entered
+            if entry != nil { break }
         }
+        guard let entry else { preconditionFailure("the last attempt has an outcome") }
+        return entry
+    }
+
+    /// How often it is compared before others wait for it.
+    private static let attemptsMax = 4
+
+    /// What an answer was compared with.
+    private struct Compared {
+        var digests: Set<[UInt8]> = []
+        var verdict = DifferenceAudit.Verdict.safe
+    }
+
+    private func compare(
+        _ vectors: [AnswerVector], with earlier: [Earlier], _ compared: inout Compared
+    ) throws {
+        // What it was found safe beside, it is still.
+        func isKnown(_ answer: Earlier) -> Bool {
+            compared.verdict == .safe && compared.digests.contains(answer.digest)
+        }
+        let known = earlier.filter(isKnown)
+        let all = earlier.filter { !isKnown($0) } + known
+        compared.verdict = DifferenceAudit(earlier: all.map { ($0.at, $0.vectors) })
+            .verdict(on: vectors, compared: known.count)
+        compared.digests = Set(earlier.map(\.digest))
+    }
+
+    private func isEntered(_ digest: [UInt8], _ asker: String, _ table: String) throws -> Bool {
+        let same = try prepared(
+            asker, table, "SELECT 1 FROM answers WHERE asker = ? AND table_name = ? AND digest = ?")
+        try same.bind(3, digest)
+        return try same.step()
+    }
+
+    private func digests(_ asker: String, _ table: String) throws -> Set<[UInt8]> {
+        let statement = try prepared(
+            asker, table, "SELECT digest FROM answers WHERE asker = ? AND table_name = ?")
+        var found: Set<[UInt8]> = []
+        while try statement.step() { found.insert(statement.bytes(0)) }
+        return found
+    }
+
+    private func full(_ asker: String, _ table: String, _ now: Timestamp) throws -> Entry {
+        let statement = try prepared(
+            asker, table, "SELECT min(at) FROM answers WHERE asker = ? AND table_name = ?")
+        let first = try statement.step() ? statement.int64(0) : now.microseconds
+        return .full(
+            until: Timestamp(
+                microseconds: first + Int64(Self.windowDays) * Timestamp.microsecondsPerDay))
+    }
+
+    private func insert(
+        _ vectors: [UInt8], _ digest: [UInt8], of asker: String, table: String, at now: Timestamp,
+        horizon: Timestamp?
+    ) throws {
+        let statement = try prepared(
+            asker, table,
+            """
+            INSERT INTO answers (asker, table_name, at, horizon, digest, vectors)
+            VALUES (?, ?, ?, ?, ?, ?)
+            """)
+        try statement.bind(3, now.microseconds)
+        if let horizon {
+            try statement.bind(4, horizon.microseconds)
+        } else {
+            try statement.bindNull(4)
+        }
+        try statement.bind(5, digest)
+        try statement.bind(6, vectors)
+        try statement.run()
     }
 
     private func overspent(
@@ -308,16 +369,20 @@ package final class QueryLedger {
         try statement.run()
     }
 
-    private func earlier(
-        _ asker: String, _ table: String
-    ) throws -> [(at: Int64, vectors: [AnswerVector])] {
+    private typealias Earlier = (digest: [UInt8], at: Int64, vectors: [AnswerVector])
+
+    private func earlier(_ asker: String, _ table: String, _ now: Timestamp) throws -> [Earlier] {
         let statement = try prepared(
             asker, table,
-            "SELECT at, vectors FROM answers WHERE asker = ? AND table_name = ? ORDER BY id DESC")
-        var found: [(at: Int64, vectors: [AnswerVector])] = []
+            """
+            SELECT digest, at, vectors FROM answers WHERE asker = ? AND table_name = ? AND at > ?
+            ORDER BY id DESC
+            """)
+        try statement.bind(3, Self.start(of: now))
+        var found: [Earlier] = []
         while try statement.step() {
-            guard let vectors = AnswerVector.decoded(statement.bytes(1)) else { throw damaged }
-            found.append((statement.int64(0), vectors))
+            guard let vectors = AnswerVector.decoded(statement.bytes(2)) else { throw damaged }
+            found.append((statement.bytes(0), statement.int64(1), vectors))
         }
         return found
     }

@@ -18,8 +18,22 @@ struct QueryPlan: Codable, Sendable {
     var statement: String
     /// The same with quick guards, to be tried before; see ``GroupGuard/isQuick``.
     var quickStatement: String?
-    /// What is told of people by the answer, each a ``Release/sql(_:)``, run before it.
+    /// What is told of people by the answer, asked before it.
     var releases: [ReleaseQuestion] = []
+    /// The query behind `hits` for what is told in parts: rows of files of which that is not known; see ``HitsView/units``.
+    var partView: String?
+    /// Queries behind `hits` of which the first that has rows has the newest one; none where nobody asks for its time.
+    var newestViews: [String] = []
+    /// What runs where all groups are proven by what is told in parts; nil where nothing is gained.
+    var proven: Proven?
+
+    /// A statement without guards, and a view without what these read.
+    struct Proven: Codable, Sendable {
+        var statement: String
+        var view: String
+        /// Those that are known.
+        var groups: ProvenGroups
+    }
     /// Columns of the answer that get noise.
     var noisy: [NoisyColumn] = []
     var format: QueryFormat
@@ -37,25 +51,45 @@ struct QueryPlan: Codable, Sendable {
     ///
     /// Files are never written again under their names.
     func digest(salt: UInt64) throws -> [UInt8] {
-        struct Question: Encodable {
-            let salt: UInt64
-            let view: String?
-            let files: [String]
-            let suppression: [SuppressionTable]
-            let statement: String
-            let releases: [ReleaseQuestion]
+        try Question(
+            salt: salt, view: view, files: files, suppression: suppression, statement: statement,
+            releases: releases
+        ).digest
+    }
+
+    /// What of it decides, with the rows of a file and what ``ToldInParts`` sets apart, what the file tells.
+    ///
+    /// - Parameters:
+    ///   - view: without files.
+    ///   - statement: the principal's, without its bounds of time.
+    func partDigest(salt: UInt64, view: String, _ statement: String) throws -> [UInt8] {
+        try Question(
+            salt: salt, view: view, files: [], suppression: suppression, statement: statement,
+            releases: []
+        ).digest
+    }
+
+    private struct Question: Encodable {
+        let salt: UInt64
+        let view: String?
+        let files: [String]
+        let suppression: [SuppressionTable]
+        let statement: String
+        let releases: [ReleaseQuestion]
+
+        var digest: [UInt8] {
+            get throws {
+                let encoder = JSONEncoder()
+                encoder.outputFormatting = .sortedKeys
+                return SHA256.digest(Array(try encoder.encode(self))).bytes
+            }
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        let bytes = try encoder.encode(
-            Question(
-                salt: salt, view: view, files: files, suppression: suppression,
-                statement: statement, releases: releases))
-        return SHA256.digest(Array(bytes)).bytes
     }
 
     struct ReleaseQuestion: Codable, Sendable {
-        /// With bounds for people, to be tried before.
+        /// In parts, a ``Release/partSQL(_:salt:)``; nil where rows of the table are not told of one by one.
+        var part: String?
+        /// A ``Release/sql(_:salt:isQuick:)`` with bounds for people, to be tried before the exact one.
         var quick: String
         var exact: String
     }
@@ -93,6 +127,8 @@ enum WorkerFrame: Equatable {
     case rows([UInt8])
     /// Rows of the release with the index, as lines of CSV.
     case release(Int, [UInt8])
+    /// What it tells in parts.
+    case parts(Int, [UInt8])
     case done(WorkerSummary)
     case failed(WorkerFailure)
 
@@ -106,6 +142,7 @@ enum WorkerFrame: Equatable {
         case types = 0x54
         case rows = 0x52
         case release = 0x4C
+        case parts = 0x50
         case done = 0x44
         case failed = 0x45
     }

@@ -12,21 +12,24 @@ package struct QueryService {
     let policies: [CompiledPolicy]
     private let clock: any WallClock
     let child: QueryChild
+    let memory: AnswerMemory
     let allowsUnsandboxed: Bool
     let gate: QueryGate
 
     /// - Parameters:
     ///   - policies: the rule set's policies; those of other regions are ignored.
     ///   - child: runs the statements; services may share one.
+    ///   - memory: what files of the one region that is asked have told; services over it may share one.
     ///   - allowsUnsandboxed: whether to answer where the kernel has no Landlock or seccomp.
     package init(
         policies: [CompiledPolicy], clock: any WallClock, child: QueryChild = QueryChild(),
-        allowsUnsandboxed: Bool = false
+        memory: AnswerMemory = AnswerMemory(), allowsUnsandboxed: Bool = false
     ) throws {
         self.policies = policies
         self.clock = clock
         self.allowsUnsandboxed = allowsUnsandboxed
         self.child = child
+        self.memory = memory
         gate = try QueryGate()
     }
 
@@ -157,18 +160,37 @@ package struct QueryService {
     }
 
     /// What runs, written by the engine.
-    private struct Gated {
+    struct Gated {
         var exact: String
         /// The same with quick guards, where there are any that may do.
         var quick: String?
         var pruning: FilePruning
-        /// What it tells of people, with the child's question for each.
-        var releases: [(release: Release, question: QueryPlan.ReleaseQuestion)] = []
+        /// What it tells of people.
+        var releases: [Told] = []
+        /// Whether that is told of each row by itself, so that it adds up over rows.
+        var addsUp = true
         var noisy: [NoisyColumn] = []
         /// Without guards, for when they are known to hold.
         var proven: String?
+        /// Whether what a row tells depends on the row alone, but for bounds of its time, so that it is remembered.
+        var isRemembered = false
         /// Whether its answer is the same whenever it is asked over the same rows.
         var isSteady = false
+
+        /// A release with its nodes as the engine writes them.
+        struct Told {
+            var release: Release
+            var part: String
+            var quick: String
+            var exact: String
+
+            func question(salt: UInt64, inParts: Bool) -> QueryPlan.ReleaseQuestion {
+                QueryPlan.ReleaseQuestion(
+                    part: inParts ? release.partSQL(part, salt: salt) : nil,
+                    quick: release.sql(quick, salt: salt, isQuick: true),
+                    exact: release.sql(exact, salt: salt))
+            }
+        }
     }
 
     /// The statement that runs: checked, held to groups where it must be.
@@ -177,8 +199,9 @@ package struct QueryService {
         let isSteady = SteadyStatement.isSteady(tree)
         // What the engine will take for now, whatever the service's clock says.
         let now = Timestamp(microseconds: SystemClock.realtimeMicroseconds())
-        let pruning = FilePruning(tree, today: Day(now))
+        let asked = tree
         if access.isHeldToGroups { tree = try FrozenClock(at: now).freezing(tree) }
+        let pruning = FilePruning(asked, today: Day(now), frozen: tree)
         var noisy: [NoisyColumn] = []
         if let noise = access.noise {
             guard request.format != .parquet, request.format != .arrow else {
@@ -208,22 +231,24 @@ package struct QueryService {
             return try gate.render(tree)
         }
         let told = try releases.all.map { release in
-            let question = QueryPlan.ReleaseQuestion(
-                quick: release.sql(try text(release.quickNode), isQuick: true),
-                exact: release.sql(try text(release.node)))
-            return (release, question)
+            Gated.Told(
+                release: release, part: try text(release.partNode),
+                quick: try text(release.quickNode), exact: try text(release.node))
         }
+        let addsUp = !access.mergesSmallGroups && access.noise == nil
+        let isRemembered = told.count == 1 && SteadyStatement.isSteady(pruning.unbounded)
         // Which groups are small, and which rows of a person count, is told of all rows and not of a part.
-        guard access.grants.allSatisfy({ $0.minGroup <= GroupGuard.quickGroupMax }),
-            !access.mergesSmallGroups, access.noise == nil
-        else {
+        guard addsUp, access.grants.allSatisfy({ $0.minGroup <= GroupGuard.quickGroupMax }) else {
             return Gated(
-                exact: exact, pruning: pruning, releases: told, noisy: noisy, isSteady: isSteady)
+                exact: exact, pruning: pruning, releases: told, addsUp: addsUp, noisy: noisy,
+                isRemembered: isRemembered, isSteady: isSteady)
         }
         let quick = try gate.render(GroupGuard(isQuick: true).guarding(tree))
         return Gated(
             exact: exact, quick: quick == exact ? nil : quick, pruning: pruning, releases: told,
-            proven: isSteady ? try gate.render(GroupGuard(isProven: true).guarding(tree)) : nil,
+            proven: isSteady || isRemembered
+                ? try gate.render(GroupGuard(isProven: true).guarding(tree)) : nil,
+            isRemembered: isRemembered,
             isSteady: isSteady)
     }
 
@@ -270,13 +295,15 @@ package struct QueryService {
     }
 
     /// Under what a statement runs.
-    private struct Setting {
+    struct Setting {
         var today: Day
         var horizon: Timestamp?
         /// Nil where nothing is held against anything.
         var ledger: HeldLedger?
         /// The folder for what is spilled, and for a Parquet result.
         var scratch: String
+        /// Whether what an answer tells is asked for in parts where it adds up.
+        var tellsInParts = true
     }
 
     /// Files may be replaced between listing and opening (compaction, erasure); then the listing is taken again.
@@ -287,9 +314,12 @@ package struct QueryService {
         _ setting: Setting
     ) throws -> RawAnswer {
         var attempt = 1
+        var setting = setting
         while true {
             do {
                 return try attemptAnswer(request, region, access, statement, setting)
+            } catch is NotTold {
+                setting.tellsInParts = false
             } catch let failure as WorkerFailure {
                 if failure.code == .file && attempt < Self.attemptsMax {
                     attempt += 1
@@ -306,13 +336,11 @@ package struct QueryService {
         _ request: QueryRequest, _ region: any QueryRegion, _ access: Access, _ statement: Gated,
         _ setting: Setting
     ) throws -> RawAnswer {
-        let readable =
-            request.describes
-            ? []
-            : try region.files().filter { file in
-                (file.retainUntil.map { $0 > setting.today } ?? true)
-                    && statement.pruning.needs(file)
-            }
+        let stored = request.describes ? [] : try region.files()
+        if !request.describes { memory.keep(onlyOf: stored.lazy.map(\.path)) }
+        let readable = stored.filter { file in
+            (file.retainUntil.map { $0 > setting.today } ?? true) && statement.pruning.needs(file)
+        }
         let files = readable.map(\.path)
         let suppressed = try region.suppressedPseudonyms()
         let tables = SuppressedPseudonym.Column.allCases.compactMap { column in
@@ -333,15 +361,18 @@ package struct QueryService {
             today: setting.today,
             suppressionTables: tables.map { ($0.column, $0.table.name) },
             sealed: region.sealedColumns, salt: setting.ledger?.salt ?? 0, horizon: setting.horizon)
-        let whole = view.sql
+        let whole = view
         if statement.quick != nil {
             view.sampled = readable.filter { ($0.rows ?? 0) > 2 * HitsView.sampledRows }.map(\.path)
         }
         var plan = QueryPlan(
-            view: whole, sampledView: view.sampled.isEmpty ? nil : view.sql, files: files,
+            view: whole.sql, sampledView: view.sampled.isEmpty ? nil : view.sql, files: files,
             suppression: tables.map(\.table),
             statement: statement.exact,
-            quickStatement: statement.quick, releases: statement.releases.map(\.question),
+            quickStatement: statement.quick,
+            releases: statement.releases.map {
+                $0.question(salt: view.salt, inParts: statement.addsUp && setting.tellsInParts)
+            },
             noisy: statement.noisy,
             format: request.format,
             leadingRegion: request.namesRegion ? region.name : nil, describes: request.describes,
@@ -358,11 +389,21 @@ package struct QueryService {
                 // What was not proven quickly is not now either.
                 plan.quickStatement = nil
                 plan.sampledView = nil
-                if isProven, let proven = statement.proven { plan.statement = proven }
+                if isProven, let proven = statement.proven {
+                    plan.statement = proven
+                    plan.view = whole.unguarded.sql
+                }
+            }
+        }
+        var parts: ToldInParts?
+        if let ledger = setting.ledger, !isKnown, !plan.releases.isEmpty {
+            parts = try tellInParts(&plan, statement, readable, whole, setting, ledger.salt)
+            if plan.releases.isEmpty, plan.statement == statement.proven {
+                question?.isProven = true
             }
         }
         let outcome = try child.run(plan, request.cancellation)
-        question?.isProven = outcome.summary.isProven
+        if outcome.summary.isProven { question?.isProven = true }
         let body: QueryAnswer.Body
         switch request.format {
         case .parquet:
@@ -380,17 +421,29 @@ package struct QueryService {
             told: isKnown
                 ? .again
                 : try told(
-                    statement.releases.map(\.release), outcome, setting.ledger?.salt ?? 0, question
-                ))
+                    statement.releases.map(\.release), outcome, parts, setting.ledger?.salt ?? 0,
+                    question))
     }
+
+    /// It is not known whether some group is of enough people; what is told must be asked in another way.
+    private struct NotTold: Error {}
 
     /// What the child says of releases.
     private func told(
-        _ releases: [Release], _ outcome: QueryChild.Outcome, _ salt: UInt64,
-        _ question: QueryLedger.Question?
+        _ releases: [Release], _ outcome: QueryChild.Outcome, _ parts: ToldInParts?,
+        _ salt: UInt64, _ question: QueryLedger.Question?
     ) throws -> HeldLedger.Told {
         var all: [AnswerVector] = []
         for (index, release) in releases.enumerated() {
+            if let parts, outcome.releases[index] == nil {
+                let newest = outcome.summary.newest
+                switch try parts.told(index, outcome.parts[index], newestRead: newest) {
+                case .vectors(let vectors): all += vectors
+                case .tooMany: return .tooMuch
+                case .unknown: throw NotTold()
+                }
+                continue
+            }
             guard let bytes = outcome.releases[index] else { throw QueryChild.Broken.died }
             let rows = try bytes.split(separator: 0x0A).map { line in
                 try line.split(separator: 0x2C).map { digits in
@@ -406,8 +459,9 @@ package struct QueryService {
             else { return .tooMuch }
             all += vectors
         }
+        let newest = outcome.summary.newest
         return .vectors(
-            all, newest: outcome.summary.newest.map { Timestamp(microseconds: $0) }, question)
+            all, newest: (parts.map { $0.newest(newest) } ?? newest).map(Timestamp.init), question)
     }
 
     func cells(_ lines: [UInt8]) throws -> [[String?]] {

@@ -123,19 +123,37 @@ package enum QueryWorker {
                 return
             }
         }
-        summary.newest = try releases(plan, connection, output)
+        try tell(plan, connection, output, &summary)
+        if summary.isProven, let proven = plan.proven {
+            try show(proven.view, connection)
+            summary.rowCount = try run(
+                proven.statement, plan, connection, output, sendsAtOnce: true)
+            return
+        }
         try answer(plan, connection, output, &summary)
     }
 
-    /// Sends what the answer will tell of people; the newest row's time.
-    private static func releases(
-        _ plan: QueryPlan, _ connection: EngineConnection, _ output: FrameWriter
-    ) throws -> Int64? {
-        guard !plan.releases.isEmpty else { return nil }
+    /// Sends what the answer will tell of people; notes the newest row's time, and whether all groups are proven.
+    private static func tell(
+        _ plan: QueryPlan, _ connection: EngineConnection, _ output: FrameWriter,
+        _ summary: inout WorkerSummary
+    ) throws {
+        guard !plan.releases.isEmpty, let view = plan.view else { return }
         // A mistake of the statement is found by the statement itself, and told in its words.
         try connection.execute("EXPLAIN " + plan.statement)
-        for (index, release) in plan.releases.enumerated() {
-            do {
+        var rest = Array(plan.releases.enumerated())
+        var groups = plan.proven?.groups ?? ProvenGroups(needed: 0)
+        if let partView = plan.partView {
+            try show(partView, connection)
+            rest = try rest.filter { index, release in
+                guard let part = release.part else { return true }
+                return try !told { try sendParts(part, index, &groups, connection, output) }
+            }
+        }
+        summary.isProven = plan.proven != nil && rest.isEmpty && groups.areAll
+        if !rest.isEmpty { try show(view, connection) }
+        for (index, release) in rest {
+            try told {
                 do {
                     try send(release.quick, index, connection, output)
                 } catch let error as EngineError
@@ -143,15 +161,54 @@ package enum QueryWorker {
                 {
                     try send(release.exact, index, connection, output)
                 }
-            } catch let error as EngineError
-                where ["Binder Error", "Catalog Error"].contains(error.kind)
-            {
-                throw WorkerFailure(code: .untold)
             }
         }
-        let newest = try connection.text(
-            "SELECT system.main.epoch_us(system.main.max(ts)) FROM pixels.hits")
-        return newest.flatMap { Int64($0) }
+        summary.newest = try newest(plan, connection)
+        try show(view, connection)
+    }
+
+    private static func show(
+        _ view: String, _ connection: EngineConnection
+    ) throws(EngineError) {
+        // Columns that are not there any more would be missed by the view that names them.
+        try connection.execute(
+            """
+            CREATE OR REPLACE VIEW pixels.hits AS \(view); \
+            CREATE OR REPLACE VIEW main.hits AS SELECT * FROM pixels.hits
+            """)
+    }
+
+    private static func newest(
+        _ plan: QueryPlan, _ connection: EngineConnection
+    ) throws -> Int64? {
+        for view in plan.newestViews {
+            let newest = try connection.text(
+                "SELECT system.main.epoch_us(system.main.max(ts)) FROM (\(view))")
+            if let newest { return Int64(newest) }
+        }
+        return nil
+    }
+
+    /// What `body` gives, where a part of the statement can be looked at by itself.
+    @discardableResult private static func told<Result>(_ body: () throws -> Result) throws
+        -> Result
+    {
+        do { return try body() } catch let error as EngineError
+            where ["Binder Error", "Catalog Error"].contains(error.kind)
+        {
+            throw WorkerFailure(code: .untold)
+        }
+    }
+
+    /// Whether they were sent: there are not too many.
+    private static func sendParts(
+        _ statement: String, _ index: Int, _ proven: inout ProvenGroups,
+        _ connection: EngineConnection, _ output: FrameWriter
+    ) throws -> Bool {
+        let result = try connection.query(statement)
+        guard var bytes = try ReleasePart.encoded(result, &proven) else { return false }
+        try output.send(.parts, index, &bytes)
+        return true
     }
 
     private static func send(
@@ -161,7 +218,7 @@ package enum QueryWorker {
         var writer = RowWriter(format: .csv, names: [])
         writer.bytes = []
         while let batch = try result.next() { writer.append(batch) }
-        try output.send(release: index, &writer.bytes)
+        try output.send(.release, index, &writer.bytes)
     }
 
     private static func answer(
@@ -170,7 +227,7 @@ package enum QueryWorker {
     ) throws {
         if let quick = plan.quickStatement {
             for view in [plan.sampledView, plan.view].compactMap({ $0 }) {
-                try connection.execute("CREATE OR REPLACE VIEW pixels.hits AS \(view)")
+                try show(view, connection)
                 do {
                     summary.rowCount = try run(
                         quick, plan, connection, output, sendsAtOnce: false)
@@ -276,8 +333,7 @@ package enum QueryWorker {
             }
             for statement in plan.catalog { try connection.execute(statement) }
             if let view = plan.view {
-                try connection.execute("CREATE VIEW pixels.hits AS \(view)")
-                try connection.execute("CREATE VIEW main.hits AS SELECT * FROM pixels.hits")
+                try show(view, connection)
             }
             try connection.execute("SET lock_configuration = true")
             return connection
@@ -343,11 +399,12 @@ private final class FrameWriter {
         try FileHandle.standardOutput.write(contentsOf: frame)
     }
 
-    func send(release index: Int, _ bytes: inout [UInt8]) throws {
+    /// What is told of the release with the index.
+    func send(_ kind: WorkerFrame.Kind, _ index: Int, _ bytes: inout [UInt8]) throws {
         var rest = bytes[...]
         repeat {
             let part = rest.prefix(WorkerFrame.payloadBytesMax - 1)
-            try send(.release, Data([UInt8(index)]) + Data(part))
+            try send(kind, Data([UInt8(index)]) + Data(part))
             rest = rest.dropFirst(part.count)
         } while !rest.isEmpty
         bytes.removeAll(keepingCapacity: true)

@@ -8,16 +8,19 @@ struct Release {
     let node: JSONTree
     /// The same with lower bounds for people, which cost less, and the number of rows for an upper one.
     let quickNode: JSONTree
+    /// A query node that gives the same by units of the table, so that what it tells of several adds up; see ``ReleasePart``.
+    let partNode: JSONTree
     let keyCount: Int
     /// Whether no hit stands in two of the groups.
     let isPartition: Bool
     /// What is told of the rows, by call: nil how many there are, else something of their values.
     let calls: [String?]
 
-    /// Columns of ``node``: `cordon_k0` … the keys, `cordon_b` the bucket, `cordon_p`, `cordon_g`, `cordon_s` people, people
-    /// needed and sum of the group, with a number behind them those of a call.
+    /// Columns of ``node``: `cordon_k0` … the keys, `cordon_b` the bucket, `cordon_p`, `cordon_g`, `cordon_s`, `cordon_n` people, people
+    /// needed, sum and rows of the group, with a number behind them those of a call. Of ``partNode`` also `cordon_u` the unit and,
+    /// instead of the people, least, most and sum of their numbers (`cordon_l`, `cordon_m`, `cordon_t`).
     static func isColumn(_ name: String) -> Bool {
-        name.wholeMatch(of: #/cordon_(b|small|[kpgsn]\d{0,4})/#) != nil
+        name.wholeMatch(of: #/cordon_(b|u|small|[kpgsnlmt]\d{0,4})/#) != nil
     }
 
     /// More calls with rows of their own in one SELECT are refused.
@@ -38,7 +41,7 @@ struct Release {
     ///
     /// Groups of too few people are left out, and so are calls of too few in a group. Quick, it fails with ``GroupGuard/notProven``
     /// where the bounds do not tell which.
-    func sql(_ rendered: String, isQuick: Bool = false) -> String {
+    func sql(_ rendered: String, salt: UInt64, isQuick: Bool = false) -> String {
         let keys = (0..<keyCount).map { "cordon_k\($0)" }
         let window = keys.isEmpty ? "()" : "(PARTITION BY \(keys.joined(separator: ", ")))"
         let numbers = calls.indices
@@ -54,14 +57,12 @@ struct Release {
         var text = """
             WITH c AS MATERIALIZED (\(rendered)), \
             w AS MATERIALIZED (SELECT \(parts.joined(separator: ", ")) FROM c WINDOW w AS \(window)), \
-            f AS MATERIALIZED (SELECT * FROM w WHERE shown) \
+            f AS MATERIALIZED (SELECT * FROM w WHERE shown AND b IS NOT NULL) \
             SELECT * FROM (SELECT 0 AS t, b, max(needed) AS needed, \((sums + none).joined(separator: ", ")) \
             FROM f GROUP BY b
             """
         if !keys.isEmpty {
-            let told = keys.flatMap { key in
-                ["system.main.hash(\(key))", Self.time(key, 10), Self.time(key, 7)]
-            }
+            let told = keys.flatMap { Self.told(key: $0, salt) }
             let few =
                 "(SELECT count(*) FROM (SELECT DISTINCT \(keys.joined(separator: ", ")) FROM f))"
             let bucket =
@@ -84,12 +85,52 @@ struct Release {
             """
     }
 
-    /// The number of the day (10 characters) or month (7) of a key that is a time; 0 of any other.
-    private static func time(_ key: String, _ characters: Int) -> String {
-        """
-        CASE WHEN typeof(\(key)) IN ('DATE', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE') \
-        THEN system.main.hash(left(CAST(\(key) AS VARCHAR), \(characters))) ELSE 0::UBIGINT END
-        """
+    /// The numbers of a key, of its day and of its month; the latter are 0 where it is no time.
+    ///
+    /// A text's number is that of a keyed digest, since who knows how the engine's hash is made could ask for groups whose texts have one hash,
+    /// and these would be taken for one group.
+    private static func told(key: String, _ salt: UInt64) -> [String] {
+        func digest(_ text: String) -> String {
+            "system.main.md5_number_lower('\(salt) ' || \(text))"
+        }
+        func time(_ characters: Int) -> String {
+            """
+            CASE WHEN \(key) IS NOT NULL AND typeof(\(key)) IN ('DATE', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE') \
+            THEN \(digest("left(CAST(\(key) AS VARCHAR), \(characters))")) ELSE 0::UBIGINT END
+            """
+        }
+        // What is no text may be written in several ways, of which the engine's hash knows.
+        let text =
+            "CASE typeof(\(key)) WHEN 'VARCHAR' THEN 't' || CAST(\(key) AS VARCHAR) ELSE 'h' || system.main.hash(\(key)) END"
+        return [
+            "CASE WHEN \(key) IS NULL THEN 0::UBIGINT ELSE \(digest(text)) END", time(10), time(7),
+        ]
+    }
+
+    /// More groups of one SELECT in the rows of one question are not told in parts.
+    static let partGroupsMax = 16_384
+
+    /// What the child asks for where the rows are told of by units: `rendered` is ``partNode`` as text. Columns: the unit, the numbers of each key as in
+    /// ``sql(_:salt:isQuick:)``, the buckets as a list, and for the group and each call lists by bucket: people needed, rows, sum of the rows'
+    /// numbers, least, most and sum of the people's numbers.
+    func partSQL(_ rendered: String, salt: UInt64) -> String {
+        let keys = (0..<keyCount).map { "cordon_k\($0)" }
+        func sum(_ name: String) -> String {
+            "(coalesce(\(name), 0) % \(AnswerVector.modulus))::UBIGINT"
+        }
+        let measures = ([""] + calls.indices.map { "\($0)" }).flatMap { number in
+            [
+                "coalesce(cordon_g\(number), 0)::UBIGINT", "cordon_n\(number)::UBIGINT",
+                sum("cordon_s\(number)"), "coalesce(cordon_l\(number), 0)",
+                "coalesce(cordon_m\(number), 0)", sum("cordon_t\(number)"),
+            ].map { "list(\($0))" }
+        }
+        let columns =
+            ["cordon_u"] + keys.flatMap { Self.told(key: $0, salt) } + ["list(cordon_b)"] + measures
+        return """
+            WITH c AS MATERIALIZED (\(rendered)) SELECT \(columns.joined(separator: ", ")) FROM c WHERE cordon_b IS NOT NULL \
+            GROUP BY \((["cordon_u"] + keys).joined(separator: ", ")) LIMIT \(Self.partGroupsMax + 1)
+            """
     }
 }
 
@@ -138,6 +179,16 @@ extension GroupGuard {
             node["alias"] = .string("cordon_" + name)
             return node
         }
+        func parts(_ number: String, _ condition: JSONTree?) -> [JSONTree] {
+            [
+                ("g", "max", HitsColumn.group), ("n", "count", HitsColumn.row),
+                ("s", "sum", HitsColumn.row), ("l", "min", HitsColumn.person),
+                ("m", "max", HitsColumn.person), ("t", "sum", HitsColumn.person),
+            ].map { name, aggregate, column in
+                named(
+                    Self.call(aggregate, [Self.column(column)], filter: condition), name + number)
+            }
+        }
         func measures(_ number: String, _ condition: JSONTree?, _ isQuick: Bool) -> [JSONTree] {
             let people =
                 isQuick
@@ -153,15 +204,19 @@ extension GroupGuard {
             ]
         }
         let conditions = try calls.map { try total($0.condition, rows, isCondition: true) }
-        func columns(_ isQuick: Bool) -> [JSONTree] {
+        let keys =
             groups.enumerated().map { index, group in
                 named(Self.key(group, shown, rows), "k\(index)")
-            } + [named(Self.column(HitsColumn.bucket), "b")] + measures("", nil, isQuick)
+            } + [named(Self.column(HitsColumn.bucket), "b")]
+        func columns(_ isQuick: Bool) -> [JSONTree] {
+            keys + measures("", nil, isQuick)
                 + conditions.enumerated().flatMap { measures("\($0)", $1, isQuick) }
         }
-        made["group_expressions"] = .array(groups + [Self.column(HitsColumn.bucket)])
-        let indexes = (0...groups.count).map { JSONTree.number("\($0)") }
-        made["group_sets"] = .array([.array(indexes)])
+        func group(by columns: [JSONTree]) {
+            made["group_expressions"] = .array(groups + columns)
+            let indexes = (0..<groups.count + columns.count).map { JSONTree.number("\($0)") }
+            made["group_sets"] = .array([.array(indexes)])
+        }
         for part in ["having", "qualify"] { made[part] = .null }
         made["modifiers"] = .array([])
         let names = scope.definitions.map { ($0["key"].string ?? "").lowercased() }
@@ -169,12 +224,18 @@ extension GroupGuard {
             throw Refused("two common tables have one name; give each a name of its own")
         }
         made["cte_map"] = .make([("map", .array(scope.definitions))])
+        group(by: [Self.column(HitsColumn.bucket), Self.column(HitsColumn.unit)])
+        made["select_list"] = .array(
+            shown + keys + [named(Self.column(HitsColumn.unit), "u")] + parts("", nil)
+                + conditions.enumerated().flatMap { parts("\($0)", $1) })
+        let part = made
+        group(by: [Self.column(HitsColumn.bucket)])
         made["select_list"] = .array(shown + columns(false))
         var quick = made
         quick["select_list"] = .array(shown + columns(true))
         releases.all.append(
             Release(
-                node: made, quickNode: quick, keyCount: groups.count,
+                node: made, quickNode: quick, partNode: part, keyCount: groups.count,
                 isPartition: !rows.isRepeated && !Self.holdsCall("unnest", made),
                 calls: calls.map(\.label)))
     }

@@ -28,6 +28,12 @@ package final class RegionService: Sendable {
     /// The policies in force; a reload replaces them whole.
     private let policies: Policies
     private let keyReader = Mutex<Worker?>(nil)
+    /// What the files of the region have told, for questions that are asked again.
+    private let memory: AnswerMemory
+    private let memoryKeeper = Mutex<Worker?>(nil)
+
+    /// How long what a file has told may be remembered when the file is gone and nobody asks, in seconds.
+    private static let memoryLookSeconds = 60
 
     /// How often it is looked whether an issuer's keys have their age, in seconds.
     private static let keyLookSeconds = Int(IssuerKeys.floorSeconds)
@@ -69,6 +75,8 @@ package final class RegionService: Sendable {
         let allowsUnsandboxed = QueryService.environmentAllowsUnsandboxed
         let child = QueryChild(keepsWaiting: true)
         queryChild = child
+        let memory = AnswerMemory()
+        self.memory = memory
         api = RegionAPI(
             region: region,
             tokens: try RegionTokens(region, log: log, clock: clock, issuers: issuers).authority,
@@ -77,7 +85,7 @@ package final class RegionService: Sendable {
             queries: { token in
                 // Each query has a gate of its own, since an engine's connection serves one thread.
                 let service = try QueryService(
-                    policies: policies.all, clock: clock, child: child,
+                    policies: policies.all, clock: clock, child: child, memory: memory,
                     allowsUnsandboxed: allowsUnsandboxed)
                 let bearer = RegionQueries.Bearer(
                     token: token.id, subject: token.grant.subject)
@@ -174,6 +182,10 @@ package final class RegionService: Sendable {
             }
             keyReader.withLock { $0 = worker }
         }
+        let keeper = Worker(name: "answer-memory", everySeconds: Self.memoryLookSeconds) {
+            [self] in forgetGoneFiles()
+        }
+        memoryKeeper.withLock { $0 = keeper }
         listener.start()
         postgres?.start()
         var listen = region.service?.listen ?? region.collector.listen
@@ -195,6 +207,13 @@ package final class RegionService: Sendable {
     /// Reads keys anew that have their age, so that no token has to wait for that.
     private func readIssuerKeys() {
         for keys in issuers { keys.refreshIfDue(at: clock.now()) }
+    }
+
+    /// What files have told is forgotten that are not in the table any more; all where that is not known.
+    private func forgetGoneFiles() {
+        guard memory.size.bytes > 0 else { return }
+        let files = try? RegionQueries(region, clock: clock, log: log).files().map(\.path)
+        memory.keep(onlyOf: files ?? [])
     }
 
     /// How the keys of the issuers that the region trusts stand.
@@ -224,6 +243,7 @@ package final class RegionService: Sendable {
         listener.stop()
         postgres?.stop()
         keyReader.withLock { $0 }?.stop()
+        memoryKeeper.withLock { $0 }?.stop()
         for keys in issuers { keys.end() }
         try log.append(
             AuditEntry(at: clock.now(), kind: "service.stopped", region: region.name))

@@ -65,6 +65,13 @@ internal import CADBC
         }
     }
 
+    /// An unsigned integer of 64 bits.
+    package func uint64(at row: Int) -> UInt64 {
+        precondition(type == .uint(64), "not a column of unsigned integers of 64 bits")
+        if isNull(at: row) { return 0 }
+        return unsafe load(UInt64.self, buffer: 1, index: start + row)
+    }
+
     /// A floating-point number, or an integer or decimal as one.
     package func double(at row: Int) -> Double {
         if isNull(at: row) { return 0 }

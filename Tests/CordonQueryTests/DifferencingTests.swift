@@ -1,6 +1,5 @@
 import CordonModel
 import CordonPolicy
-import FaultySQLite
 import Foundation
 import SQLite
 import TestSupport
@@ -527,47 +526,5 @@ private struct OtherAsker: QueryRegion {
         }
         let last = AnswerVector.modulus - 1
         #expect(AnswerVector.product(last, last) == 1)
-    }
-}
-
-@Suite struct `A ledger of answers whose disk fails` {
-    @Test(arguments: [faulty_writes.rawValue, faulty_syncs.rawValue])
-    func `an answer is entered whole before it may be shown, or not at all`(_ calls: UInt32)
-        throws
-    {
-        let folder = try TemporaryDirectory()
-        let path = folder.file("query-ledger.sqlite")
-        let plan = faulty_begin(path)
-        try #require(plan >= 0)
-        let now = QueryFixture.today.start
-        func vectors(_ number: Int) -> [AnswerVector] {
-            var sums = [UInt64](repeating: 0, count: AnswerVector.bucketsMax)
-            for place in number * 8..<number * 8 + 8 { sums[place] = UInt64(place + 1) }
-            return [AnswerVector(sums, needed: 5)]
-        }
-        var entered: Set<Int> = []
-        var hasFailed = false
-        // Until an entry makes fewer calls than that: then none was left out.
-        for number in 0..<60 {
-            faulty_arm(plan, Int32(number + 1), faulty_error, Int32(calls), 0)
-            let result = Result {
-                try QueryLedger(path: path).enter(
-                    vectors(number), of: "role:analyst", table: "t", at: now, horizon: now)
-            }
-            let hasStruck = faulty_has_struck(plan) != 0
-            faulty_arm(plan, 0, faulty_error, Int32(calls), 0)
-            if case .success(let entry) = result {
-                #expect(entry == .entered)
-                entered.insert(number)
-            } else {
-                hasFailed = true
-            }
-            let ledger = try QueryLedger(path: path)
-            let count = try ledger.spent(at: now).map(\.answers).reduce(0, +)
-            // What may be shown is there; what failed may be, and is then spent.
-            #expect(count >= entered.count && count <= number + 1)
-            if !hasStruck && !entered.isEmpty { break }
-        }
-        #expect(hasFailed && !entered.isEmpty)
     }
 }
