@@ -51,8 +51,8 @@ package struct SubjectFinding: Equatable, Sendable {
     private static let secondsPerFile = 0.005
     private static let copiedBytesPerSecond = 300e6
     private static let rowGroupBytes = 3e6
-    private static let decodedBytesPerSecond = 70e6
-    private static let verifiedBytesPerSecond = 30e6
+    private static let decodedBytesPerSecond = 120e6
+    private static let verifiedBytesPerSecond = 150e6
 }
 
 /// A place that holds a person: never the value.

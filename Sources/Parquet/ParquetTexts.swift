@@ -49,47 +49,61 @@ package final class ParquetTexts {
             isWanted.append(passes)
             isAnyWanted = isAnyWanted || passes
         }
-        var found = RowCollector()
+        var found: [Range<Int>] = []
+        var first = 0
         for page in chunk.pages {
-            guard page.isPlain || isAnyWanted else {
-                found.pass(page.count)
-                continue
-            }
+            defer { first += page.count }
+            guard page.isPlain || isAnyWanted else { continue }
             try reader.open(page, of: chunk)
+            var values: [Int] = []
             if page.isPlain {
                 let raw = reader.raw
                 let span = raw.span
                 let prefix = chunk.leaf.kind == .byteArray ? 4 : 0
-                var passes: [Bool] = []
-                passes.reserveCapacity(reader.defined)
+                var value = 0
                 try PageReader.forEachValue(chunk.leaf, span, reader.values, count: reader.defined)
                 {
-                    passes.append(test(span.extracting($0 + prefix..<$1)))
+                    if test(span.extracting($0 + prefix..<$1)) { values.append(value) }
+                    value += 1
                 }
-                collect(page, chunk.leaf, &found) { passes[$0] }
             } else if let same = try reader.readIndices(into: &indices) {
-                let passes = reader.defined > 0 && isWanted[Int(same)]
-                collect(page, chunk.leaf, &found) { _ in passes }
+                if reader.defined > 0, isWanted[Int(same)] { values = Array(0..<reader.defined) }
             } else {
                 let indices = indices
-                collect(page, chunk.leaf, &found) { isWanted[Int(indices[$0])] }
+                for value in 0..<reader.defined where isWanted[Int(indices[value])] {
+                    values.append(value)
+                }
             }
+            collect(values, of: page, from: first, chunk.leaf, &found)
         }
-        return found.finished()
+        return found
     }
 
+    /// Takes up the rows of a page that have the values of these numbers, ascending.
     private func collect(
-        _ page: ParquetPage, _ leaf: ParquetLeaf, _ found: inout RowCollector,
-        _ passes: (_ value: Int) -> Bool
+        _ values: [Int], of page: ParquetPage, from first: Int, _ leaf: ParquetLeaf,
+        _ found: inout [Range<Int>]
     ) {
-        let most = UInt8(leaf.definitionMax)
-        var value = 0
-        for entry in 0..<page.count {
-            guard reader.definition ?? reader.definitions[entry] == most else {
-                found.take(false)
-                continue
+        func take(_ row: Int) {
+            if let last = found.last, last.upperBound == row {
+                found[found.count - 1] = last.lowerBound..<row + 1
+            } else {
+                found.append(row..<row + 1)
             }
-            found.take(passes(value))
+        }
+        guard reader.definition == nil else {
+            // Every entry has a value.
+            for value in values { take(first + value) }
+            return
+        }
+        let most = UInt8(leaf.definitionMax)
+        var (next, value) = (0, 0)
+        for entry in 0..<page.count where reader.definitions[entry] == most {
+            guard next < values.count else { return }
+            if values[next] == value {
+                take(first + entry)
+                next += 1
+            }
             value += 1
         }
     }
@@ -113,36 +127,5 @@ package final class ParquetTexts {
                 body(span.extracting($0 + prefix..<$1))
             }
         }
-    }
-}
-
-/// Gathers the rows that were asked for as ranges.
-private struct RowCollector {
-    private var ranges: [Range<Int>] = []
-    private var row = 0
-    private var start: Int?
-
-    mutating func take(_ isWanted: Bool) {
-        if isWanted {
-            if start == nil { start = row }
-        } else {
-            end()
-        }
-        row += 1
-    }
-
-    mutating func pass(_ count: Int) {
-        end()
-        row += count
-    }
-
-    private mutating func end() {
-        if let start { ranges.append(start..<row) }
-        start = nil
-    }
-
-    consuming func finished() -> [Range<Int>] {
-        end()
-        return ranges
     }
 }
