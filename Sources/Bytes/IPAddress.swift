@@ -67,82 +67,102 @@ extension IPAddress {
         var part: UInt32 = 0
         var digits = 0
         var dots = 0
+        // Wrapping is avoided by the bounds on `digits` and `dots`.
         for index in start..<end {
-            let unit = text[index]
-            if unit == 0x2E {
-                guard digits > 0, dots < 3 else { return nil }
-                value = value << 8 | part
-                part = 0
-                digits = 0
-                dots += 1
+            let digit = UInt32(text[index]) &- 0x30
+            if digit <= 9 {
+                if digits == 0 {
+                    part = digit
+                } else {
+                    // A leading zero.
+                    if part == 0 || digits == 3 { return nil }
+                    part = part &* 10 &+ digit
+                }
+                digits &+= 1
             } else {
-                guard unit >= 0x30, unit <= 0x39, digits < 3 else { return nil }
-                if digits > 0 && part == 0 { return nil }
-                part = part * 10 + UInt32(unit - 0x30)
-                guard part <= 255 else { return nil }
-                digits += 1
+                guard text[index] == 0x2E, digits > 0, dots < 3, part <= 255 else { return nil }
+                value = value << 8 | part
+                digits = 0
+                dots &+= 1
             }
         }
-        guard dots == 3, digits > 0 else { return nil }
+        guard dots == 3, digits > 0, part <= 255 else { return nil }
         return value << 8 | part
     }
 
     private static func parseIPv6(_ text: Span<UInt8>) -> UInt128? {
         guard text.count >= 2, text.count <= 45 else { return nil }
-        var head: UInt128 = 0
-        var tail: UInt128 = 0
-        var headGroups = 0
-        var tailGroups = 0
-        var sawGap = false
+        // Groups one after the other; `gap` says before which the zeros are left out.
+        var groups = InlineArray<8, UInt16>(repeating: 0)
+        var count = 0
+        var gap = -1
         var index = 0
         if text[0] == 0x3A {
             guard text[1] == 0x3A else { return nil }
-            sawGap = true
+            gap = 0
             index = 2
         }
         while index < text.count {
             let start = index
             var group: UInt32 = 0
-            while index < text.count, let digit = Bytes.hexDigit(text[index]) {
-                guard index - start < 4 else { return nil }
-                group = group << 4 | UInt32(digit)
-                index += 1
+            while index < text.count {
+                var digit = UInt32(text[index]) &- 0x30
+                if digit > 9 {
+                    digit = (UInt32(text[index]) | 0x20) &- 0x61
+                    guard digit < 6 else { break }
+                    digit &+= 10
+                }
+                guard index &- start < 4 else { return nil }
+                group = group << 4 | digit
+                index &+= 1
             }
             if index < text.count, text[index] == 0x2E {
-                guard let last = parseIPv4(text, from: start, to: text.count) else { return nil }
-                if sawGap {
-                    tail = tail << 32 | UInt128(last)
-                    tailGroups += 2
-                } else {
-                    head = head << 32 | UInt128(last)
-                    headGroups += 2
+                guard count <= 6, let last = parseIPv4(text, from: start, to: text.count) else {
+                    return nil
                 }
-                index = text.count
+                groups[count] = UInt16(truncatingIfNeeded: last >> 16)
+                groups[count + 1] = UInt16(truncatingIfNeeded: last)
+                count += 2
                 break
             }
-            guard index > start else { return nil }
-            if sawGap {
-                tail = tail << 16 | UInt128(group)
-                tailGroups += 1
-            } else {
-                head = head << 16 | UInt128(group)
-                headGroups += 1
-            }
-            guard headGroups + tailGroups <= 8 else { return nil }
+            guard index > start, count < 8 else { return nil }
+            groups[count] = UInt16(truncatingIfNeeded: group)
+            count &+= 1
             if index == text.count { break }
             guard text[index] == 0x3A else { return nil }
-            index += 1
+            index &+= 1
             guard index < text.count else { return nil }
             if text[index] == 0x3A {
-                guard !sawGap else { return nil }
-                sawGap = true
-                index += 1
+                guard gap < 0 else { return nil }
+                gap = count
+                index &+= 1
             }
         }
-        let groups = headGroups + tailGroups
-        if !sawGap { return groups == 8 ? head : nil }
-        guard groups <= 7 else { return nil }
-        return headGroups == 0 ? tail : head << UInt128(16 * (8 - headGroups)) | tail
+        return value(groups, count, gap)
+    }
+
+    /// The address of `count` groups, with zeros in the place of those that are left out before the group at `gap`; nil when they
+    /// are too few or too many.
+    private static func value(
+        _ groups: InlineArray<8, UInt16>, _ count: Int, _ gap: Int
+    ) -> UInt128? {
+        guard gap < 0 ? count == 8 : count <= 7 else { return nil }
+        let left = gap < 0 ? 8 : gap
+        var high: UInt64 = 0
+        var low: UInt64 = 0
+        for index in 0..<8 {
+            // Behind the gap the groups stand at the end.
+            let group =
+                index < left
+                ? groups[index]
+                : index >= 8 &- (count &- left) ? groups[index &- (8 &- count)] : 0
+            if index < 4 {
+                high = high << 16 | UInt64(group)
+            } else {
+                low = low << 16 | UInt64(group)
+            }
+        }
+        return UInt128(high) << 64 | UInt128(low)
     }
 }
 
@@ -156,28 +176,48 @@ extension IPAddress {
 
     /// Appends ``text`` to `bytes`; allocates nothing while `bytes` has 45 bytes of room.
     package func appendText(to bytes: inout [UInt8]) {
+        // SAFETY: the longest text has 39 bytes.
+        unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 48) { room in
+            let count = unsafe writeText(to: room.baseAddress!)
+            unsafe bytes.append(contentsOf: room.prefix(count))
+        }
+    }
+
+    /// Writes ``text`` and says how many bytes it has, at most 39.
+    @unsafe
+    package func writeText(to room: UnsafeMutablePointer<UInt8>) -> Int {
+        // SAFETY: no address has more text than the caller has room for: four numbers of three digits, or eight groups of four.
+        var end = unsafe room
         guard isIPv6 else {
-            var shift: UInt128 = 32
-            while shift > 0 {
+            let value = UInt32(truncatingIfNeeded: self.value)
+            var shift: UInt32 = 24
+            while true {
+                unsafe Self.writeDecimal(value >> shift & 255, to: &end)
+                if shift == 0 { break }
                 shift -= 8
-                Self.appendDecimal(Int(value >> shift & 255), to: &bytes)
-                if shift > 0 { bytes.append(0x2E) }
+                unsafe end[0] = 0x2E
+                unsafe end += 1
             }
-            return
+            return unsafe end - room
         }
         let gap = longestZeroRun()
         var group = 0
         while group < 8 {
             if let gap, gap.start == group {
-                bytes.append(0x3A)
-                bytes.append(0x3A)
+                unsafe end[0] = 0x3A
+                unsafe end[1] = 0x3A
+                unsafe end += 2
                 group += gap.count
                 continue
             }
-            if group > 0, gap.map({ $0.start + $0.count != group }) ?? true { bytes.append(0x3A) }
-            Self.appendHexadecimal(self.group(group), to: &bytes)
+            if group > 0, gap.map({ $0.start + $0.count != group }) ?? true {
+                unsafe end[0] = 0x3A
+                unsafe end += 1
+            }
+            unsafe Self.writeHexadecimal(self.group(group), to: &end)
             group += 1
         }
+        return unsafe end - room
     }
 
     private func group(_ index: Int) -> Int { Int(value >> UInt128(112 - 16 * index) & 0xFFFF) }
@@ -195,22 +235,36 @@ extension IPAddress {
         return best
     }
 
-    private static func appendDecimal(_ number: Int, to bytes: inout [UInt8]) {
-        if number >= 100 { bytes.append(0x30 + UInt8(number / 100)) }
-        if number >= 10 { bytes.append(0x30 + UInt8(number / 10 % 10)) }
-        bytes.append(0x30 + UInt8(number % 10))
+    /// Writes a number below 1000.
+    @unsafe
+    fileprivate static func writeDecimal(
+        _ number: UInt32, to end: inout UnsafeMutablePointer<UInt8>
+    ) {
+        var number = number
+        if number >= 100 {
+            unsafe end[0] = 0x30 + UInt8(truncatingIfNeeded: number / 100)
+            unsafe end += 1
+            number %= 100
+            unsafe end[0] = 0x30 + UInt8(truncatingIfNeeded: number / 10)
+            unsafe end += 1
+        } else if number >= 10 {
+            unsafe end[0] = 0x30 + UInt8(truncatingIfNeeded: number / 10)
+            unsafe end += 1
+        }
+        unsafe end[0] = 0x30 + UInt8(truncatingIfNeeded: number % 10)
+        unsafe end += 1
     }
 
-    private static func appendHexadecimal(_ number: Int, to bytes: inout [UInt8]) {
-        var started = false
-        var shift = 16
-        while shift > 0 {
+    @unsafe
+    private static func writeHexadecimal(
+        _ number: Int, to end: inout UnsafeMutablePointer<UInt8>
+    ) {
+        var shift = number >= 0x1000 ? 12 : number >= 0x100 ? 8 : number >= 0x10 ? 4 : 0
+        while shift >= 0 {
+            let digit = UInt8(truncatingIfNeeded: number >> shift & 15)
+            unsafe end[0] = digit < 10 ? 0x30 + digit : 0x61 + digit - 10
+            unsafe end += 1
             shift -= 4
-            let digit = UInt8(number >> shift & 15)
-            if digit != 0 || started || shift == 0 {
-                bytes.append(digit < 10 ? 0x30 + digit : 0x61 + digit - 10)
-                started = true
-            }
         }
     }
 }
@@ -251,6 +305,17 @@ public struct IPPrefix: Hashable, Sendable {
     @inlinable
     public func contains(_ other: IPAddress) -> Bool {
         other.isIPv6 == address.isIPv6 && other.truncated(to: length) == address
+    }
+
+    /// Writes ``text`` and says how many bytes it has, at most 43.
+    @unsafe
+    package func writeText(to room: UnsafeMutablePointer<UInt8>) -> Int {
+        // SAFETY: the caller has room for the longest text.
+        var end = unsafe room + address.writeText(to: room)
+        unsafe end[0] = 0x2F
+        unsafe end += 1
+        unsafe IPAddress.writeDecimal(UInt32(truncatingIfNeeded: length), to: &end)
+        return unsafe end - room
     }
 
     /// `address/length` text.

@@ -30,17 +30,26 @@ import Testing
             } stops: {
                 $0 <= 0x20 || $0 >= 0x7F || $0 == 0x23
             },
+            Scan(testDescription: "no printable character") {
+                $0.firstUnprintable(from: $1, to: $2)
+            } stops: {
+                $0 < 0x20 || $0 >= 0x7F
+            },
         ]
     }
 
     @Test(arguments: Scan.all)
-    func `every byte is judged alike at every place of a word`(_ scan: Scan) {
-        for place in 0..<17 {
+    func `every byte is judged alike at every place of a vector, of a word and behind`(
+        _ scan: Scan
+    ) {
+        // A vector, a word, a byte.
+        let count = 25
+        for place in 0..<count {
             for byte in UInt8.min...UInt8.max {
-                var bytes = [UInt8](repeating: 0x61, count: 17)
+                var bytes = [UInt8](repeating: 0x61, count: count)
                 bytes[place] = byte
-                let expected = scan.stops(byte) ? place : 17
-                #expect(scan.fast(bytes.span, 0, 17) == expected, "\(byte) at \(place)")
+                let expected = scan.stops(byte) ? place : count
+                #expect(scan.fast(bytes.span, 0, count) == expected, "\(byte) at \(place)")
             }
         }
     }
@@ -54,7 +63,7 @@ import Testing
             0x3D, 0x3E, 0x61, 0x7E, 0x7F, 0x80, 0x81, 0xA0, 0xFF,
         ]
         for _ in 0..<2000 {
-            let count = Int.random(in: 0...40, using: &generator)
+            let count = Int.random(in: 0...60, using: &generator)
             let plain = Int.random(in: 0...9, using: &generator)
             let bytes = (0..<count).map { _ in
                 Int.random(in: 0...9, using: &generator) < plain
@@ -66,6 +75,47 @@ import Testing
             #expect(
                 scan.fast(bytes.span, start, end) == expected,
                 "\(bytes) \(start)..<\(end), seed \(generator.seed)")
+        }
+    }
+
+    @Test func `a field's sign and end are the first of each`() {
+        var generator = Generator()
+        for _ in 0..<3000 {
+            let count = Int.random(in: 0...60, using: &generator)
+            let bytes = (0..<count).map { _ in
+                generator.chance(0.08)
+                    ? 0x3D
+                    : generator.chance(0.06)
+                        ? 0x26 : UInt8.random(in: 0x3C...0x3E, using: &generator) | 0x40
+            }
+            let start = Int.random(in: 0...count, using: &generator)
+            let end = Int.random(in: start...count, using: &generator)
+            let stop = bytes[start..<end].firstIndex(of: 0x26) ?? end
+            let sign = bytes[start..<stop].firstIndex(of: 0x3D) ?? stop
+            let found = bytes.span.field(from: start, to: end, separator: 0x26)
+            #expect(
+                found == (sign, stop), "\(bytes) \(start)..<\(end), seed \(generator.seed)")
+        }
+    }
+
+    @Test func `host bytes and equal bytes are marked wherever they stand`() {
+        for byte in UInt8.min...UInt8.max {
+            for place in 0..<8 {
+                let shift = UInt64(8 * place)
+                for other: UInt64 in [0x61, 0x00, 0x2F, 0xFF] {
+                    let word = ByteWord.ones &* other & ~(0xFF << shift) | UInt64(byte) << shift
+                    let isHostByte =
+                        switch byte {
+                        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+                        default: false
+                        }
+                    #expect((ByteWord.hostBytes(word) >> (shift + 7) & 1 != 0) == isHostByte)
+                    let expected: UInt64 = byte < 128 ? 0x80 << shift : 0
+                    #expect(
+                        byte == UInt8(other) || byte >= 128
+                            || ByteWord.equal(word, byte) == expected)
+                }
+            }
         }
     }
 
@@ -82,6 +132,32 @@ import Testing
             #expect(
                 ByteWord.prefix(bytes.span, from: start, to: end) == expected,
                 "\(bytes) \(start)..<\(end), seed \(generator.seed)")
+        }
+    }
+
+    @Test func `capitals become small letters and nothing else changes`() {
+        for first in UInt8.min...UInt8.max {
+            let bytes = (0..<11).map { first &+ UInt8($0 * 23) }
+            var found = [UInt8](repeating: 0, count: bytes.count)
+            found.withUnsafeMutableBufferPointer {
+                ByteWord.lowercase(bytes.span, into: $0.baseAddress!)
+            }
+            #expect(found == bytes.map { $0 >= 0x41 && $0 <= 0x5A ? $0 + 0x20 : $0 })
+        }
+    }
+
+    @Test func `a copy has its bytes and touches no others`() {
+        var generator = Generator()
+        for count in 0..<70 {
+            let bytes = generator.bytes(count: count)
+            var target = [UInt8](repeating: 0x55, count: count + 2)
+            target.withUnsafeMutableBufferPointer { target in
+                bytes.withUnsafeBufferPointer { source in
+                    guard let start = source.baseAddress else { return }
+                    ByteCopy.copy(count, from: start, to: target.baseAddress! + 1)
+                }
+            }
+            #expect(target == [0x55] + bytes + [0x55], "seed \(generator.seed)")
         }
     }
 }
