@@ -111,6 +111,11 @@ package struct ConnectionMachine: Sendable {
     /// Looks for the head's empty line; the first fault in order of bytes decides.
     private mutating func readHead(_ input: Span<UInt8>, at now: UInt64) -> Step {
         let limit = min(input.count, HTTPLimits.headBytesMax)
+        // Mostly the whole head came at once and is lawful, which one walk shows. Of any other it says nothing: lines that are
+        // not there yet decide with those that are.
+        if scanned == 0, RequestParser.parse(input, end: limit, into: &head) == nil {
+            return take(input, at: now)
+        }
         let lineBytesMax = HTTPLimits.requestLineBytesMax
         var index = scanned
         while index < limit {
@@ -133,6 +138,12 @@ package struct ConnectionMachine: Sendable {
         if let refusal = RequestParser.parse(input, end: end, into: &head) {
             return refuse(refusal)
         }
+        return take(input, at: now)
+    }
+
+    /// Goes on behind the head that was parsed.
+    private mutating func take(_ input: Span<UInt8>, at now: UInt64) -> Step {
+        let end = head.byteCount
         if head.bodyByteCount > 0, case .post = head.method {
             if head.bodyByteCount > HTTPLimits.postBytesMax { return refuse(.contentTooLarge) }
             head.byteCount = end + head.bodyByteCount

@@ -6,12 +6,11 @@ internal import Bytes
 /// transfer coding, more than one `Content-Length`, an empty `Host`, a fragment, raw bytes
 /// above 0x7E in the target. The table `HostileRequest` in the tests holds each case with its section.
 enum RequestParser {
-    /// Parses the head that ends at `end` (after its empty line) into `head`.
+    /// Parses the head whose empty line ends at or before `end` into `head`.
     ///
-    /// - Returns: nil, or the status with which the request is refused.
+    /// - Returns: nil, or the status with which the request is refused; 400 where there is no empty line.
     static func parse(_ bytes: Span<UInt8>, end: Int, into head: inout RequestHead) -> HTTPStatus? {
         head = RequestHead()
-        head.byteCount = end
         guard let lineEnd = lineEnd(bytes, from: 0, to: end) else { return .badRequest }
         if lineEnd > HTTPLimits.requestLineBytesMax { return .uriTooLong }
         var targetHost = ByteRange.absent
@@ -21,11 +20,14 @@ enum RequestParser {
         var fields = Fields()
         var position = lineEnd + 2
         var headerCount = 0
-        while position < end - 2 {
+        while true {
+            guard position + 1 < end else { return .badRequest }
+            if bytes[position] == 0x0D, bytes[position + 1] == 0x0A { break }
             headerCount += 1
             if headerCount > HTTPLimits.headerCountMax { return .headerFieldsTooLarge }
             if let refusal = parseField(bytes, &position, end, &head, &fields) { return refusal }
         }
+        head.byteCount = position + 2
         return conclude(bytes, fields, targetHost, &head)
     }
 
@@ -101,6 +103,7 @@ extension RequestParser {
         _ bytes: Span<UInt8>, end: Int, _ head: inout RequestHead, _ targetHost: inout ByteRange
     ) -> HTTPStatus? {
         var methodEnd = 0
+        if hasPrefix(bytes, 0, end, "GET ") { methodEnd = 3 }
         while methodEnd < end, isTokenByte(bytes[methodEnd]) { methodEnd += 1 }
         guard methodEnd > 0, methodEnd < end, methodEnd <= HTTPLimits.methodBytesMax,
             bytes[methodEnd] == 0x20
@@ -187,6 +190,13 @@ extension RequestParser {
             }
             index += 1
         } else {
+            // Mostly there is nothing but letters, digits, `-`, `.` and `_`.
+            while index < range.upperBound {
+                let word = ByteWord.prefix(bytes, from: index, to: range.upperBound)
+                let others = ~ByteWord.hostBytes(word) & ByteWord.highs
+                index += others.trailingZeroBitCount >> 3
+                if others != 0 { break }
+            }
             while index < range.upperBound, isNameByte(bytes[index]) {
                 if bytes[index] == 0x25 {
                     guard index + 2 < range.upperBound, isHexDigit(bytes[index + 1]),
@@ -212,12 +222,12 @@ extension RequestParser {
     }
 
     /// What a registered name may hold: unreserved, sub-delimiters and `%`.
+    @inline(__always)
     private static func isNameByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E, 0x25: true
-        case 0x21, 0x24, 0x26...0x2C, 0x3B, 0x3D: true
-        default: false
-        }
+        // Bit i of each word stands for byte i and byte 64 + i: `!`, `$` to `.`, digits, `;`, `=`; letters, `_`, `~`.
+        let low: UInt64 = 0x2BFF_7FF2_0000_0000
+        let high: UInt64 = 0x47FF_FFFE_87FF_FFFE
+        return byte < 128 && (byte < 64 ? low : high) >> UInt64(byte & 63) & 1 != 0
     }
 }
 
@@ -403,6 +413,7 @@ extension RequestParser {
     }
     private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
+    @inline(__always)
     private static func equals(_ bytes: Span<UInt8>, _ range: ByteRange, _ text: StaticString)
         -> Bool
     {
@@ -410,6 +421,7 @@ extension RequestParser {
             && hasPrefix(bytes, range.lowerBound, range.upperBound, text)
     }
 
+    @inline(__always)
     private static func hasPrefix(
         _ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ text: StaticString
     ) -> Bool {
@@ -423,7 +435,8 @@ extension RequestParser {
     }
 
     /// Whether the bytes, none of which is a control character but a tab, are `text` in any case; `text` has lowercase letters,
-    /// digits and `-` alone.
+    /// digits and `-` alone. Inlined, so that the text becomes a few numbers to compare with.
+    @inline(__always)
     private static func matches(_ bytes: Span<UInt8>, _ range: ByteRange, _ text: StaticString)
         -> Bool
     {

@@ -34,6 +34,7 @@ package struct ServiceRequest: Equatable, Sendable {
         if let refusal, refusal != .contentTooLarge, refusal != .expectationFailed {
             throw ServiceRequestRefusal(status: refusal)
         }
+        guard head.byteCount == end else { throw ServiceRequestRefusal(status: .badRequest) }
         let lines = bytes[..<(end - 2)].split(separator: 0x0A).map { $0.dropLast() }
         let words = lines[0].split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
         method = words[0]
