@@ -67,13 +67,65 @@ package struct PseudonymKey: Sendable {
     ) -> Pseudonym {
         precondition(field == .visitor, "a user key makes no visitor pseudonyms")
         let plain = address.unmapped
-        var code = begin()
         let byteCount = plain.bitCount / 8
+        let count = Self.visitorTag.count + 12 + byteCount + userAgent.count + site.count
+        if count <= Self.wholeBytesMax {
+            return pseudonym(plain, byteCount, userAgent, site, count)
+        }
+        var code = begin()
         code.update(bigEndian: UInt32(byteCount))
         code.update(bigEndian: plain.value, lastBytes: byteCount)
         Self.absorb(userAgent, into: &code)
         Self.absorb(site, into: &code)
         return Pseudonym(value: code.finalize().leading128)
+    }
+
+    /// Longest list of pieces that is put together before it is authenticated, in bytes.
+    private static let wholeBytesMax = 256
+
+    /// The same for a short list, put together first: each piece by itself would cost a call of its own.
+    private func pseudonym(
+        _ address: IPAddress, _ addressBytes: Int, _ userAgent: Span<UInt8>, _ site: Span<UInt8>,
+        _ count: Int
+    ) -> Pseudonym {
+        var room = InlineArray<256, UInt8>(repeating: 0)
+        // SAFETY: the pieces fill `count` bytes, which the room has.
+        return unsafe withUnsafeMutableBytes(of: &room) { room in
+            let start = unsafe room.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            var list = unsafe PieceList(end: start)
+            unsafe list.append(Self.visitorTag.span)
+            unsafe list.append(count: addressBytes)
+            unsafe withUnsafeBytes(of: address.value.bigEndian) { bytes in
+                let last = unsafe UnsafeRawBufferPointer(rebasing: bytes.suffix(addressBytes))
+                unsafe list.append(last.assumingMemoryBound(to: UInt8.self).span)
+            }
+            unsafe list.append(count: userAgent.count)
+            unsafe list.append(userAgent)
+            unsafe list.append(count: site.count)
+            unsafe list.append(site)
+            let whole = unsafe Span(_unsafeStart: start, count: count)
+            return Pseudonym(value: key.authenticate(whole).leading128)
+        }
+    }
+
+    /// Where the next piece of a list is written.
+    @unsafe
+    private struct PieceList {
+        var end: UnsafeMutablePointer<UInt8>
+
+        mutating func append(count: Int) {
+            unsafe UnsafeMutableRawPointer(end).storeBytes(
+                of: UInt32(truncatingIfNeeded: count).bigEndian, as: UInt32.self)
+            unsafe end += 4
+        }
+
+        mutating func append(_ piece: Span<UInt8>) {
+            unsafe piece.withUnsafeBufferPointer { piece in
+                guard let start = piece.baseAddress else { return }
+                unsafe end.update(from: start, count: piece.count)
+                unsafe end += piece.count
+            }
+        }
     }
 
     private func begin() -> HMAC {

@@ -79,6 +79,63 @@ import Testing
     }
 }
 
+@Suite struct `Poly1305's polynomial` {
+    /// RFC 8439, section 2.5.2, and of its appendix A.3 those in which a carry or a reduction is at its bound.
+    @Test(arguments: [
+        (
+            "85d6be7857556d337f4452fe42d506a8", "0103808afb0db2fd4abff6af4149f51b",
+            Bytes.hex(Array("Cryptographic Forum Research Group".utf8)),
+            "a8061dc1305136c6c22b8baf0c0127a9"
+        ),
+        (two, zero, ones, "03000000000000000000000000000000"),
+        (two, ones, two, "03000000000000000000000000000000"),
+        (two, zero, "fdffffffffffffffffffffffffffffff", "faffffffffffffffffffffffffffffff"),
+        (
+            "01000000000000000400000000000000", zero,
+            "e33594d7505e43b900000000000000003394d7505e4379cd"
+                + "01000000000000000000000000000000000000000000000001000000000000000000000000000000",
+            "14000000000000005500000000000000"
+        ),
+    ])
+    func `digests are those of the RFC`(
+        _ r: String, _ s: String, _ message: String, _ digest: String
+    ) throws {
+        let key = PolynomialKey(try Self.halves(r), try Self.halves(s))
+        let content = try #require(Bytes.bytes(hex: message))
+        let found = key.digest(content.span)
+        let bytes = (0..<16).map { UInt8(truncatingIfNeeded: found >> UInt128(8 * $0)) }
+        #expect(Bytes.hex(bytes) == digest)
+    }
+
+    @Test func `messages that differ in a byte or in their length differ`() {
+        let key = PolynomialKey.random()
+        var digests = Set<UInt128>()
+        let lengths = 0..<70
+        for length in lengths {
+            var message = [UInt8](repeating: 0, count: length)
+            digests.insert(key.digest(message.span))
+            for index in 0..<length {
+                message[index] = 1
+                digests.insert(key.digest(message.span))
+                message[index] = 0
+            }
+        }
+        #expect(digests.count == lengths.count + lengths.reduce(0, +))
+    }
+
+    private static let zero = "00000000000000000000000000000000"
+    private static let two = "02000000000000000000000000000000"
+    private static let ones = "ffffffffffffffffffffffffffffffff"
+
+    private static func halves(_ hex: String) throws -> (UInt64, UInt64) {
+        let bytes = try #require(Bytes.bytes(hex: hex))
+        func half(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+            bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        return (half(bytes[0..<8]), half(bytes[8..<16]))
+    }
+}
+
 @Suite struct `HMAC-SHA-256` {
     struct Vector: Sendable, CustomTestStringConvertible {
         let name: String
