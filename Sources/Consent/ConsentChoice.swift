@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A choice that a site's own consent dialogue hands on in a parameter or a cookie.
 ///
 /// ```
@@ -17,6 +19,7 @@ package enum ConsentChoice {
         _ bytes: Span<UInt8>, _ range: Range<Int>, form: FormFields.Form,
         purposes: borrowing NameList
     ) -> SignalReading {
+        if let reading = word(bytes, range) { return reading }
         var text = InlineArray<256, UInt8>(repeating: 0)
         var count = 0
         var decoder = FormDecoder(range, form: form)
@@ -27,6 +30,15 @@ package enum ConsentChoice {
         }
         guard !decoder.isMalformed else { return .invalid }
         return read(decoded: text.span.extracting(0..<count), purposes: purposes)
+    }
+
+    /// What a word for all purposes says that stands without blanks and escapes; nil for anything else.
+    private static func word(_ bytes: Span<UInt8>, _ range: Range<Int>) -> SignalReading? {
+        guard range.count <= 8 else { return nil }
+        let word = ByteWord.lowercased(
+            ByteWord.prefix(bytes, from: range.lowerBound, to: range.upperBound))
+        if grants.holds(word, byteCount: range.count) { return .granted(.max) }
+        return denials.holds(word, byteCount: range.count) ? .denied : nil
     }
 
     private static func read(decoded text: Span<UInt8>, purposes: borrowing NameList)

@@ -40,12 +40,11 @@ public struct FormFields: Sendable, BitwiseCopyable {
         let separator: UInt8 = if case .query = form { 0x26 } else { 0x3B }
         while position < end {
             var start = position
-            let equals = bytes.firstIndex(of: 0x3D, or: separator, from: start, to: end)
-            let hasEquals = equals < end && bytes[equals] == 0x3D
-            let index =
-                hasEquals ? bytes.firstIndex(of: separator, from: equals, to: end) : equals
-            var stop = index
-            position = index + 1
+            let found = bytes.field(from: start, to: end, separator: separator)
+            let equals = found.equals
+            let hasEquals = equals < found.end
+            var stop = found.end
+            position = found.end + 1
             if case .cookie = form {
                 while start < stop, Self.isBlank(bytes[start]) { start += 1 }
                 while stop > start, Self.isBlank(bytes[stop - 1]) { stop -= 1 }
@@ -88,6 +87,40 @@ public struct FormDecoder: Sendable, BitwiseCopyable {
         return decoded(byte, in: bytes)
     }
 
+    /// Writes what is left, or its first `limit` bytes, and says how many they are. It copies eight bytes at a time, so `room` must
+    /// have eight more than it writes.
+    @unsafe
+    public mutating func decode(
+        _ bytes: Span<UInt8>, into room: UnsafeMutablePointer<UInt8>, limit: Int
+    ) -> Int {
+        precondition(position >= 0 && end <= bytes.count, "a value lies within its bytes")
+        return unsafe bytes.withUnsafeBufferPointer { source in
+            guard let base = source.baseAddress else { return 0 }
+            var written = 0
+            while position < end, written < limit {
+                // SAFETY: eight bytes are read below the count, and written where there is room for them.
+                if position &+ 8 <= source.count {
+                    let word = unsafe ByteWord.load(base, position)
+                    unsafe UnsafeMutableRawPointer(room + written).storeBytes(
+                        of: word.littleEndian, as: UInt64.self)
+                    let marks =
+                        ByteWord.zeros(word ^ ByteWord.ones &* 0x25)
+                        | ByteWord.zeros(word ^ ByteWord.ones &* 0x2B)
+                    // Without a mark 64 zero bits, which are eight bytes.
+                    let plain = min(
+                        marks.trailingZeroBitCount &>> 3, end &- position, limit &- written)
+                    position &+= plain
+                    written &+= plain
+                    if marks == 0 || position >= end || written >= limit { continue }
+                }
+                guard let byte = next(in: bytes) else { break }
+                unsafe room[written] = byte
+                written &+= 1
+            }
+            return written
+        }
+    }
+
     /// What a `+`, or a `%` with the two bytes behind it, stands for.
     @usableFromInline
     mutating func decoded(_ byte: UInt8, in bytes: Span<UInt8>) -> UInt8 {
@@ -110,7 +143,7 @@ public struct EncodedName: Sendable {
     /// Its first eight bytes, as ``NameList`` has them.
     @usableFromInline let prefix: UInt64
     /// It spells what it is: no escapes stand in it, or they mean nothing.
-    @usableFromInline let isPlain: Bool
+    public let isPlain: Bool
 
     /// Of a query, where a name may have escapes, or of a cookie, where it has none.
     @inlinable

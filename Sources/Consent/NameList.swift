@@ -28,6 +28,15 @@ public struct NameList: Equatable, Sendable {
     @inlinable
     func byteCount(_ index: Int) -> Int { Int(ends[index + 1]) - Int(ends[index]) }
 
+    /// Whether one of the names is the `byteCount` bytes of a word, at most eight.
+    func holds(_ word: UInt64, byteCount: Int) -> Bool {
+        for index in prefixes.indices
+        where prefixes[index] == word && self.byteCount(index) == byteCount {
+            return true
+        }
+        return false
+    }
+
     /// The bytes of the name at `index`.
     @inlinable
     @_lifetime(borrow self)

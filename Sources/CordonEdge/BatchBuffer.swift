@@ -35,6 +35,8 @@ internal import Synchronization
     /// Why it is not in the journal; nil when it is. Valid once answered.
     var failure: JournalError?
     var openedAt: UInt64 = 0
+    /// What texts that are copied by words may reach beyond the last byte.
+    private static let slackBytes = 16
     private let phaseValue = Atomic<UInt8>(Phase.filling.rawValue)
 
     enum Tally: Int, CaseIterable {
@@ -53,7 +55,7 @@ internal import Synchronization
     }
 
     init() {
-        unsafe bytes = .allocate(capacity: EdgeLimits.batchBytesMax)
+        unsafe bytes = .allocate(capacity: EdgeLimits.batchBytesMax + Self.slackBytes)
         unsafe scratch = .allocate(capacity: 2 * HitBatch.textBytesMax)
         waiters.reserveCapacity(4096)
         policies.reserveCapacity(64)
@@ -92,7 +94,8 @@ internal import Synchronization
             tallies = Array(repeating: 0, count: tallyCount)
         }
         policies.removeAll(keepingCapacity: true)
-        for byte in context.batchHeader { append(byte) }
+        let header = context.batchHeader
+        appendFields(header.span)
     }
 
     /// Nothing is in it until it is opened.
@@ -174,9 +177,8 @@ extension BatchBuffer {
 
     func endRecord() {
         let size = UInt32(truncatingIfNeeded: count - recordStart - 4)
-        for index in 0..<4 {
-            unsafe bytes[recordStart + index] = UInt8(truncatingIfNeeded: size >> UInt32(8 * index))
-        }
+        unsafe UnsafeMutableRawPointer(bytes + recordStart)
+            .storeBytes(of: size.littleEndian, as: UInt32.self)
         hits += 1
     }
 
@@ -208,14 +210,25 @@ extension BatchBuffer {
 
     func endText(_ start: Int) {
         let length = UInt16(truncatingIfNeeded: count - start)
-        unsafe bytes[start - 2] = UInt8(truncatingIfNeeded: length)
-        unsafe bytes[start - 1] = UInt8(truncatingIfNeeded: length >> 8)
+        unsafe UnsafeMutableRawPointer(bytes + (start - 2))
+            .storeBytes(of: length.littleEndian, as: UInt16.self)
     }
 
-    /// Appends a text of the rule set or geo table.
+    /// Appends a text that is known to be well formed.
     func appendText(_ text: Span<UInt8>) {
+        let length = min(text.count, HitBatch.textBytesMax)
+        append(littleEndian: UInt16(truncatingIfNeeded: length))
+        copy(text, 0..<length)
+    }
+
+    /// Appends bytes that have the form of a batch already.
+    func appendFields(_ fields: Span<UInt8>) { copy(fields, 0..<fields.count) }
+
+    /// Appends the text of a block of addresses.
+    func appendText(_ prefix: IPPrefix) {
         let start = beginText()
-        copy(text, 0..<min(text.count, HitBatch.textBytesMax))
+        // SAFETY: a record's room has that of the longest text many times.
+        count += unsafe prefix.writeText(to: bytes + count)
         endText(start)
     }
 
@@ -229,7 +242,7 @@ extension BatchBuffer {
     private func copy(_ source: Span<UInt8>, _ range: Range<Int>) {
         unsafe source.extracting(range).withUnsafeBufferPointer { source in
             guard let from = source.baseAddress else { return }
-            unsafe (bytes + count).update(from: from, count: source.count)
+            unsafe ByteCopy.copy(source.count, from: from, to: bytes + count)
             count += source.count
         }
     }
@@ -245,14 +258,8 @@ extension BatchBuffer {
     /// Appends a host name in lowercase.
     func appendHost(_ source: Span<UInt8>, _ range: Range<Int>) {
         let start = beginText()
-        // The end is kept in a local, because one in the object is written back for each byte; so below.
-        var end = count
-        for index in range {
-            let byte = source[index]
-            unsafe bytes[end] = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
-            end &+= 1
-        }
-        count = end
+        unsafe ByteWord.lowercase(source.extracting(range), into: bytes + count)
+        count += range.count
         endText(start)
     }
 
@@ -264,12 +271,8 @@ extension BatchBuffer {
         let limit = textStart + HitBatch.textBytesMax + 3
         if decoding {
             var decoder = FormDecoder(range, form: .query)
-            var end = count
-            while end < limit, let byte = decoder.next(in: source) {
-                unsafe bytes[end] = byte
-                end &+= 1
-            }
-            count = end
+            // SAFETY: beyond what it writes the decoder reaches by eight bytes, for which there is the slack at the least.
+            count += unsafe decoder.decode(source, into: bytes + count, limit: limit - count)
         } else if count < limit {
             copy(source, range.lowerBound..<min(range.upperBound, range.lowerBound + limit - count))
         }
@@ -278,13 +281,11 @@ extension BatchBuffer {
     /// Ends a text of foreign bytes: repaired and cut at a character.
     func finishText(_ start: Int) {
         let end = count
-        var isPlain = end - start <= HitBatch.textBytesMax
-        var index = start
-        while isPlain, index < end {
-            let byte = unsafe bytes[index]
-            isPlain = byte >= 0x20 && byte < 0x7F
-            index += 1
-        }
+        // SAFETY: the text is what was written last.
+        let text = unsafe Span(_unsafeStart: bytes + start, count: end - start)
+        let isPlain =
+            text.count <= HitBatch.textBytesMax
+            && text.firstUnprintable(from: 0, to: text.count) == text.count
         if !isPlain { repairText(start) }
         endText(start)
     }

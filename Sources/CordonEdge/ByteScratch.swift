@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Consent
 
 /// A run of bytes in memory of its own, filled anew for each request: appending looks at no owner and, up to the capacity
@@ -28,25 +29,17 @@ internal import Consent
 
     /// Appends `range` of a query's bytes with its escapes taken out.
     func append(decoding range: Range<Int>, of bytes: Span<UInt8>) {
-        let room = unsafe reserve(range.count)
-        var end = 0
+        // SAFETY: no more bytes come out than the range has, and there is room for those and the decoder's word.
+        let room = unsafe reserve(range.count + 8)
         var decoder = FormDecoder(range, form: .query)
-        // SAFETY: no more bytes come out than the range has, and there is room for those.
-        while let byte = decoder.next(in: bytes) {
-            unsafe room[end] = byte
-            end &+= 1
-        }
-        count &+= end
+        count &+= unsafe decoder.decode(bytes, into: room, limit: range.count)
     }
 
     /// Appends `range` of `bytes` with capitals as small letters.
     func append(lowercasing range: Range<Int>, of bytes: Span<UInt8>) {
-        let room = unsafe reserve(range.count)
         // SAFETY: there is room for as many bytes as the range has.
-        for offset in 0..<range.count {
-            let byte = bytes[range.lowerBound &+ offset]
-            unsafe room[offset] = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
-        }
+        let room = unsafe reserve(range.count)
+        unsafe ByteWord.lowercase(bytes.extracting(range), into: room)
         count &+= range.count
     }
 

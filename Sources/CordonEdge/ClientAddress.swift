@@ -167,8 +167,12 @@ package struct ClientAddressResolver: Sendable {
             let range = fields[field]
             var end = range.upperBound
             while true {
-                var start = end
-                while start > range.lowerBound, bytes[start - 1] != 0x2C { start -= 1 }
+                var start = range.lowerBound
+                // Mostly there is one hop.
+                if bytes.firstIndex(of: 0x2C, from: start, to: end) < end {
+                    start = end
+                    while start > range.lowerBound, bytes[start - 1] != 0x2C { start -= 1 }
+                }
                 hops += 1
                 guard hops <= EdgeLimits.hopsMax, let address = Self.hop(bytes, start, end) else {
                     return .failed(.malformed)
@@ -253,13 +257,8 @@ package struct ClientAddressResolver: Sendable {
             }
             return address.isIPv6 ? address : nil
         }
-        var colons = 0
-        var colon = end
-        for index in start..<end where bytes[index] == 0x3A {
-            colons += 1
-            colon = index
-        }
-        if colons == 1 {
+        let colon = bytes.firstIndex(of: 0x3A, from: start, to: end)
+        if colon < end, bytes.firstIndex(of: 0x3A, from: colon + 1, to: end) == end {
             guard isPort(bytes, colon + 1, end) else { return nil }
             end = colon
         }

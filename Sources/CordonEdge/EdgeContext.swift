@@ -22,8 +22,13 @@ package final class EdgeContext: Sendable {
     let policyNames: [String]
     /// For each policy the region that it keeps hits in; empty when it refuses them.
     let policyRegions: [String]
-    let countries: NameList
-    let subdivisions: NameList
+    /// Names as records have them: of the places, null where they have none, and of the rules, by the same indices as there.
+    let countries: RecordNames
+    let subdivisions: RecordNames
+    let policies: RecordNames
+    let purposes: RecordNames
+    let signals: RecordNames
+    let parameterNames: RecordNames
     /// First bytes of each batch.
     let batchHeader: [UInt8]
     let keyrings: [Keyring]
@@ -48,10 +53,11 @@ package final class EdgeContext: Sendable {
             return pseudonyms[Self.index(field, period, daysAhead)]
         }
 
-        private static let periodCount = KeyPeriod.allCases.count
+        static let count = 16
 
         static func index(_ field: PseudonymField, _ period: KeyPeriod, _ daysAhead: Int) -> Int {
-            (Int(field.rawValue) * periodCount + Int(period.rawValue)) * 2 + daysAhead
+            // Bits, because a number of cases would be asked for at each hit.
+            Int(field.rawValue) << 3 | Int(period.rawValue) << 1 | daysAhead
         }
     }
 
@@ -73,8 +79,14 @@ package final class EdgeContext: Sendable {
         slots = ruleSet.regions.map { name in keys.firstIndex { $0.region == name } ?? -1 }
         policyNames = ruleSet.policies.map(\.name)
         policyRegions = ruleSet.policies.map { $0.route.region ?? "" }
-        countries = NameList(geoTable.places.map { $0.country ?? "" })
-        subdivisions = NameList(geoTable.places.map { $0.subdivision ?? "" })
+        countries = RecordNames(
+            NameList(geoTable.places.map { $0.country ?? "" }), emptyIsNull: true)
+        subdivisions = RecordNames(
+            NameList(geoTable.places.map { $0.subdivision ?? "" }), emptyIsNull: true)
+        policies = RecordNames(rules.policies)
+        purposes = RecordNames(rules.purposes)
+        signals = RecordNames(rules.signals)
+        parameterNames = RecordNames(rules.parameterNames)
         batchHeader = HitBatch.header(ruleSet: ruleSet.digest, geoBuild: geoTable.build)
         var keyrings: [Keyring] = []
         for regionKeys in keys {
@@ -128,6 +140,10 @@ package final class EdgeContext: Sendable {
         policyRegions = other.policyRegions
         countries = other.countries
         subdivisions = other.subdivisions
+        policies = other.policies
+        purposes = other.purposes
+        signals = other.signals
+        parameterNames = other.parameterNames
         batchHeader = other.batchHeader
         self.keyDay = keyDay
         self.keyrings = keyrings
@@ -139,8 +155,7 @@ package final class EdgeContext: Sendable {
         _ keys: RegionKeys, ruleSet: RuleSet, today: Day, days: ClosedRange<Int> = 0...1,
         creating: Bool = true
     ) throws(KeysError) -> Keyring {
-        let count = PseudonymField.allCases.count * KeyPeriod.allCases.count * 2
-        var pseudonyms = [PseudonymKey?](repeating: nil, count: count)
+        var pseudonyms = [PseudonymKey?](repeating: nil, count: Keyring.count)
         for policy in ruleSet.policies where policy.route.region == keys.region {
             let used: [(PseudonymField, KeyPeriod?)] = [
                 (.user, policy.fields.user?.keeping), (.visitor, policy.fields.visitor?.keeping),

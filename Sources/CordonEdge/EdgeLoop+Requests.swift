@@ -90,6 +90,8 @@ extension EdgeLoop {
         _ persistence: Persistence
     ) {
         counters.events[EdgeEvent.hitRequests.rawValue] += 1
+        // Taken hold of once: the property would be for each of the calls.
+        let context = context
         let client = resolvers[connection.listener].resolve(
             peer: connection.peer, announced: connection.announced, head: head, bytes: bytes)
         counters.addresses[Int(client.provenance.rawValue)] += 1

@@ -13,6 +13,15 @@ extension HitTransform {
         _ range: Range<Int>?, _ speculation: RequestHead.Speculation, isKept: Bool,
         _ bytes: Span<UInt8>, _ batch: BatchBuffer
     ) {
+        if case .none = speculation {
+            guard let range else { return batch.appendText("view") }
+            // Mostly it stands there as it is kept.
+            if Self.isName(range, bytes) {
+                let event = bytes.extracting(range)
+                return isKept || CountedHit.keeps(event: event)
+                    ? batch.appendText(event) : batch.appendText(CountedHit.otherEvent)
+            }
+        }
         text.removeAll(keepingCapacity: true)
         switch speculation {
         case .none: break
@@ -53,16 +62,30 @@ extension HitTransform {
         return room < EdgeLimits.eventBytesMax
     }
 
+    /// Whether the bytes are those of an event without escapes.
+    private static func isName(_ range: Range<Int>, _ bytes: Span<UInt8>) -> Bool {
+        guard !range.isEmpty, range.count <= EdgeLimits.eventBytesMax else { return false }
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let word = ByteWord.prefix(bytes, from: start, to: range.upperBound)
+            let others = ~(ByteWord.hostBytes(word) | ByteWord.equal(word, 0x3A)) & ByteWord.highs
+            start += others.trailingZeroBitCount >> 3
+            // Behind the range there are zeros, which are none either.
+            if others != 0 { return start == range.upperBound }
+        }
+        return true
+    }
+
     private func append(_ word: StaticString) {
         // SAFETY: `offset` is below the number of code units that the literal has.
         for offset in 0..<word.utf8CodeUnitCount { text.append(unsafe word.utf8Start[offset]) }
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x3A, 0x5F: true
-        default: false
-        }
+        // Bit i of each word stands for byte i and byte 64 + i: `-`, `.`, digits, `:`; letters, `_`.
+        let low: UInt64 = 0x07FF_6000_0000_0000
+        let high: UInt64 = 0x07FF_FFFE_87FF_FFFE
+        return byte < 128 && (byte < 64 ? low : high) >> UInt64(byte & 63) & 1 != 0
     }
 
     func writePage(
@@ -210,14 +233,7 @@ extension HitTransform {
         let kept = client.address.inspect(
             with: Truncate(ipv4Bits: Int(decision.ipv4Bits), ipv6Bits: Int(decision.ipv6Bits)))
         guard let kept, client.provenance.isKnown else { return batch.appendNull() }
-        text.removeAll(keepingCapacity: true)
-        kept.address.appendText(to: &text)
-        text.append(0x2F)
-        if kept.length >= 100 { text.append(0x30 + UInt8(kept.length / 100)) }
-        if kept.length >= 10 { text.append(0x30 + UInt8(kept.length / 10 % 10)) }
-        text.append(0x30 + UInt8(kept.length % 10))
-        let text = self.text
-        batch.appendText(text.span)
+        batch.appendText(kept)
     }
 
     func writePlace(
@@ -229,15 +245,16 @@ extension HitTransform {
             case .country: (true, false)
             case .subdivision: (true, true)
             }
-        appendName(context.countries, place, if: country, batch)
-        appendName(context.subdivisions, place, if: subdivision, batch)
-    }
-
-    private func appendName(
-        _ names: NameList, _ index: Int, if isKept: Bool, _ batch: BatchBuffer
-    ) {
-        let name = names.span(index)
-        if isKept, !name.isEmpty { batch.appendText(name) } else { batch.appendNull() }
+        if country {
+            writeName(context.countries, place, batch)
+        } else {
+            batch.appendNull()
+        }
+        if subdivision {
+            writeName(context.subdivisions, place, batch)
+        } else {
+            batch.appendNull()
+        }
     }
 
     func writeFamily(
@@ -247,12 +264,7 @@ extension HitTransform {
             for _ in 0..<3 { batch.appendNull() }
             return
         }
-        let text = family.text.span
-        let osStart = Int(family.browserCount)
-        let deviceStart = osStart + Int(family.osCount)
-        batch.appendText(text.extracting(0..<osStart))
-        batch.appendText(text.extracting(osStart..<deviceStart))
-        batch.appendText(text.extracting(deviceStart..<deviceStart + Int(family.deviceCount)))
+        batch.appendFields(family.fields.span.extracting(0..<Int(family.byteCount)))
     }
 
     /// The primary subtag of the first language (RFC 5646: 2 to 8 letters), in lowercase.
@@ -273,21 +285,21 @@ extension HitTransform {
     }
 
     /// A parameter of its own, so that no list is taken hold of for one of its names.
-    func writeName(_ names: NameList, _ index: Int, _ batch: BatchBuffer) {
-        batch.appendText(names.span(index))
+    func writeName(_ names: RecordNames, _ index: Int, _ batch: BatchBuffer) {
+        batch.appendFields(names.field(index))
     }
 
-    func writeNames(_ names: NameList, _ mask: UInt32, _ batch: BatchBuffer) {
+    func writeNames(_ names: RecordNames, _ mask: UInt32, _ batch: BatchBuffer) {
         batch.append(UInt8(mask.nonzeroBitCount))
         var rest = mask
         while rest != 0 {
-            batch.appendText(names.span(rest.trailingZeroBitCount))
+            batch.appendFields(names.field(rest.trailingZeroBitCount))
             rest &= rest - 1
         }
     }
 
     func writeParameters(
-        _ fields: QueryFields, _ decision: Decision, _ rules: BoundRules, _ bytes: Span<UInt8>,
+        _ fields: QueryFields, _ decision: Decision, _ context: EdgeContext, _ bytes: Span<UInt8>,
         _ batch: BatchBuffer
     ) {
         guard decision.isKept else { return batch.append(0) }
@@ -297,7 +309,7 @@ extension HitTransform {
         for name in names.prefix(EdgeLimits.parametersMax) {
             let value = allowed[name - names.lowerBound]
             guard value.isPresent else { continue }
-            writeName(rules.parameterNames, name, batch)
+            writeName(context.parameterNames, name, batch)
             batch.appendText(bytes, value.lowerBound..<value.upperBound, decoding: true)
         }
     }

@@ -85,15 +85,15 @@ extension HitTransform {
         writePlace(decided.place, decision, context, batch)
         unsafe writeFamily(family.pointee, decision, batch)
         writeLanguage(head.acceptLanguage, decision, bytes, batch)
-        writeName(rules.policies, decision.policy, batch)
-        writeNames(rules.purposes, isKept ? decision.consent.purposes : 0, batch)
-        writeNames(rules.signals, isKept ? decision.consent.signals : 0, batch)
-        writeParameters(fields, decision, rules, bytes, batch)
+        writeName(context.policies, decision.policy, batch)
+        writeNames(context.purposes, isKept ? decision.consent.purposes : 0, batch)
+        writeNames(context.signals, isKept ? decision.consent.signals : 0, batch)
+        writeParameters(fields, decision, context, bytes, batch)
         batch.endRecord()
         return Written(fate: fate, userAgent: lookup, lacksKey: lacksKey)
     }
 
-    /// The parameters that a record is made from, found in one walk over the query.
+    /// The parameters that a record is made from.
     struct QueryFields {
         var event: Range<Int>?
         var url: Range<Int>?
@@ -105,36 +105,48 @@ extension HitTransform {
         var allowedCount = 0
     }
 
-    /// Finds the parameters that the record of a decided hit is made from.
+    /// The parameters that the record of a decided hit is made from.
     func fields(_ decided: Decided, _ rules: BoundRules, _ bytes: Span<UInt8>) -> QueryFields {
-        var found = QueryFields()
-        guard let query = decided.parts.query.range else { return found }
-        let decision = decided.decision
-        let allowed = decision.isKept ? decision.parameters.range : 0..<0
-        var fields = FormFields(query, form: .query)
-        let names = allowed.prefix(EdgeLimits.parametersMax)
-        for index in 0..<names.count { self.allowed[index] = .absent }
-        while let field = fields.next(in: bytes) {
-            let name = EncodedName(field.name, form: .query, in: bytes)
-            // Numbers as `HitParameter` counts: its initializer would be a call for each parameter.
-            switch known.index(of: name, in: bytes) {
-            case 0: found.event = found.event ?? field.value
-            case 1: found.url = found.url ?? field.value
-            case 2: found.user = found.user ?? field.value
-            case 3: found.referrer = found.referrer ?? field.value
-            case 4: found.eventID = found.eventID ?? field.value
-            default: break
-            }
-            for allowedName in names {
-                let index = allowedName - allowed.lowerBound
-                guard !self.allowed[index].isPresent,
-                    rules.parameterNames.equals(allowedName, name, in: bytes)
-                else { continue }
-                self.allowed[index] = ByteRange(field.value.lowerBound, field.value.upperBound)
-                found.allowedCount += 1
-            }
+        var found = QueryFields(
+            event: decided.fields.value(of: .event), url: decided.fields.value(of: .url),
+            user: decided.fields.value(of: .user), referrer: decided.fields.value(of: .referrer),
+            eventID: decided.fields.value(of: .eventID))
+        guard decided.decision.isKept, decided.fields.hasParameters,
+            let query = decided.parts.query.range
+        else { return found }
+        let names = decided.decision.parameters.range.prefix(EdgeLimits.parametersMax)
+        if decided.fields.isOverfull {
+            found.allowedCount = findParameters(names, rules, query, bytes)
+            return found
+        }
+        for name in names {
+            let value = rules.value(ofParameter: name, decided.fields)
+            allowed[name - names.lowerBound] =
+                value.map { ByteRange($0.lowerBound, $0.upperBound) } ?? .absent
+            if value != nil { found.allowedCount += 1 }
         }
         return found
+    }
+
+    /// Looks for more parameters than ``RequestFields`` has room for, in one walk over the query, and counts those that there are.
+    private func findParameters(
+        _ names: Range<Int>, _ rules: BoundRules, _ query: Range<Int>, _ bytes: Span<UInt8>
+    ) -> Int {
+        var count = 0
+        for index in 0..<names.count { allowed[index] = .absent }
+        var fields = FormFields(query, form: .query)
+        while let field = fields.next(in: bytes) {
+            let name = EncodedName(field.name, form: .query, in: bytes)
+            for allowedName in names {
+                let index = allowedName - names.lowerBound
+                guard !allowed[index].isPresent,
+                    rules.parameterNames.equals(allowedName, name, in: bytes)
+                else { continue }
+                allowed[index] = ByteRange(field.value.lowerBound, field.value.upperBound)
+                count += 1
+            }
+        }
+        return count
     }
 
     /// Digests of the site and the client's own id of the event; nil when there is no id of 1 to

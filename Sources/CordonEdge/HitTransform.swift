@@ -17,7 +17,8 @@ internal import HTTP
     let identifier = ByteScratch(capacity: HTTPLimits.headBytesMax)
     let url = ByteScratch(capacity: HTTPLimits.headBytesMax)
     var text: [UInt8] = []
-    /// Values of the allowed parameters of the request that ``fields(_:_:_:)`` saw last, in the order of the decision's names.
+    /// Values of the allowed parameters of the request that ``fields(_:_:_:)`` was asked for last, in the order of the decision's
+    /// names.
     var allowed = InlineArray<64, ByteRange>(repeating: .absent)
     /// Reads consent strings, and remembers them while the rules stay.
     private var consentReader: ConsentReader
@@ -26,7 +27,6 @@ internal import HTTP
     /// The same for a candidate's rules, where those ask for other vendors.
     private var shadowReader: ConsentReader?
     private let consentKey: (UInt64, UInt64)
-    let known = NameList(HitParameter.allCases.map(\.text))
     let invalidSite = Array("invalid".utf8)
 
     init(userAgents: UserAgentCache) {
@@ -41,6 +41,7 @@ internal import HTTP
     struct Decided {
         var decision: Decision
         var parts: RequestParts
+        var fields: RequestFields
         var place: Int
         /// Where the site's name stands; nil when there is none.
         var site: Range<Int>?
@@ -59,9 +60,9 @@ internal import HTTP
         let table = context.geoTable
         client.address.inspect(with: FetchPlace(table: table, step: .index))
         let parts = RequestParts(head)
-        let site = parts.site(in: bytes)
+        let fields = context.rules.fields(parts, bytes)
         client.address.inspect(with: FetchPlace(table: table, step: .deeperIndex))
-        let names = context.rules.presentNames(parts, bytes)
+        let site = parts.site(in: bytes, parameter: fields.site.range)
         client.address.inspect(with: FetchPlace(table: table, step: .ranges))
         if readRules !== context.rules {
             readRules = context.rules
@@ -73,7 +74,7 @@ internal import HTTP
         let place =
             client.provenance.isKnown ? client.address.inspect(with: Locate(table: table)) : 0
         let decision = decision(
-            context.rules, place: place, siteClass: siteClass, parts, names, bytes, client,
+            context.rules, place: place, siteClass: siteClass, parts, fields.names, bytes, client,
             at: timestamp, reader: consentReader)
         let slot = decision.region < 0 ? -1 : context.slots[decision.region]
         var fate: HitFate?
@@ -91,7 +92,8 @@ internal import HTTP
             }
         }
         return Decided(
-            decision: decision, parts: parts, place: place, site: site, slot: slot, fate: fate)
+            decision: decision, parts: parts, fields: fields, place: place, site: site, slot: slot,
+            fate: fate)
     }
 
     /// What `rules` say of a hit.

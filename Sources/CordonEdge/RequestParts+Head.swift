@@ -20,6 +20,6 @@ extension RequestParts {
 
 extension RequestParts.Part {
     fileprivate init(_ range: ByteRange) {
-        self = range.isPresent ? Self(range.lowerBound..<range.upperBound) : .absent
+        self.init(start: range.start, end: range.end)
     }
 }

@@ -7,34 +7,35 @@ internal import UserAgents
 @safe final class UserAgentCache {
     /// The families of one user agent, ready to be copied into a record.
     struct Family: BitwiseCopyable {
-        // Before the text, so that a slot's first line of the processor's cache is mostly all that a hit reads of it.
-        var browserCount: UInt8 = 0
-        var osCount: UInt8 = 0
-        var deviceCount: UInt8 = 0
-        var isBot = false
-        var text = InlineArray<192, UInt8>(repeating: 0)
+        // Before the fields, so that a slot's first line of the processor's cache is mostly all that a hit reads of it.
+        /// Bytes of `fields` that are used.
+        private(set) var byteCount: UInt8 = 0
+        private(set) var isBot = false
+        /// Browser, system and device one after the other, each as a record has a text.
+        private(set) var fields = InlineArray<198, UInt8>(repeating: 0)
 
-        /// Longest family in bytes; three fill `text`.
+        /// Longest family in bytes; three, with their counts, fill `fields`.
         static let familyBytesMax = 64
 
         init(_ family: UserAgentFamily) {
-            var end = 0
-            browserCount = Self.put(family.browser, &text, &end)
-            osCount = Self.put(family.os, &text, &end)
-            deviceCount = Self.put(family.device, &text, &end)
             isBot = family.isBot
+            put(family.browser)
+            put(family.os)
+            put(family.device)
         }
 
-        /// Copies `family`, or `Other` when it is longer than any known one.
-        private static func put(
-            _ family: String, _ text: inout InlineArray<192, UInt8>, _ end: inout Int
-        ) -> UInt8 {
-            let family = family.utf8.count <= familyBytesMax ? family : "Other"
+        /// Takes `family`, or `Other` when it is longer than any known one.
+        private mutating func put(_ family: String) {
+            let family = family.utf8.count <= Self.familyBytesMax ? family : "Other"
+            var end = Int(byteCount)
+            fields[end] = UInt8(family.utf8.count)
+            fields[end + 1] = 0
+            end += 2
             for unit in family.utf8 {
-                text[end] = unit
+                fields[end] = unit
                 end += 1
             }
-            return UInt8(family.utf8.count)
+            byteCount = UInt8(end)
         }
     }
 
@@ -45,7 +46,7 @@ internal import UserAgents
     }
 
     private static let setCount = 4096
-    private let key = SipHashKey(SecureRandom.uint64(), SecureRandom.uint64())
+    private let key = PolynomialKey.random()
     // SAFETY: allocated in `init` with two slots a set, indexed by the masked digest.
     private let slots: UnsafeMutablePointer<Slot>
     private let classifier: UserAgentClassifier?
@@ -76,7 +77,7 @@ internal import UserAgents
     /// The families of a user agent's bytes, valid until the next are asked for, and how they were found.
     @unsafe
     func family(of userAgent: Span<UInt8>) -> (UnsafePointer<Family>, Lookup) {
-        guard let classifier else { return unsafe (other, .known) }
+        if classifier == nil { return unsafe (other, .known) }
         let digest = key.digest(userAgent) | 1
         let set = Int(truncatingIfNeeded: digest >> 64) & (Self.setCount - 1)
         let first = unsafe slots + set * 2
@@ -88,6 +89,8 @@ internal import UserAgents
             }
             return unsafe (family(at: first + way), .known)
         }
+        // Taken hold of here alone: counting references at each hit costs more than the look-up.
+        guard let classifier else { return unsafe (other, .known) }
         guard budget > 0 else { return unsafe (other, .overflow) }
         budget -= 1
         let victim = unsafe first[0].isNewer ? 1 : 0

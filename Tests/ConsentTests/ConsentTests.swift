@@ -186,4 +186,32 @@ private func choice(_ text: String, _ form: FormFields.Form = .query) -> SignalR
             #expect(names.index(of: name, in: bytes.span) == index, "`\(text)`")
         }
     }
+
+    @Test func `values are decoded at once as byte by byte, up to the limit`() {
+        var generator = Generator()
+        let alphabet = Array("ab%%++0F2g%41%zz".utf8)
+        for _ in 0..<3000 {
+            let count = Int.random(in: 0...40, using: &generator)
+            let bytes = (0..<count).map { _ in alphabet.randomElement(using: &generator)! }
+            let start = Int.random(in: 0...count, using: &generator)
+            let end = Int.random(in: start...count, using: &generator)
+            let limit = Int.random(in: 0...20, using: &generator)
+            for form in [FormFields.Form.query, .cookie] {
+                var slow = FormDecoder(start..<end, form: form)
+                var expected: [UInt8] = []
+                while expected.count < limit, let byte = slow.next(in: bytes.span) {
+                    expected.append(byte)
+                }
+                var fast = FormDecoder(start..<end, form: form)
+                var room = [UInt8](repeating: 0, count: limit + 8)
+                let written = room.withUnsafeMutableBufferPointer {
+                    fast.decode(bytes.span, into: $0.baseAddress!, limit: limit)
+                }
+                #expect(
+                    Array(room[..<written]) == expected,
+                    "\(bytes) \(start)..<\(end), seed \(generator.seed)")
+                #expect(fast.isMalformed == slow.isMalformed)
+            }
+        }
+    }
 }

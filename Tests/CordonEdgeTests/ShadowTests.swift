@@ -41,9 +41,12 @@ import Testing
                 "granted&gdpr_consent=CQSU_AAQSU_AAAfABBENCWFgAP_gAAAAAAYgAAoAAAAA",
             ].map { Array(Self.hit(address, $0).utf8) }
         }
-        for request in requests { path.take(request) }
+        for request in requests { path.take(request.span) }
         let before = allocation_count()
-        for hit in 0..<1200 { path.take(requests[hit % requests.count]) }
+        for hit in 0..<1200 {
+            let request = requests[hit % requests.count]
+            path.take(request.span)
+        }
         let allocations = allocation_count() - before
         #expect(allocations == 0, "\(allocations) allocations in 1200 hits")
         #expect(context.shadow?.counts().compared == UInt64(1200 + requests.count))
@@ -100,16 +103,16 @@ import Testing
         let context = fixture.collector.context.shadowed(by: candidate, loops: 1)
         let collector = fixture.region("eu-central").collector
         let request = Array(Self.hit(EdgeFixture.german, "granted").utf8)
-        HitPath(context, collector: collector).take(request)
+        HitPath(context, collector: collector).take(request.span)
         let renewed = try context.renewed(today: fixture.today + 1)
-        HitPath(renewed, collector: collector).take(request)
+        HitPath(renewed, collector: collector).take(request.span)
         #expect(renewed.shadow?.counts().differing == 2)
         let again = renewed.shadowed(by: candidate, loops: 1)
         #expect(again.shadow?.counts().compared == 0)
         // Hits of another day come from logs, and are none that the candidate is asked about.
         #expect(try context.dated(fixture.today).shadow == nil)
         var sum = try #require(renewed.shadow?.counts())
-        HitPath(again, collector: collector).take(request)
+        HitPath(again, collector: collector).take(request.span)
         sum.add(try #require(again.shadow?.counts()))
         #expect(sum.compared == 3)
         #expect(sum.pairs.map(\.hits) == [3])

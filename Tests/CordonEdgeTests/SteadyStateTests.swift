@@ -14,10 +14,13 @@ import Testing
         let path = HitPath(
             fixture.collector.context, collector: fixture.region("eu-central").collector)
         let requests = Self.requests
-        for request in requests { #expect(path.take(request) > 0) }
+        for request in requests { #expect(path.take(request.span) > 0) }
         let before = allocation_count()
         var bytes = 0
-        for hit in 0..<2000 { bytes += path.take(requests[hit % requests.count]) }
+        for hit in 0..<2000 {
+            let request = requests[hit % requests.count]
+            bytes += path.take(request.span)
+        }
         let allocations = allocation_count() - before
         #expect(bytes > 0)
         #expect(allocations == 0, "\(allocations) allocations in 2000 hits")

@@ -75,7 +75,23 @@ package struct PresentNames: Sendable, BitwiseCopyable {
         }
     }
 
-    mutating func add(isKnown: Bool, name: Int, _ form: FormFields.Form, _ value: Range<Int>) {
+    /// Takes a field with a name that signals are read from.
+    mutating func add(_ role: FieldNames.Role, _ form: FormFields.Form, _ value: Range<Int>) {
+        if role.known != 0 {
+            known |= role.known
+            add(isKnown: true, name: role.known.trailingZeroBitCount, form, value)
+        }
+        var rest = role.sources
+        if case .query = form { parameters |= rest } else { cookies |= rest }
+        while rest != 0 {
+            add(isKnown: false, name: rest.trailingZeroBitCount, form, value)
+            rest &= rest - 1
+        }
+    }
+
+    private mutating func add(
+        isKnown: Bool, name: Int, _ form: FormFields.Form, _ value: Range<Int>
+    ) {
         guard fieldCount < 8 else {
             isOverfull = true
             return
@@ -88,70 +104,13 @@ package struct PresentNames: Sendable, BitwiseCopyable {
     }
 }
 
-/// The bytes that some of a list's names begin with: most fields of a request begin with another.
-struct FirstBytes: Sendable, BitwiseCopyable {
-    private var low: UInt64 = 0
-    private var high: UInt64 = 0
-
-    mutating func insert(_ names: NameList) {
-        for index in 0..<names.count {
-            let name = names.span(index)
-            if name.isEmpty {
-                // It matches a field without a name, which is looked at in any case.
-                continue
-            }
-            insert(name[0])
-        }
-    }
-
-    mutating func insert(_ byte: UInt8) {
-        if byte < 64 { low |= 1 << UInt64(byte) } else { high |= 1 << UInt64(byte & 63) }
-    }
-
-    /// May be true for a byte above 127 that is none of them.
-    func contains(_ byte: UInt8) -> Bool {
-        (byte < 64 ? low : high) >> UInt64(byte & 63) & 1 != 0
-    }
-}
-
 // Consent strings of a request.
 extension BoundRules {
-    /// The names that stand in the query or the cookies, found in one walk over each: most requests have none of them.
+    /// The names that stand in the query or the cookies: most requests have none of them.
     package func presentNames(_ parts: RequestParts, _ bytes: Span<UInt8>) -> PresentNames {
-        guard hasNamedSignals else { return PresentNames() }
-        var found = PresentNames()
-        findNames(parts.query, .query, bytes, &found)
-        findNames(parts.cookie, .cookie, bytes, &found)
-        return found
+        hasNamedSignals ? fields(parts, bytes).names : PresentNames()
     }
 
-    private func findNames(
-        _ part: RequestParts.Part, _ form: FormFields.Form, _ bytes: Span<UInt8>,
-        _ found: inout PresentNames
-    ) {
-        guard let range = part.range else { return }
-        var fields = FormFields(range, form: form)
-        while let field = fields.next(in: bytes) {
-            guard field.name.isEmpty || firstBytes.contains(bytes[field.name.lowerBound]) else {
-                continue
-            }
-            let name = EncodedName(field.name, form: form, in: bytes)
-            for index in 0..<knownNames.count where knownNames.equals(index, name, in: bytes) {
-                found.known |= 1 << UInt16(index)
-                found.add(isKnown: true, name: index, form, field.value)
-            }
-            for index in 0..<sourceNames.count where sourceNames.equals(index, name, in: bytes) {
-                if case .query = form {
-                    found.parameters |= 1 << UInt32(index)
-                } else {
-                    found.cookies |= 1 << UInt32(index)
-                }
-                found.add(isKnown: false, name: index, form, field.value)
-            }
-        }
-    }
-
-    /// What the strings of a framework's signal say.
     func strings(
         _ signal: Int, _ rules: StringRules, _ parts: RequestParts, _ bytes: Span<UInt8>,
         _ names: PresentNames, _ reader: ConsentReader

@@ -35,8 +35,10 @@ package final class BoundRules: Sendable {
     /// Some signal is read from parameters or cookies.
     let hasNamedSignals: Bool
     let knownNames = NameList(KnownName.allCases.map(\.text))
-    /// How those names and the ``sourceNames`` begin.
-    let firstBytes: FirstBytes
+    /// The names that requests are looked through for.
+    let fieldNames: FieldNames
+    /// For each of ``parameterNames`` its position in ``fieldNames``.
+    let parameterPositions: [UInt32]
 
     /// How one signal is read.
     enum SignalSource: Sendable, BitwiseCopyable {
@@ -73,13 +75,15 @@ package final class BoundRules: Sendable {
         precondition(
             sourceNames.count <= 32, "each name is that of a signal, of which there are 32")
         self.sourceNames = sourceNames
-        var firstBytes = FirstBytes()
-        firstBytes.insert(knownNames)
-        firstBytes.insert(sourceNames)
-        // Escapes, which may stand for any letter.
-        firstBytes.insert(0x25)
-        firstBytes.insert(0x2B)
-        self.firstBytes = firstBytes
+        let names = FieldNames(
+            sources: hasNamedSignals ? sourceNames : nil, parameters: parameterNames)
+        fieldNames = names
+        parameterPositions = (0..<parameterNames.count).map { index in
+            guard let position = names.position(of: parameterNames.span(index)) else {
+                preconditionFailure("every parameter's name is looked for")
+            }
+            return position
+        }
         self.sites = sites
         self.placeCount = placeCount
         self.table = table

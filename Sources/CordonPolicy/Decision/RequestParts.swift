@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Consent
 
 /// Where the parts of one request stand in the connection's buffer: what a decision may look at.
@@ -18,8 +19,9 @@ public struct RequestParts: Equatable, Sendable, BitwiseCopyable {
             end = Int32(range.upperBound)
         }
 
+        /// Takes the ends of a range, or -1 twice.
         @inlinable
-        init(start: Int32, end: Int32) {
+        public init(start: Int32, end: Int32) {
             self.start = start
             self.end = end
         }
@@ -59,20 +61,37 @@ extension RequestParts {
     /// A `site` that is no plain host name (an escape in it, a foreign character) is passed over. Of
     /// several the first counts.
     package func site(in bytes: Span<UInt8>) -> Range<Int>? {
-        if let query = query.range {
-            var fields = FormFields(query, form: .query)
-            while let field = fields.next(in: bytes) {
-                guard Self.spells(bytes, field.name, "site") else { continue }
-                if let host = Self.hostName(in: bytes, field.value) { return host }
-                break
-            }
-        }
+        site(in: bytes, parameter: parameter("site", in: bytes))
+    }
+
+    /// The same for a request whose first parameter `site` was found.
+    package func site(in bytes: Span<UInt8>, parameter: Range<Int>?) -> Range<Int>? {
+        if let parameter, let host = Self.hostName(in: bytes, parameter) { return host }
         if let referer = referer.range, let host = Self.urlHost(in: bytes, referer) { return host }
         return host.range.flatMap { Self.hostName(in: bytes, $0) }
     }
 
     /// The host name in the URL (`scheme://user@host:port/…`) that stands in `range`; nil when there is none.
     package static func urlHost(in bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int>? {
+        guard var start = authorityStart(bytes, range) else { return nil }
+        var end = start
+        while end < range.upperBound {
+            let byte = bytes[end]
+            if byte == 0x2F || byte == 0x3F || byte == 0x23 { break }
+            end &+= 1  // Below the upper bound.
+            if byte == 0x40 { start = end }
+        }
+        return hostName(in: bytes, start..<end)
+    }
+
+    /// Where the authority of a URL begins, behind `scheme://`.
+    private static func authorityStart(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int? {
+        // The word that nearly every URL begins with: `https://`.
+        if ByteWord.prefix(bytes, from: range.lowerBound, to: range.upperBound)
+            == 0x2F2F_3A73_7074_7468
+        {
+            return range.lowerBound + 8
+        }
         var index = range.lowerBound
         while index < range.upperBound, bytes[index] != 0x3A {
             guard isSchemeByte(bytes[index]) else { return nil }
@@ -81,33 +100,34 @@ extension RequestParts {
         guard index > range.lowerBound, index + 2 < range.upperBound, bytes[index + 1] == 0x2F,
             bytes[index + 2] == 0x2F
         else { return nil }
-        var start = index + 3
-        var end = start
-        while end < range.upperBound, bytes[end] != 0x2F, bytes[end] != 0x3F, bytes[end] != 0x23 {
-            if bytes[end] == 0x40 { start = end + 1 }
-            end += 1
-        }
-        return hostName(in: bytes, start..<end)
+        return index + 3
     }
 
     /// `range` without a port and a final dot, when what is left is a host name: 1 to 253 letters, digits, `.`,
     /// `-` and `_`, with no empty label. Nil otherwise.
     package static func hostName(in bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int>? {
         var end = range.lowerBound
-        var wasDot = true
+        // In the lowest byte, whether the byte before `end` is a dot; before the first it is as if one stood there.
+        var previous: UInt64 = 0x80
         while end < range.upperBound {
-            let byte = bytes[end]
-            if byte == 0x3A { break }
-            let isDot = byte == 0x2E
-            if isDot ? wasDot : !isHostByte(byte) { return nil }
-            wasDot = isDot
-            end &+= 1  // Below the upper bound.
+            let word = ByteWord.prefix(bytes, from: end, to: range.upperBound)
+            // Behind the range there are zeros, which are none either; without a mark 64 zero bits are eight bytes.
+            let others = ~ByteWord.hostBytes(word) & ByteWord.highs
+            let count = others.trailingZeroBitCount &>> 3
+            let dots =
+                ByteWord.equal(word, 0x2E) & (count == 8 ? .max : (1 &<< UInt64(8 * count)) - 1)
+            if dots & (dots &<< 8 | previous) != 0 { return nil }
+            end += count
+            if count > 0 { previous = dots &>> UInt64(8 * (count - 1)) }
+            if count == 8 { continue }
+            if end < range.upperBound, bytes[end] != 0x3A { return nil }
+            break
         }
         for index in min(end + 1, range.upperBound)..<range.upperBound {
             guard bytes[index] >= 0x30, bytes[index] <= 0x39 else { return nil }
         }
         guard end > range.lowerBound else { return nil }
-        if wasDot { end -= 1 }
+        if previous & 0x80 != 0 { end -= 1 }
         return end - range.lowerBound <= hostBytesMax ? range.lowerBound..<end : nil
     }
 
@@ -139,13 +159,6 @@ extension RequestParts {
             guard decoder.next(in: bytes) == expected else { return false }
         }
         return decoder.next(in: bytes) == nil
-    }
-
-    private static func isHostByte(_ byte: UInt8) -> Bool {
-        // Bit i of each word stands for byte i and byte 64 + i: digits, `-`, `.`, letters, `_`.
-        let low: UInt64 = 0x03FF_6000_0000_0000
-        let high: UInt64 = 0x07FF_FFFE_87FF_FFFE
-        return byte < 128 && (byte < 64 ? low : high) >> UInt64(byte & 63) & 1 != 0
     }
 
     private static func isSchemeByte(_ byte: UInt8) -> Bool {
