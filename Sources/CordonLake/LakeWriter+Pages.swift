@@ -72,7 +72,8 @@ extension LakeWriter {
                 if written == nil { _ = try? File.remove(newPath) }
             }
             let made = try rewrite.write(without: gone, to: newPath)
-            let index = try personIndex(restOf: path, made)
+            let index =
+                rewrite.hasTexts(PersonIndex.columns) ? try personIndex(restOf: path, made) : nil
             let groups: [ParquetFooter.GroupSummary]
             do {
                 if let index {

@@ -36,6 +36,11 @@ package final class ParquetRewrite {
     /// Rows of each row group.
     package var rowCounts: [Int] { groups.map { Int($0.rows) } }
 
+    /// Whether the file has columns of these names of texts, one a row at most.
+    package func hasTexts(_ columns: [String]) -> Bool {
+        columns.allSatisfy { name in leaves.contains { $0.isSingleText(name) } }
+    }
+
     /// Rows by number, ascending; none touches another.
     package typealias Rows = [Range<Int>]
 
@@ -212,12 +217,8 @@ package final class ParquetRewrite {
         _ written: Written, at newPath: String, texts columns: [String] = [],
         _ text: (_ column: Int, _ text: Span<UInt8>) -> Void = { _, _ in }
     ) throws -> [ParquetFooter.GroupSummary] {
-        let told = try columns.map { name in
-            guard let index = leaves.firstIndex(where: { $0.isSingleText(name) }) else {
-                throw ParquetError(.unfit, "the file has no such column of single texts")
-            }
-            return index
-        }
+        precondition(hasTexts(columns), "texts are told of columns that have some")
+        let told = columns.map { name in leaves.firstIndex { $0.isSingleText(name) } }
         let new = try ParquetSource(newPath)
         let found = try new.footer()
         guard found == written.footer, new.size == written.fileBytes else { throw Self.other }
