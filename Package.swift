@@ -69,7 +69,7 @@ let package = Package(
         // formats
         target("HTTP", ["Bytes"]),
         target("HTTP2", ["CNGHTTP2", "HTTP"]),
-        target("AccessLogs", ["Bytes", "Compression"]),
+        target("AccessLogs", ["CLinux", "Bytes", "Compression"]),
         target("Consent", ["Bytes", "Crypto"]),
         target("Merkle", ["Bytes", "Crypto"]),
         target("HPKE", ["Crypto"]),
@@ -160,7 +160,7 @@ let package = Package(
             "CordonCLI",
             [
                 "CLinux", "HPKE", "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Engine",
-                "GeoTables",
+                "Compression", "GeoTables",
                 "UserAgents", "HTTP", "Consent", "AccessLogs", "Iceberg", "ArrowIPC", "CordonModel",
                 "CordonKeys",
                 "CordonPolicy",

@@ -22,14 +22,19 @@ internal import Glibc
     /// Lines so far, those passed over among them.
     package private(set) var number = 0
 
-    private static let bufferBytes = 1 << 19
+    /// Small enough to stay near the processor, and for a line of the longest.
+    private static let bufferBytes = 1 << 18
 
     package init(_ source: any ByteSource) {
         self.source = source
         unsafe buffer = .allocate(capacity: Self.bufferBytes)
     }
 
-    deinit { unsafe buffer.deallocate() }
+    deinit {
+        // Lines hold raw values.
+        unsafe explicit_bzero(buffer, Self.bufferBytes)
+        unsafe buffer.deallocate()
+    }
 
     /// The line that the last ``next()`` found, without its end; valid until the next call.
     package var line: Span<UInt8> {

@@ -14,6 +14,7 @@ package struct LogEntry: Sendable, BitwiseCopyable {
 
         package var range: Range<Int>? { start < 0 ? nil : Int(start)..<Int(end) }
         var isPresent: Bool { start >= 0 }
+        var count: Int { Int(end) - Int(start) }
     }
 
     /// Values of a header that may stand more than once, in order.
@@ -57,6 +58,16 @@ package struct LogEntry: Sendable, BitwiseCopyable {
     package var repeatsConsentHeader = false
 
     init() {}
+
+    /// Bytes of everything that the request is made from.
+    package var byteCount: Int {
+        var sum =
+            address.count + path.count + query.count + host.count + referer.count
+            + userAgent.count + acceptLanguage.count + cookie.count + globalPrivacyControl.count
+            + doNotTrack.count
+        for index in 0..<forwardedFor.count { sum += forwardedFor[index].count }
+        return sum
+    }
 
     subscript(field: LogField) -> Text {
         get {

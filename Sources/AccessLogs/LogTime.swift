@@ -6,8 +6,8 @@ enum LogTime {
     private static let perDay: Int64 = 86_400 * perSecond
 
     /// Seconds with an optional fraction (`1573840000.123`), whole milliseconds or microseconds by their size, or ISO 8601.
-    static func any(_ bytes: UnsafeBufferPointer<UInt8>) -> Int64? {
-        if bytes.count > 10, unsafe bytes[4] == 0x2D { return unsafe iso(bytes) }
+    static func any(_ bytes: UnsafeBufferPointer<UInt8>, _ days: inout DayMemory) -> Int64? {
+        if bytes.count > 10, unsafe bytes[4] == 0x2D { return unsafe iso(bytes, &days) }
         return unsafe epoch(bytes)
     }
 
@@ -37,8 +37,8 @@ enum LogTime {
     }
 
     /// `YYYY-MM-DDTHH:MM:SS[.fraction]` and `Z` or an offset; without one it is no instant.
-    static func iso(_ bytes: UnsafeBufferPointer<UInt8>) -> Int64? {
-        guard bytes.count >= 20, let day = unsafe day(bytes, 0),
+    static func iso(_ bytes: UnsafeBufferPointer<UInt8>, _ days: inout DayMemory) -> Int64? {
+        guard bytes.count >= 20, let day = unsafe days.day(bytes, count: 10, read: Self.day),
             unsafe bytes[10] | 0x20 == 0x74 || bytes[10] == 0x20,
             let seconds = unsafe clock(bytes, 11)
         else { return nil }
@@ -59,21 +59,20 @@ enum LogTime {
 
     /// `YYYY-MM-DD` and `HH:MM:SS` in UTC.
     static func standard(
-        _ date: UnsafeBufferPointer<UInt8>, _ time: UnsafeBufferPointer<UInt8>
+        _ date: UnsafeBufferPointer<UInt8>, _ time: UnsafeBufferPointer<UInt8>,
+        _ days: inout DayMemory
     ) -> Int64? {
-        guard date.count == 10, time.count == 8, let day = unsafe day(date, 0),
+        guard date.count == 10, time.count == 8,
+            let day = unsafe days.day(date, count: 10, read: Self.day),
             let seconds = unsafe clock(time, 0)
         else { return nil }
         return day * perDay + seconds * perSecond
     }
 
     /// `10/Oct/2000:13:55:36 -0700`.
-    static func combined(_ bytes: UnsafeBufferPointer<UInt8>) -> Int64? {
-        guard bytes.count == 26, unsafe bytes[2] == 0x2F, unsafe bytes[6] == 0x2F,
-            unsafe bytes[11] == 0x3A, unsafe bytes[20] == 0x20,
-            let dayOfMonth = unsafe two(bytes, 0), let month = unsafe month(bytes, 3),
-            let century = unsafe two(bytes, 7), let year = unsafe two(bytes, 9),
-            let day = number(century * 100 + year, month, dayOfMonth),
+    static func combined(_ bytes: UnsafeBufferPointer<UInt8>, _ days: inout DayMemory) -> Int64? {
+        guard bytes.count == 26, unsafe bytes[11] == 0x3A, unsafe bytes[20] == 0x20,
+            let day = unsafe days.day(bytes, count: 11, read: namedDay),
             let seconds = unsafe clock(bytes, 12), let offset = unsafe offset(bytes, 21)
         else { return nil }
         return day * perDay + (seconds - offset) * perSecond
@@ -136,10 +135,20 @@ enum LogTime {
         return unsafe bytes[start] == 0x2D ? -seconds : seconds
     }
 
-    private static func day(_ bytes: UnsafeBufferPointer<UInt8>, _ start: Int) -> Int64? {
-        guard unsafe bytes[start + 4] == 0x2D, unsafe bytes[start + 7] == 0x2D,
-            let century = unsafe two(bytes, start), let year = unsafe two(bytes, start + 2),
-            let month = unsafe two(bytes, start + 5), let day = unsafe two(bytes, start + 8)
+    /// `YYYY-MM-DD`.
+    private static func day(_ bytes: UnsafeBufferPointer<UInt8>) -> Int64? {
+        guard unsafe bytes[4] == 0x2D, unsafe bytes[7] == 0x2D,
+            let century = unsafe two(bytes, 0), let year = unsafe two(bytes, 2),
+            let month = unsafe two(bytes, 5), let day = unsafe two(bytes, 8)
+        else { return nil }
+        return number(century * 100 + year, month, day)
+    }
+
+    /// `10/Oct/2000`.
+    private static func namedDay(_ bytes: UnsafeBufferPointer<UInt8>) -> Int64? {
+        guard unsafe bytes[2] == 0x2F, unsafe bytes[6] == 0x2F,
+            let day = unsafe two(bytes, 0), let month = unsafe month(bytes, 3),
+            let century = unsafe two(bytes, 7), let year = unsafe two(bytes, 9)
         else { return nil }
         return number(century * 100 + year, month, day)
     }
@@ -168,4 +177,30 @@ enum LogTime {
     private static let months: [UInt32] = [
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
     ].map { $0.utf8.reduce(0) { $0 << 8 | UInt32($1) } }
+}
+
+/// The day that was read last: lines of one file are mostly of one.
+struct DayMemory {
+    /// Its first eight bytes and its last.
+    private var first: UInt64 = 0
+    private var last: UInt64 = 0
+    private var day: Int64?
+
+    /// The day that the first `count` bytes (8 to 16, and one number of them for each form of a day) say.
+    mutating func day(
+        _ bytes: UnsafeBufferPointer<UInt8>, count: Int,
+        read: (UnsafeBufferPointer<UInt8>) -> Int64?
+    ) -> Int64? {
+        precondition(count >= 8 && count <= bytes.count, "the caller has looked at the length")
+        // SAFETY: both words lie within the bytes.
+        let base = unsafe UnsafeRawPointer(bytes.baseAddress!)
+        let first = unsafe base.loadUnaligned(as: UInt64.self)
+        let last = unsafe base.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self)
+        if let day, first == self.first, last == self.last { return day }
+        guard let day = unsafe read(bytes) else { return nil }
+        self.first = first
+        self.last = last
+        self.day = day
+        return day
+    }
 }

@@ -278,14 +278,16 @@ struct Bench {
     }
 
     private func measureImport(_ layout: ProjectLayout, _ folder: String) throws -> [Measured] {
-        let result = try ImportBenchmark.run(
-            lines: isQuick ? 2000 : 500_000, layout: layout, folder: folder)
-        let lines = Double(result.lines)
-        return [
-            ("real-time log of 40 columns to synced journals", lines / result.seconds, "lines/s"),
-            ("the same by time computed", lines / result.computedSeconds, "lines/s a core"),
-            ("size of the log", Double(result.bytes) / lines, "bytes/line"),
-        ]
+        try ImportBenchmark.Log.all.flatMap { log -> [Measured] in
+            let result = try ImportBenchmark.run(
+                log, lines: isQuick ? 2000 : 500_000, layout: layout, folder: folder)
+            let lines = Double(result.lines)
+            return [
+                (log.name, lines / result.computedSeconds, "lines/s a core"),
+                ("\(log.name), by the clock", lines / result.seconds, "lines/s"),
+                ("\(log.name), size", Double(result.bytes) / lines, "bytes/line"),
+            ]
+        }
     }
 
     /// The first region of a new project at `root`.

@@ -74,19 +74,31 @@ package struct File: ~Copyable, Sendable {
         var failure: LinuxError?
         bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             do throws(LinuxError) {
-                while filled < count {
-                    let taken = try systemCall(.read, path) {
-                        unsafe pread(
-                            descriptor.rawValue, buffer.baseAddress! + filled, count - filled,
-                            offset + filled)
-                    }
-                    if taken == 0 { break }
-                    filled += taken
-                }
+                filled = try unsafe read(
+                    at: offset,
+                    into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count))
             } catch { failure = error }
         }
         if let failure { throw failure }
         return bytes
+    }
+
+    /// Fills `buffer` with the bytes from `offset` on and says how many there were: fewer than it has room for at the end
+    /// of the file.
+    package func read(
+        at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(LinuxError) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let taken = try systemCall(.read, path) {
+                unsafe pread(
+                    descriptor.rawValue, buffer.baseAddress! + filled, buffer.count - filled,
+                    offset + filled)
+            }
+            if taken == 0 { break }
+            filled += taken
+        }
+        return filled
     }
 
     /// Everything from the start to the end, also of files whose size is not known (pipes, `/proc`).

@@ -429,3 +429,144 @@ extension LogReader {
         }
     }
 }
+
+@Suite struct `Bytes in blocks` {
+    /// A text with escapes, blanks and quotes anywhere.
+    private static func text(_ random: inout Generator, upTo count: Int) -> [UInt8] {
+        let units = Array(#"abcXYZ019 %%"\+;=é"#.utf8)
+        return (0..<Int.random(in: 0...count, using: &random)).map { _ in
+            units.randomElement(using: &random)!
+        }
+    }
+
+    /// As CloudFront writes it: what may not stand in a log, and some of the rest.
+    private static func escaped(_ text: [UInt8], _ random: inout Generator) -> String {
+        text.reduce(into: "") { result, byte in
+            let isPlain = byte > 0x20 && byte < 0x7F && byte != 0x25 && byte != 0x22
+            if isPlain, Int.random(in: 0..<8, using: &random) > 0 {
+                result.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                let digits = String(byte, radix: 16, uppercase: Bool.random(using: &random))
+                result += "%" + (digits.count == 1 ? "0" : "") + digits
+            }
+        }
+    }
+
+    @Test func `a value is what was escaped, however long it is and wherever its escapes stand`()
+        throws
+    {
+        var random = Generator()
+        let reader = LogReader(.cloudFrontRealTime)
+        for _ in 0..<300 {
+            let cookie = Self.text(&random, upTo: 240)
+            let language = Self.text(&random, upTo: 150)
+            let filler = Self.text(&random, upTo: 100)
+            let headers = [
+                ("X-Filler", filler), ("accept-language", language), ("X-Filler", filler),
+                ("SEC-gpc", Array("1".utf8)), ("DNT", Array("0".utf8)),
+            ].map { "\($0):\(Self.escaped($1, &random))" }
+            let line = `Real-time logs`.line([
+                "cs-cookie": Self.escaped(cookie, &random),
+                "cs-headers": headers.joined(
+                    separator: Bool.random(using: &random) ? "%0A" : "%0a"),
+            ])
+            let found = try reader.found(line)
+            let trimmed = String(decoding: language, as: UTF8.self)
+                .trimmingPrefix(while: { $0 == " " })
+            #expect(
+                found.texts["language"]
+                    == String(trimmed.reversed().drop { $0 == " " }.reversed()),
+                "seed \(random.seed)")
+            // An empty column, and one of the log's own mark, are absent.
+            if !cookie.isEmpty {
+                #expect(
+                    found.texts["cookie"] == String(decoding: cookie, as: UTF8.self),
+                    "seed \(random.seed)")
+            }
+            #expect(found.texts["gpc"] == "1" && found.texts["dnt"] == "0", "seed \(random.seed)")
+        }
+    }
+
+    @Test func `a string is what was quoted, however long it is and wherever its escapes stand`()
+        throws
+    {
+        var random = Generator()
+        let json = LogReader(.ndjson)
+        let combined = LogReader(.combined)
+        for _ in 0..<300 {
+            let text = String(decoding: Self.text(&random, upTo: 240), as: UTF8.self)
+            let quoted = text.reduce(into: "") { result, character in
+                switch character {
+                case "\"", "\\": result += "\\\(character)"
+                case "é" where Bool.random(using: &random): result += #"\u00e9"#
+                case "a" where Bool.random(using: &random): result += #"\u0061"#
+                default: result.append(character)
+                }
+            }
+            let object = try json.found(
+                #"{"x":"\#(quoted)","ts":1,"ip":"::1","method":"GET","path":"/hit","#
+                    + #""y":[{"\#(quoted)":"\#(quoted)"}],"user_agent":"z\#(quoted)"}"#)
+            #expect(object.texts["agent"] == "z" + text, "seed \(random.seed)")
+            let plain = quoted.replacing(#"\u00e9"#, with: "é").replacing(#"\u0061"#, with: "a")
+            let line = try combined.found(
+                #"1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "GET /a HTTP/1.1" 200 1 "#
+                    + #""z\#(plain)" "z\#(plain)" more"#)
+            #expect(line.texts["agent"] == "z" + text, "seed \(random.seed)")
+            #expect(line.texts["referer"] == "z" + text, "seed \(random.seed)")
+        }
+    }
+
+    @Test func `lines that are kept stay what they are while others are read`() throws {
+        let reader = LogReader(.cloudFrontRealTime)
+        var kept: [(entry: LogEntry, agent: String)] = []
+        for number in 0..<20 {
+            let agent = "agent \(number)" + String(repeating: "x", count: number * 10)
+            let line = `Real-time logs`.line([
+                "cs-user-agent": agent.replacing(" ", with: "%20")
+            ])
+            #expect(reader.hasRoom)
+            #expect(reader.read(Array(line.utf8).span, keeping: true) == .entry)
+            kept.append((reader.entry, agent))
+        }
+        let text = reader.text
+        for (entry, agent) in kept {
+            let range = try #require(entry.userAgent.range)
+            #expect(String(decoding: range.map { text[$0] }, as: UTF8.self) == agent)
+        }
+        reader.forget()
+        #expect(reader.text.count == 0)
+    }
+
+    @Test func `there is no room behind many long lines`() {
+        let reader = LogReader(.combined)
+        let line = [UInt8](repeating: 0x78, count: AccessLogs.lineBytesMax)
+        #expect(reader.read(line.span, keeping: true) == .refused(.syntax))
+        #expect(reader.hasRoom)
+        #expect(reader.read(Array("x".utf8).span, keeping: true) == .refused(.syntax))
+        #expect(!reader.hasRoom)
+    }
+
+    @Test func `of a field that a header names twice the last value counts`() throws {
+        let reader = LogReader(.cloudFrontStandard)
+        _ = reader.read("#Fields: date time c-ip cs-method cs-uri-stem c-ip cs-uri-stem")
+        let found = try reader.found("2019-12-04\t21:02:31\t1.1.1.1\tGET\t/a\t2.2.2.2\t-")
+        #expect(found.texts["address"] == "2.2.2.2" && found.texts["path"] == "/a")
+        // What the last header has named is forgotten with it.
+        _ = reader.read("#Fields: date time cs-method cs-uri-stem")
+        #expect(reader.read("2019-12-04\t21:02:31\tGET\t/a") == .refused(.missing))
+    }
+
+    @Test func `a column counts before the same header, which may still refuse the line`() throws {
+        let reader = LogReader(.cloudFrontRealTime)
+        let same = try reader.found(
+            `Real-time logs`.line([
+                "cs-cookie": "a=b;%20c=d", "cs-headers": "Cookie:a=b;%20c=d%0ACookie:x%0A",
+            ]))
+        #expect(same.texts["cookie"] == "a=b; c=d")
+        #expect(reader.entry.repeatsConsentHeader)
+        let other = `Real-time logs`.line([
+            "cs-cookie": "a=b", "cs-headers": "Cookie:a=%01%0A",
+        ])
+        #expect(reader.read(other) == .refused(.encoding))
+    }
+}

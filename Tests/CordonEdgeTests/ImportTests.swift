@@ -313,6 +313,73 @@ private final class Text: ByteSource {
         #expect(records.map { Day($0.timestamp) } == [Day(past), Day(now)])
     }
 
+    @Test func `a run that a key ends is gone on with at the line that needed it, each line once`()
+        throws
+    {
+        defer { fixture.collector.drain() }
+        SentValues.note(EdgeFixture.german)
+        let slot = try #require(fixture.regions.firstIndex { $0.name == "eu-central" })
+        let folder = fixture.regions[slot].keysDirectory + "/pseudonym"
+        let names = { try Set(FileManager.default.contentsOfDirectory(atPath: folder)) }
+        let before = try names()
+        let past = Timestamp(microseconds: now.microseconds - 3 * Timestamp.microsecondsPerDay)
+        for period in KeyPeriod.allCases {
+            for field in PseudonymField.allCases {
+                _ = try fixture.keys[slot].pseudonymKey(field, period, Day(past), creating: true)
+            }
+        }
+        let paths = try names().subtracting(before).map { folder + "/" + $0 }
+        try #require(!paths.isEmpty)
+        let contents = try paths.map { try Data(contentsOf: URL(fileURLWithPath: $0)) }
+        for path in paths { try Data("no key".utf8).write(to: URL(fileURLWithPath: path)) }
+        // Of the block of lines in which the key is missed some stand before, and one behind cannot be read.
+        let log = (0..<30).map { number in
+            number == 15
+                ? "no line"
+                : line(
+                    EdgeFixture.german, "/hit?consent=granted&event=e\(number)",
+                    at: number == 12 ? past : now)
+        }.joined(separator: "\n")
+        #expect(throws: KeysError.self) { try bring(log, marks: marks(1)) }
+        let cut = try found(marks(1))
+        #expect(cut.allSatisfy { $0.lines == 12 && $0.state == .begun })
+        for (path, content) in zip(paths, contents) {
+            try content.write(to: URL(fileURLWithPath: path))
+        }
+        let rest = try bring(log, marks: cut)
+        #expect(rest.report.lines == 18 && rest.report.refusedLines == 1)
+        let events = try fixture.records("eu-central").map(\.event)
+        #expect(events.count == 29 && Set(events).count == 29)
+        let counts = try journals.flatMap { try $0.importCounts(of: cut[0].file) }
+        #expect(counts.reduce(0) { $0 + $1.lines } == 30)
+    }
+
+    @Test func `a hit's record does not depend on how many lines wait with it`() throws {
+        defer { fixture.collector.drain() }
+        let addresses = [EdgeFixture.german, EdgeFixture.american, EdgeFixture.indian, "::1"]
+        SentValues.note(addresses)
+        let lines = (0..<60).map { number in
+            number % 7 == 3
+                ? "not a line"
+                : line(
+                    addresses[number % 4],
+                    "/hit?consent=granted&userid=u\(number)&event=e\(number)",
+                    agent: "Firefox/\(number)")
+        }
+        var wanted: [String: [HitRecord]]?
+        for (name, windowLines) in [1, 3, 8, 50_000].enumerated() {
+            for journal in journals { try journal.delete(through: BatchNumber(.max)) }
+            var settings = HitImporter.Settings()
+            settings.windowLines = windowLines
+            let run = try bring(
+                lines.joined(separator: "\n"), settings: settings, marks: marks(UInt8(1 + name)))
+            #expect(run.report.lines == 60 && run.report.refusedLines == 9)
+            let given = try records()
+            #expect(given == wanted ?? given, "windows of \(windowLines)")
+            wanted = given
+        }
+    }
+
     @Test func `what a log does not show counts as refused, unless it is said to be absent`() throws
     {
         defer { fixture.collector.drain() }

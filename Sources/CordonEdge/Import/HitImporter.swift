@@ -13,7 +13,8 @@ internal import HTTP
 /// of the window and the number of the last line. So a line that was decided on is in its region's journal if, and only
 /// if, that journal's mark has reached it, and a run that was killed anywhere is gone on with line by line. One thread.
 ///
-/// A raw value of a line stands in the readers' buffers until the next line overwrites it.
+/// Lines are read a few at a time, so that the geo table's memory is on its way for all of them before the first is decided on.
+/// A raw value of a line stands in the readers' buffers until later lines overwrite it.
 package final class HitImporter {
     package struct Settings: Sendable {
         /// Paths that are a pixel's.
@@ -53,6 +54,8 @@ package final class HitImporter {
     private let now: Timestamp
     private let journals: [Journal]
     private let transform: HitTransform
+    /// Lines that were read and wait to be decided on.
+    private let waiting = WaitingLines()
     private let resolver: ClientAddressResolver
     private let moment: (Moment) throws -> Void
     /// Contexts with the keys of past days.
@@ -65,6 +68,8 @@ package final class HitImporter {
     private var homelessAfter = 0
     private var report = ImportReport()
     private var windowBytes = 0
+    /// The last line of which it is known what becomes of it, and of all before it.
+    private var decidedLines = 0
 
     /// - Parameters:
     ///   - journals: of the context's regions, in its order.
@@ -121,12 +126,13 @@ package final class HitImporter {
                 policyCount: context.policyNames.count)
         }
         report.linesBefore = first
+        decidedLines = first
         do {
             try take(lines, reader, after: first)
         } catch {
-            // The source failed, and the lines before it are good. When this cannot be written either, the first error is
-            // the one to tell of.
-            try? endWindow(at: lines.number, state: .begun)
+            // The lines before the failure are good. When this cannot be written either, the first error is the one to
+            // tell of.
+            try? endWindow(at: decidedLines, state: .begun)
             throw error
         }
         try endWindow(at: lines.number, state: .whole)
@@ -140,69 +146,103 @@ package final class HitImporter {
     package var marks: [ImportMark] { lanes.map(\.mark) }
 
     private func take(_ lines: LineReader, _ reader: LogReader, after first: Int) throws {
+        try pass(over: first, lines, reader)
         var windowEnd = first + settings.windowLines
         var refill = Self.refillLines
-        while true {
-            let next = try lines.next()
-            if case .end = next { return }
-            let number = lines.number
-            if number <= first {
-                // A header names the columns of what follows.
-                if case .line = next, !lines.line.isEmpty, lines.line[0] == 0x23 {
-                    _ = reader.read(lines.line)
-                }
-                continue
-            }
-            report.lines += 1
-            if case .tooLong = next {
-                refuse(.line(.tooLong), number)
-            } else {
-                switch reader.read(lines.line) {
-                case .nothing: countBlank(number)
-                case .refused(let refusal): refuse(.line(refusal), number)
-                case .entry: try take(reader.entry, reader.text, number)
-                }
-            }
-            refill -= 1
-            if refill == 0 {
+        var isAtEnd = false
+        while !isAtEnd {
+            let before = lines.number
+            var fault: (any Error)?
+            do { isAtEnd = try gather(lines, reader, to: windowEnd) } catch { fault = error }
+            waiting.bringPlacesNear(context)
+            while let line = waiting.next() { decide(line, reader.text) }
+            if let fault { throw fault }
+            refill -= lines.number - before
+            if refill <= 0 {
                 transform.userAgents.refill()
                 refill = Self.refillLines
             }
-            if number >= windowEnd || windowBytes >= Self.windowBytesMax {
-                try endWindow(at: number, state: .begun)
-                windowEnd = number + settings.windowLines
+            if lines.number >= windowEnd || windowBytes >= Self.windowBytesMax {
+                try endWindow(at: lines.number, state: .begun)
+                windowEnd = lines.number + settings.windowLines
             }
         }
     }
 
+    /// Goes on to the line `first` without deciding on anything; a header names the columns of what follows.
+    private func pass(over first: Int, _ lines: LineReader, _ reader: LogReader) throws {
+        while lines.number < first {
+            switch try lines.next() {
+            case .end: return
+            case .tooLong: break
+            case .line:
+                if !lines.line.isEmpty, lines.line[0] == 0x23 { _ = reader.read(lines.line) }
+            }
+        }
+    }
+
+    /// Reads lines until as many wait as may, or `end` is reached. What a line without a request is, is counted at once.
+    ///
+    /// - Returns: whether the source is at its end.
+    private func gather(_ lines: LineReader, _ reader: LogReader, to end: Int) throws -> Bool {
+        reader.forget()
+        while lines.number < end, waiting.hasRoom, reader.hasRoom {
+            switch try lines.next() {
+            case .end: return true
+            case .tooLong: refuse(.line(.tooLong), lines.number)
+            case .line:
+                switch reader.read(lines.line, keeping: true) {
+                case .nothing: countBlank(lines.number)
+                case .refused(let refusal): refuse(.line(refusal), lines.number)
+                case .entry: try admit(reader.entry, reader.text, lines.number)
+                }
+            }
+            report.lines += 1
+            decidedLines = lines.number
+        }
+        return false
+    }
+
     // MARK: One line
 
-    private func take(_ entry: LogEntry, _ text: Span<UInt8>, _ number: Int) throws {
+    /// Lets a line wait for its decision, if it is a pixel's and whole.
+    private func admit(_ entry: LogEntry, _ text: Span<UInt8>, _ number: Int) throws {
         guard entry.isGet, let path = entry.path.range, isPixel(text, path) else {
             report.notHits += 1
             if number > homelessAfter { lanes[0].notHits += 1 }
             return
         }
-        guard text.count <= HTTPLimits.headBytesMax else {
+        guard entry.byteCount <= HTTPLimits.headBytesMax else {
             return refuse(.line(.tooLong), number)
         }
         var head = RequestHead(entry)
         guard let client = client(entry, head, text) else {
             return refuse(.line(.address), number)
         }
-        let time = Timestamp(microseconds: entry.microseconds)
-        guard time.microseconds <= now.microseconds + Self.futureMicrosecondsMax else {
+        guard entry.microseconds <= now.microseconds + Self.futureMicrosecondsMax else {
             return refuse(.future, number)
         }
-        let isConsentShown = entry.showsCookies && entry.showsPreferences
         // The same as two headers of which one would have to be believed: nobody knows what was sent.
-        if !isConsentShown, !settings.takesUnloggedAsAbsent { head.repeatsConsentHeader = true }
-        let context = try context(of: Day(time))
-        let decided = transform.decide(head, text, client, context, at: time)
+        let isConsentUnknown =
+            !(entry.showsCookies && entry.showsPreferences || settings.takesUnloggedAsAbsent)
+        if isConsentUnknown { head.repeatsConsentHeader = true }
+        let time = Timestamp(microseconds: entry.microseconds)
+        waiting.append(
+            WaitingLine(
+                number: number, time: time, isConsentUnknown: isConsentUnknown,
+                context: try context(of: Day(time)), head: head, client: client))
+    }
+
+    /// Decides on a line and writes its record.
+    private func decide(_ line: consuming WaitingLine, _ text: Span<UInt8>) {
+        let number = line.number
+        let time = line.time
+        let context = line.context
+        let decided = transform.decide(line.head, text, line.client, context, at: time)
         let policy = decided.decision.policy
         let slot = max(decided.slot, 0)
         guard decided.slot < 0 ? number > homelessAfter : lanes[slot].takes(number) else { return }
-        if !isConsentShown, !settings.takesUnloggedAsAbsent { report.consentUnknown += 1 }
+        if line.isConsentUnknown { report.consentUnknown += 1 }
         if let fate = decided.fate {
             lanes[slot].fates[policy * HitFate.allCases.count + fate.rawValue] += 1
             return
@@ -213,10 +253,10 @@ package final class HitImporter {
         let batch = lanes[slot].batch(self.context, windowBytes: &windowBytes)
         let before = batch.count
         let fields = transform.fields(decided, context.rules, text)
+        let head = line.head
         let written = transform.write(
-            decided, fields, head, text, client, context, suppression: lanes[slot].suppression,
-            at: time,
-            into: batch)
+            decided, fields, head, text, line.takeClient(), context,
+            suppression: lanes[slot].filter, at: time, into: batch)
         windowBytes += batch.count - before
         switch written.fate {
         case .counted: batch.add(.counted, policy: policy)

@@ -5,7 +5,9 @@ internal import CordonJournal
 struct ImportLane {
     /// How far the journal has come.
     var mark: ImportMark
-    var suppression: Suppression
+    var suppression: Suppression { didSet { filter = suppression.isEmpty ? nil : suppression } }
+    /// ``suppression``, unless nobody is on it.
+    private(set) var filter: Suppression?
     private(set) var batches: [BatchBuffer] = []
     private var spares: [BatchBuffer] = []
     /// Fates of hits that have no record, by policy and fate.
@@ -17,6 +19,7 @@ struct ImportLane {
     init(mark: ImportMark, suppression: Suppression, policyCount: Int) {
         self.mark = mark
         self.suppression = suppression
+        filter = suppression.isEmpty ? nil : suppression
         fates = Array(repeating: 0, count: policyCount * HitFate.allCases.count)
     }
 

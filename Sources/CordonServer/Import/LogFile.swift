@@ -54,23 +54,27 @@ package final class ImportProgress: Sendable {
         var hash = SHA256()
         var beginnings: [Int: [UInt8]] = [:]
         var sizes = sizes.filter { $0 < size }[...]
+        let chunk = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Self.chunkBytes, alignment: 64)
+        defer { unsafe chunk.deallocate() }
         var offset = 0
         while offset < size {
             let end = min(offset + Self.chunkBytes, sizes.first ?? .max, size)
-            let chunk = try file.read(at: offset, count: end - offset)
-            guard chunk.count == end - offset else { throw changed }
-            hash.update(chunk)
+            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: chunk[..<(end - offset)])
+            guard try unsafe file.read(at: offset, into: part) == part.count else { throw changed }
+            hash.update(unsafe UnsafeRawBufferPointer(part).bytes)
             offset = end
             if sizes.first == end {
                 beginnings[end] = hash.finalize().bytes
                 sizes = sizes.drop { $0 == end }
             }
-            progress.add(chunk.count)
+            progress.add(part.count)
         }
         return (hash.finalize().bytes, beginnings)
     }
 
-    private static let chunkBytes = 1 << 20
+    /// Small enough to stay near the processor between being read and being hashed.
+    private static let chunkBytes = 1 << 18
 
     var changed: LogImportError {
         LogImportError(
