@@ -138,7 +138,8 @@ let package = Package(
             "CordonAPI",
             [
                 "Bytes", "LinuxIO", "Telemetry", "Crypto", "TLS", "Compression", "HTTP", "Iceberg",
-                "Parquet", "ArrowIPC", "PostgresWire", "CordonModel", "CordonPolicy", "CordonAudit", "CordonTokens",
+                "Parquet", "ArrowIPC", "PostgresWire", "CordonModel", "CordonPolicy", "CordonAudit",
+                "CordonTokens",
                 "CordonLake",
                 "CordonCatalog", "CordonQuery",
             ]),

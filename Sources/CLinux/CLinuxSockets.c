@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CLinuxSockets.h"
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,4 +21,9 @@ ssize_t clinux_receive(int descriptor, void *buffer, size_t count, int flags) {
 
 ssize_t clinux_send(int descriptor, const void *buffer, size_t count, int flags) {
     return syscall(SYS_sendto, descriptor, buffer, count, flags, NULL, 0);
+}
+
+int clinux_lock_byte(int descriptor, long long offset, short type) {
+    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+    return fcntl(descriptor, F_OFD_SETLK, &range);
 }

@@ -31,7 +31,8 @@ enum ReachGraph {
     /// All code that writes something of a hit; a test finds files that write and are none of theirs.
     static var writers: [any RestingWriter.Type] {
         [
-            Journal.self, Catalog.self, HitsTable.self, AuditLog.self, RequestStore.self,
+            Intake.self, Journal.self, Catalog.self, HitsTable.self, AuditLog.self,
+            RequestStore.self,
             RegionSubjects.self, ExportFile.self, QueryWorker.self, QueryResultFile.self,
             ErasedLedger.self, SubjectKeys.self,
         ]

@@ -37,6 +37,7 @@ package final class Collector: Sendable {
     private let listening: Set<String>
     private let loopCount: Int
     private let journalBytesMax: Int
+    private let intakeBytes: Int
     private let handshakeMilliseconds: UInt64
     private let connectionsMax: Int
     /// Keys of the session tickets of every listener.
@@ -54,6 +55,7 @@ package final class Collector: Sendable {
         var gauges: [JournalGauge] = []
         var threads: [ThreadBox] = []
         var committerThreads: [ThreadBox] = []
+        var journalKeepers: [ThreadBox] = []
         var keeper: Keeper?
         var keeperThread: ThreadBox?
         var ports: [String: UInt16] = [:]
@@ -67,12 +69,14 @@ package final class Collector: Sendable {
     ///   - tlsContexts: for each region what its listener speaks TLS with, nil where it is plain; empty when all are.
     ///   - tickets: what those contexts were made with; renewed here.
     ///   - journalBytesMax: bound on each journal's file; 0 leaves it to the disk.
+    ///   - intakeBytes: size of a journal's intake where it has none yet.
     ///   - connectionsMax: of each loop; one more is closed at once.
     ///   - clock: the wall clock, asked once a round of each loop; deadlines never ask it.
     ///   - monotonic: milliseconds that only grow, asked as often; deadlines and limits go by it.
     package init(
         regions: [RegionConfiguration], listening: Set<String>, context: EdgeContext, loops: Int,
         tlsContexts: [TLSContext?] = [], tickets: TicketKeys? = nil, journalBytesMax: Int = 0,
+        intakeBytes: Int = Intake.bytes,
         handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax,
         connectionsMax: Int = EdgeLimits.connectionsMax, logger: Logger,
         clock: @escaping @Sendable () -> Timestamp = {
@@ -87,6 +91,7 @@ package final class Collector: Sendable {
         self.listening = listening
         loopCount = loops
         self.journalBytesMax = journalBytesMax
+        self.intakeBytes = intakeBytes
         self.handshakeMilliseconds = handshakeMilliseconds
         self.connectionsMax = connectionsMax
         self.tickets = tickets
@@ -165,9 +170,13 @@ package final class Collector: Sendable {
         keeper.1?.join()
         for loop in loops { loop.drain() }
         for thread in threads { thread.join() }
-        let (committers, committerThreads) = state.withLock { ($0.committers, $0.committerThreads) }
+        let (committers, committerThreads, journalKeepers) = state.withLock {
+            ($0.committers, $0.committerThreads, $0.journalKeepers)
+        }
         for committer in committers { committer.stop() }
         for thread in committerThreads { thread.join() }
+        for committer in committers { committer.stopKeeping() }
+        for thread in journalKeepers { thread.join() }
         logger.info("collector drained", ["edge.hits": .count(counters().received)])
     }
 
@@ -192,7 +201,7 @@ extension Collector {
             do throws(NetworkError) {
                 committer = try RegionCommitter(
                     region: region.name, path: region.journalPath, loops: loopCount,
-                    journalBytesMax: journalBytesMax, logger: logger)
+                    journalBytesMax: journalBytesMax, intakeBytes: intakeBytes, logger: logger)
             } catch {
                 throw .system(operation: error.operation, errorNumber: error.code)
             }
@@ -259,15 +268,18 @@ extension Collector {
                     connectionsMax: connectionsMax, metrics: metrics))
         }
         var committerThreads: [ThreadBox] = []
+        var journalKeepers: [ThreadBox] = []
         let local = Set(regions.map(\.name))
         // Hits that no region here may hold are told to the first region that listens, so that each is told once.
         let first = regions.first { listening.contains($0.name) }?.name
         for committer in committers {
             let region = committer.region
             committerThreads.append(
+                ThreadBox(try SystemThread(name: "journal") { committer.run() }))
+            journalKeepers.append(
                 ThreadBox(
-                    try SystemThread(name: "journal") {
-                        committer.run(
+                    try SystemThread(name: "intake") {
+                        committer.keep(
                             UnkeptLedger {
                                 Self.sum(all).rules.filter {
                                     $0.region == region
@@ -300,6 +312,7 @@ extension Collector {
             state.gauges = gauges
             state.threads = threads
             state.committerThreads = committerThreads
+            state.journalKeepers = journalKeepers
             state.keeper = keeper
             state.keeperThread = keeperThread
             state.ports = ports

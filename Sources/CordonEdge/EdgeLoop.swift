@@ -243,10 +243,11 @@ final class LoopShared: Sendable {
             swap(&turns, &presentTurns)
             serveEvents(count)
             serveTurns()
+            // What the answers that leave here bring back is gathered too, so that batches grow with the load.
+            takeAnswers()
             gather()
             acceptIsSoon = false
             for index in listeners.indices where acceptIsDue[index] { accept(index) }
-            takeAnswers()
             settleTwins()
             takeContext()
             takeTLSContexts()

@@ -5,7 +5,7 @@ internal import LinuxIO
 internal import Synchronization
 internal import Telemetry
 
-/// Commits the batches of all loops to one region's journal.
+/// Commits the batches of all loops to one region's intake, in front of its journal.
 ///
 /// Whoever comes first leads: a loop that hands in a batch of few hits while nobody is at the journal commits all that
 /// waits, on its own thread, so a lone hit needs no other thread and no wake-up. A loop that finds the journal taken goes on; the leader
@@ -18,9 +18,10 @@ final class RegionCommitter: Sendable {
     let region: String
     private let path: String
     private let journalBytesMax: Int
-    private let logBytesMax: Int
+    private let intakeBytes: Int
     private let logger: Logger
     private let wake: WakeSignal
+    private let keeperWake: WakeSignal
     private let queue: Mutex<Queue>
     private let desk: Mutex<Desk>
     private let list = Mutex(Suppression())
@@ -29,8 +30,10 @@ final class RegionCommitter: Sendable {
     private let tallies = Mutex(Tallies())
     /// Syncs take so long that a loop should not wait for them.
     private let isSlow = Atomic<Bool>(false)
-    /// The write-ahead log is long enough to be folded into the file.
-    private let needsCheckpoint = Atomic<Bool>(false)
+    /// A half of the intake waits to be taken in.
+    private let needsTakingIn = Atomic<Bool>(false)
+    /// The keeper is to end.
+    private let isKeeperStopping = Atomic<Bool>(false)
     /// Whether the last commit failed, whichever loop's batch it took. Relaxed: it orders nothing.
     private let hasFailed = Atomic<Bool>(false)
 
@@ -54,11 +57,11 @@ final class RegionCommitter: Sendable {
     // anew before each use.
     @safe private struct Desk {
         var journal: Journal?
+        /// What commits go to; nil where there is none, and they go to the journal.
+        var intake: Intake?
         /// Taken from the queue and not yet answered.
         var taken: [Submission] = []
         var pending: [PendingBatch] = unsafe []
-        /// Bytes that the commits since the last checkpoint have added to the write-ahead log, by estimate.
-        var logBytes = 0
         var quickCommits = 0
     }
 
@@ -79,22 +82,40 @@ final class RegionCommitter: Sendable {
 
     init(
         region: String, path: String, loops: Int, journalBytesMax: Int,
-        logBytesMax: Int = JournalCheckpointer.logBytesMax, logger: Logger
+        intakeBytes: Int = Intake.bytes, logger: Logger
     ) throws(NetworkError) {
         self.region = region
-        self.logBytesMax = logBytesMax
         self.path = path
         self.journalBytesMax = journalBytesMax
+        self.intakeBytes = intakeBytes
         self.logger = logger
         wake = try WakeSignal()
+        keeperWake = try WakeSignal()
         queue = Mutex(Queue(waiting: Array(repeating: nil, count: loops)))
         desk = Mutex(Desk())
     }
 
-    /// Opens the journal once, to report at start what would fail later, and reads the suppression list.
+    /// Opens the journal once, to report at start what would fail later, reads the suppression list, and opens the intake.
     func prepare() throws(JournalError) {
         let journal = try Journal(path: path, bytesMax: journalBytesMax)
         publish(try journal.suppression())
+        do throws(JournalError) {
+            let isOurs = try desk.withLock { desk throws(JournalError) in
+                desk.intake = try Intake(journal: path, bytes: intakeBytes)
+                return desk.intake != nil
+            }
+            if isOurs { return }
+            logger.info(
+                "another collector has the journal's intake; commits go to the journal itself",
+                ["journal.region": .text(region)])
+        } catch {
+            logger.warning(
+                "the journal's intake cannot be used; commits go to the journal itself",
+                [
+                    "journal.region": .text(region), "journal.error": .text(error.code.rawValue),
+                    "journal.store_code": .count(error.storeCode),
+                ])
+        }
     }
 
     /// The list that the loops filter by.
@@ -155,37 +176,73 @@ final class RegionCommitter: Sendable {
     static let ledgerMilliseconds: Int32 = 250
 
     /// The writer thread's body: returns when it was stopped and nothing waits.
-    ///
-    /// - Parameter ledger: hits that keep nothing, as the loops count them.
-    func run(_ ledger: UnkeptLedger) {
-        var checkpointer: JournalCheckpointer?
+    func run() {
         while true {
-            if needsCheckpoint.load(ordering: .acquiring) { checkpoint(&checkpointer) }
             _ = desk.withLock { commitWaiting(&$0, isWriter: true) }
-            if ledger.isDue { noteUnkept(ledger) }
             if hasWaiting { continue }
             if queue.withLock({ $0.isStopping }) { break }
-            wake.wait(milliseconds: Self.ledgerMilliseconds)
+            wake.wait()
         }
-        noteUnkept(ledger, isLast: true)
-        // The last connection of a process folds the log into the file when it closes.
-        checkpointer = nil
-        desk.withLock { $0.journal = nil }
+        desk.withLock { desk in
+            desk.journal = nil
+            desk.intake = nil
+        }
+    }
+
+    /// The keeper thread's body: takes in what the intake holds before it is full, and writes the counts of hits that keep
+    /// nothing, so that no commit waits for either. To be ended, by ``stopKeeping()``, after the writer.
+    ///
+    /// - Parameter ledger: hits that keep nothing, as the loops count them.
+    func keep(_ ledger: UnkeptLedger) {
+        var journal: Journal?
+        while !isKeeperStopping.load(ordering: .acquiring) {
+            if needsTakingIn.exchange(false, ordering: .acquiringAndReleasing) {
+                takeIn(&journal)
+            }
+            if ledger.isDue { noteUnkept(ledger, &journal) }
+            keeperWake.wait(milliseconds: Self.ledgerMilliseconds)
+        }
+        noteUnkept(ledger, &journal, isLast: true)
+        takeIn(&journal, isLast: true)
+    }
+
+    func stopKeeping() {
+        isKeeperStopping.store(true, ordering: .releasing)
+        keeperWake.signal()
+    }
+
+    private func keptJournal(_ journal: inout Journal?) throws(JournalError) -> Journal {
+        if let journal { return journal }
+        let opened = try Journal(path: path, bytesMax: journalBytesMax)
+        journal = opened
+        return opened
+    }
+
+    private func takeIn(_ journal: inout Journal?, isLast: Bool = false) {
+        do throws(JournalError) {
+            let journal = try keptJournal(&journal)
+            try isLast ? journal.emptyIntake() : journal.takeIn()
+        } catch {
+            // Commits go on until both halves are full, and then try it themselves.
+            if error.code != .locked { journal = nil }
+            logger.warning(
+                "what the journal's intake holds was not taken in",
+                ["journal.region": .text(region), "journal.error": .text(error.code.rawValue)])
+        }
     }
 
     /// Writes the counts of hits that keep nothing.
-    private func noteUnkept(_ ledger: UnkeptLedger, isLast: Bool = false) {
+    private func noteUnkept(
+        _ ledger: UnkeptLedger, _ journal: inout Journal?, isLast: Bool = false
+    ) {
         let counts = ledger.take()
         guard !counts.isEmpty else { return }
         do throws(JournalError) {
-            try desk.withLock { desk throws(JournalError) in
-                let journal = try opened(&desk)
-                journal.waitForLocks(milliseconds: Self.writerWaitMilliseconds)
-                try journal.note(counts)
-            }
+            try keptJournal(&journal).note(counts)
             ledger.settle()
         } catch {
             ledger.keep()
+            if error.code != .locked, error.code != .full { journal = nil }
             // They wait for the next time; at the end there is none.
             guard isLast else { return }
             logger.error(
@@ -200,34 +257,8 @@ final class RegionCommitter: Sendable {
     private func opened(_ desk: inout Desk) throws(JournalError) -> Journal {
         if let journal = desk.journal { return journal }
         let journal = try Journal(path: path, bytesMax: journalBytesMax)
-        try journal.leaveCheckpoints()
         desk.journal = journal
         return journal
-    }
-
-    /// Folds the write-ahead log into the file, most of it while others commit, and the rest while none can, so that the
-    /// next commit starts the log anew.
-    private func checkpoint(_ checkpointer: inout JournalCheckpointer?) {
-        do throws(JournalError) {
-            if checkpointer == nil { checkpointer = try JournalCheckpointer(path: path) }
-            // The second time it takes what was appended during the first, so that next to nothing is left for the time when
-            // every hit waits.
-            try checkpointer?.fold()
-            try checkpointer?.fold()
-            let folded = checkpointer
-            try desk.withLock { desk throws(JournalError) in
-                try folded?.fold()
-                desk.logBytes = 0
-                needsCheckpoint.store(false, ordering: .releasing)
-            }
-        } catch {
-            // The log grows on and the next commit asks again.
-            checkpointer = nil
-            needsCheckpoint.store(false, ordering: .releasing)
-            logger.warning(
-                "the journal's log was not folded",
-                ["journal.region": .text(region), "journal.error": .text(error.code.rawValue)])
-        }
     }
 
     /// Commits what the queue holds. False when a loop leads and the journal is locked by another process: then the
@@ -262,11 +293,6 @@ final class RegionCommitter: Sendable {
             desk.quickCommits += 1
             if desk.quickCommits >= Self.quickCommitsMin { isSlow.store(false, ordering: .relaxed) }
         }
-        if desk.logBytes >= logBytesMax,
-            !needsCheckpoint.exchange(true, ordering: .acquiringAndReleasing), !isWriter
-        {
-            wake.signal()
-        }
     }
 
     private func commit(_ desk: inout Desk, isWriter: Bool) -> Bool {
@@ -274,7 +300,7 @@ final class RegionCommitter: Sendable {
         do throws(JournalError) {
             let journal = try opened(&desk)
             journal.waitForLocks(milliseconds: isWriter ? Self.writerWaitMilliseconds : 0)
-            try append(&desk, journal)
+            try append(&desk, journal, isWriter: isWriter)
         } catch {
             if error.code == .locked, !isWriter { return false }
             failure = error
@@ -298,10 +324,6 @@ final class RegionCommitter: Sendable {
             hits += UInt64(submission.batch.hits)
             bytes += UInt64(submission.batch.count)
         }
-        if failure == nil {
-            desk.logBytes += Journal.logBytes(
-                forBatches: desk.taken.count, bytes: Int(bytes))
-        }
         hasFailed.store(failure != nil, ordering: .relaxed)
         tallies.withLock { tallies in
             if let failure, let index = JournalError.Code.allCases.firstIndex(of: failure.code) {
@@ -317,7 +339,9 @@ final class RegionCommitter: Sendable {
     }
 
     /// Appends; when the suppression list has changed, filters by the new one and tries again.
-    private func append(_ desk: inout Desk, _ journal: Journal) throws(JournalError) {
+    private func append(
+        _ desk: inout Desk, _ journal: Journal, isWriter: Bool
+    ) throws(JournalError) {
         var attempts = 0
         while true {
             let current = generation.load(ordering: .acquiring)
@@ -334,7 +358,7 @@ final class RegionCommitter: Sendable {
                         hits: batch.hits, tally: LedgerTally.text(batch.ledgerCounts)))
             }
             do throws(JournalError) {
-                _ = try unsafe journal.append(desk.pending, expecting: current)
+                try unsafe append(desk.pending, current, desk.intake, journal, isWriter: isWriter)
                 return
             } catch {
                 attempts += 1
@@ -342,6 +366,33 @@ final class RegionCommitter: Sendable {
                 publish(try journal.suppression())
             }
         }
+    }
+
+    private func append(
+        _ pending: borrowing [PendingBatch], _ generation: Int64, _ intake: Intake?,
+        _ journal: Journal, isWriter: Bool
+    ) throws(JournalError) {
+        while let intake {
+            let outcome = try unsafe intake.append(
+                pending, expecting: generation, checking: journal,
+                milliseconds: isWriter ? Int(Self.writerWaitMilliseconds) : 0)
+            switch outcome {
+            case .kept(let hasTurned):
+                if hasTurned {
+                    needsTakingIn.store(true, ordering: .releasing)
+                    keeperWake.signal()
+                }
+                return
+            case .full:
+                // It takes a while, so no loop does it.
+                guard isWriter else { throw JournalError(.locked) }
+                try journal.takeIn()
+                continue
+            case .tooLarge: break
+            }
+            break
+        }
+        _ = try unsafe journal.append(pending, expecting: generation)
     }
 }
 

@@ -1,3 +1,4 @@
+internal import LinuxIO
 package import SQLite
 
 /// Why the journal could not do what was asked. Nothing is half-done when one is thrown.
@@ -48,6 +49,8 @@ package struct JournalError: Error, Equatable, Sendable, CustomStringConvertible
             self = error
         } else if let error = error as? SQLiteError {
             self.init(error)
+        } else if let error = error as? LinuxError, error.isFull {
+            self.init(.full)
         } else {
             self.init(.store)
         }

@@ -112,6 +112,7 @@ extension Journal {
     ///
     /// - Parameter openMinute: a minute that goes on, and waits for a later report; nil closes all.
     package func ledgerReport(leaving openMinute: Int64?) throws(JournalError) -> LedgerReport? {
+        try takeInBeforeLook()
         do {
             return try connection.transaction(.immediate) {
                 try foldTallies()
@@ -209,11 +210,13 @@ package struct LedgerState: Sendable {
 extension Journal {
     /// Runs `body` on one state of the journal, whatever others write meanwhile.
     package func snapshot<Result>(_ body: () throws -> Result) throws -> Result {
-        try connection.transaction(.deferred, body)
+        try takeInBeforeLook()
+        return try connection.transaction(.deferred, body)
     }
 
     /// The ledger's numbers, and the batches behind `delivered`. Consistent within ``snapshot(_:)``.
     package func ledger(after delivered: BatchNumber) throws(JournalError) -> LedgerState {
+        try takeInBeforeLook()
         do {
             var counts: [LedgerCount] = []
             for row in try ledgerRows("") {

@@ -88,7 +88,7 @@ extension Journal {
         subjects: [UInt128], pseudonyms: [(field: SuppressedField, pseudonym: Pseudonym)]
     ) throws(JournalError) {
         do {
-            try connection.transaction(.immediate) {
+            try exclusively {
                 var changes: Int64 = 0
                 let subject = try connection.prepare(
                     "INSERT OR IGNORE INTO suppressed_subjects VALUES (?)")
@@ -121,7 +121,7 @@ extension Journal {
         pseudonyms: [(field: SuppressedField, pseudonym: Pseudonym)]
     ) throws(JournalError) {
         do {
-            try connection.transaction(.immediate) {
+            try exclusively {
                 var changes: Int64 = 0
                 let row = try connection.prepare(
                     "DELETE FROM suppressed_pseudonyms WHERE field = ? AND pseudonym = ?")

@@ -4,6 +4,8 @@
 /// against that, and another one looks into each of these places before and after a person is erased. A raw address, id, user
 /// agent or URL rests in none of them (promise P1).
 package enum RestingPlace: String, CaseIterable, Sendable {
+    /// Batches that the collector has just written.
+    case intake
     /// Batches that wait for delivery.
     case journal
     /// Counts of hits by minute, policy and fate.
@@ -38,6 +40,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     /// Where it lies; `R` is the region's name, `LAKE`, `CATALOG` and `KEYS` are as its file says.
     package var path: String {
         switch self {
+        case .intake: "var/R/journal.intake"
         case .journal, .ledger, .suppression: "var/R/journal.sqlite"
         case .dataFiles: "LAKE/pixels/hits/data"
         case .personIndex: "var/R/lake-index"
@@ -58,6 +61,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     /// What an erasure does there.
     package var erasure: String {
         switch self {
+        case .intake: "taken into the journal, then overwritten with zeros"
         case .journal: "hits of the person are taken out of their batches"
         case .ledger: "nothing: counts name no one"
         case .suppression:
@@ -82,7 +86,7 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     /// What ends the stay there when nobody asks.
     package var end: String {
         switch self {
-        case .journal: "delivery, within seconds"
+        case .intake, .journal: "delivery, within seconds"
         case .ledger: "the minute's report to the audit log"
         case .suppression: "pseudonyms: the end of the request; digests: never"
         case .dataFiles, .personIndex, .manifests: "the sweep after the row's `retain_until`"
@@ -102,7 +106,8 @@ package enum RestingPlace: String, CaseIterable, Sendable {
     package var outlivesErasure: Bool {
         switch self {
         case .exports, .queryResults: true
-        case .journal, .ledger, .suppression, .dataFiles, .personIndex, .scratch, .manifests,
+        case .intake, .journal, .ledger, .suppression, .dataFiles, .personIndex, .scratch,
+            .manifests,
             .deadLetters,
             .outgoing, .requests, .subjectKeys, .erasedLedger, .audit, .certificates:
             false

@@ -74,7 +74,20 @@ package final class FaultPlan: Sendable {
         return try await Self.$current.withValue(self, operation: body)
     }
 
+    /// Makes the plan govern the gathered writes to the file at `path`, whichever thread makes them, while `body` runs; and
+    /// nothing else.
+    package func run<Result>(on path: String, _ body: () throws -> Result) rethrows -> Result {
+        Self.byPath.withLock { $0[path] = self }
+        Self.activeCount.add(1, ordering: .sequentiallyConsistent)
+        defer {
+            Self.byPath.withLock { $0[path] = nil }
+            Self.activeCount.subtract(1, ordering: .relaxed)
+        }
+        return try body()
+    }
+
     @TaskLocal private static var current: FaultPlan?
+    private static let byPath = Mutex<[String: FaultPlan]>([:])
     private static let activeCount = Atomic<Int>(0)
     private static let inputOutputError: Int32 = 5
 
@@ -82,6 +95,13 @@ package final class FaultPlan: Sendable {
     static func fault(for operation: SystemOperation) -> Fault? {
         guard activeCount.load(ordering: .relaxed) != 0 else { return nil }
         return current?.next(operation)
+    }
+
+    /// The same for a call on the file at `path`.
+    static func fault(for operation: SystemOperation, on path: String) -> Fault? {
+        guard activeCount.load(ordering: .relaxed) != 0 else { return nil }
+        if let current { return current.next(operation) }
+        return byPath.withLock { $0[path] }?.next(operation)
     }
 
     private func next(_ operation: SystemOperation) -> Fault? {

@@ -20,6 +20,8 @@ package struct File: ~Copyable, Sendable {
         package static let truncate = Options(rawValue: O_TRUNC)
         package static let append = Options(rawValue: O_APPEND)
         package static let directory = Options(rawValue: O_DIRECTORY)
+        /// A write returns when its bytes, and what is needed to read them, are on disk.
+        package static let syncedData = Options(rawValue: O_DSYNC)
         /// An error when the path ends in a symbolic link.
         package static let noFollow = Options(rawValue: O_NOFOLLOW)
     }

@@ -54,6 +54,14 @@ struct `A scan of every resting place` {
         }
         let journal = root + "/journal.sqlite"
         switch place {
+        case .intake:
+            let intake = try #require(try Intake(journal: journal))
+            let encoded = batch.encoded
+            _ = try unsafe encoded.withUnsafeBytes { bytes in
+                try unsafe intake.append(
+                    [PendingBatch(bytes: bytes, hits: 1)], expecting: 0,
+                    checking: Journal(path: journal), milliseconds: 0)
+            }
         case .journal:
             _ = try Journal(path: journal).append(batch.encoded, hits: 1, expecting: 0)
         case .ledger:

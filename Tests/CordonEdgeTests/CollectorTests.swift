@@ -276,8 +276,8 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         let fixture = try EdgeFixture()
         let client = try fixture.client()
         #expect(client.get("/hit?event=before", [forwarded(EdgeFixture.german)])?.status == 204)
-        let other = try Connection(path: fixture.region("eu-central").journalPath)
-        try other.execute("BEGIN IMMEDIATE")
+        let other = try fixture.held()
+        try other.hold()
         let refused = try #require(
             client.get("/hit?event=during", [forwarded(EdgeFixture.german)]))
         #expect(refused.status == 503)
@@ -285,7 +285,7 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         #expect(client.get("/readyz")?.status == 503)
         #expect(
             client.get("/hit?event=elsewhere", [forwarded(EdgeFixture.american)])?.status == 204)
-        try other.execute("ROLLBACK")
+        other.release()
         #expect(client.get("/hit?event=after", [forwarded(EdgeFixture.german)])?.status == 204)
         #expect(client.get("/readyz")?.status == 200)
         fixture.collector.drain()
@@ -299,8 +299,8 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         throws
     {
         let fixture = try EdgeFixture(loops: 1)
-        let other = try Connection(path: fixture.region("eu-central").journalPath)
-        try other.execute("BEGIN IMMEDIATE")
+        let other = try fixture.held()
+        try other.hold()
         let padding = String(repeating: "a", count: 1900)
         let hit = EdgeClient.request(
             "/hit?consent=granted&sku=\(padding)&value=\(padding)",
@@ -314,7 +314,7 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
             #expect(bystander.get("/healthz")?.status == 200)
             attempts += 1
         }
-        try other.execute("ROLLBACK")
+        other.release()
         var kept = 0
         for client in clients {
             for _ in 0..<32 {
@@ -443,8 +443,8 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
             loops: 1, configure: { $0.durability = .relaxed }, monotonic: { milliseconds.value })
         let client = try fixture.client()
         let late = try fixture.client()
-        let other = try Connection(path: fixture.region("eu-central").journalPath)
-        try other.execute("BEGIN IMMEDIATE")
+        let other = try fixture.held()
+        try other.hold()
         // So many that the region's writer thread commits them, and the loop goes on.
         let hits = (0..<20).map {
             EdgeClient.request("/hit?event=e\($0)", [forwarded(EdgeFixture.german)])
@@ -459,7 +459,7 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
         late.send(EdgeClient.request("/hit?event=late", [forwarded(EdgeFixture.german)]))
         for _ in 0..<3 { #expect(client.get("/healthz")?.status == 200) }
         #expect(!late.hasArrived)
-        try other.execute("ROLLBACK")
+        other.release()
         #expect(late.answer()?.status == 204)
         #expect(try fixture.records("eu-central").count == 22)
         fixture.collector.drain()
@@ -474,15 +474,15 @@ private let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/131.0
                 return SystemClock.monotonicMilliseconds()
             })
         let client = try fixture.client()
-        let other = try Connection(path: fixture.region("eu-central").journalPath)
-        try other.execute("BEGIN IMMEDIATE")
+        let other = try fixture.held()
+        try other.hold()
         // The loop waits for this commit while the requests of the next connection arrive.
         client.send(EdgeClient.request("/hit?event=e", [forwarded(EdgeFixture.german)]))
         let begun = rounds.value
         let eager = try fixture.client()
         eager.send(
             bytes: Array(String(repeating: "GET /x HTTP/1.1\r\nHost: p\r\n\r\n", count: 4000).utf8))
-        try other.execute("ROLLBACK")
+        other.release()
         for _ in 0..<4000 { #expect(eager.answer()?.status == 404) }
         #expect(client.answer()?.status == 204)
         // In one round it may be served for an event and for its turn.

@@ -10,6 +10,7 @@ import Synchronization
 import TLS
 import Telemetry
 import TestSupport
+import Testing
 import UserAgents
 
 @testable import CordonEdge
@@ -52,7 +53,8 @@ final class EdgeFixture {
     ///   - policies: texts in the place of shipped policy files, by file name.
     ///   - candidate: rules that are asked beside them.
     init(
-        loops: Int = 2, journalBytesMax: Int = 0, policies: [String: String] = [:],
+        loops: Int = 2, journalBytesMax: Int = 0, intakeBytes: Int = 512 << 10,
+        policies: [String: String] = [:],
         tls: TLSContext? = nil, candidate: RuleSet? = nil,
         handshakeMilliseconds: UInt64 = EdgeLimits.handshakeMillisecondsMax,
         connectionsMax: Int = EdgeLimits.connectionsMax,
@@ -106,13 +108,19 @@ final class EdgeFixture {
         collector = Collector(
             regions: regions, listening: Set(regions.map(\.name)), context: context, loops: loops,
             tlsContexts: regions.map { _ in tls }, journalBytesMax: journalBytesMax,
-            handshakeMilliseconds: handshakeMilliseconds, connectionsMax: connectionsMax,
+            intakeBytes: intakeBytes, handshakeMilliseconds: handshakeMilliseconds,
+            connectionsMax: connectionsMax,
             logger: Logger(level: .trace, format: .json, sink: log), clock: clock,
             monotonic: monotonic)
         try collector.start()
     }
 
     func region(_ name: String) -> RegionConfiguration { regions.first { $0.name == name }! }
+
+    /// Keeps commits into a region waiting.
+    func held(_ name: String = "eu-central") throws -> HeldIntake {
+        try HeldIntake(journal: region(name).journalPath)
+    }
 
     func port(_ region: String = "eu-central") -> UInt16 { collector.ports[region]! }
 
@@ -138,6 +146,21 @@ final class EdgeFixture {
         }
         return all
     }
+}
+
+/// Stands at a region's intake like somebody who takes it in, so that commits wait from ``hold()`` to ``release()``.
+final class HeldIntake {
+    private let file: File
+
+    init(journal path: String) throws {
+        file = try File(opening: Journal.intakePath(of: path), .readWrite)
+    }
+
+    func hold() throws {
+        try #require(try file.lock(byte: Intake.appendLock, milliseconds: 2000))
+    }
+
+    func release() { file.unlock(byte: Intake.appendLock) }
 }
 
 /// A number that a test and the collector's threads share.

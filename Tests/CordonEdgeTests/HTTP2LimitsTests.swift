@@ -94,8 +94,8 @@ import Testing
     @Test func `are told of a drain, and what has arrived is answered and kept`() throws {
         let fixture = try fixture()
         let client = try HTTP2Client(port: fixture.port())
-        let journal = try Connection(path: fixture.region("eu-central").journalPath)
-        try journal.execute("BEGIN IMMEDIATE")
+        let journal = try fixture.held()
+        try journal.hold()
         client.send((0..<40).flatMap { HTTP2Client.hit(2 * $0 + 1, event: "e\($0)") })
         // A post of which a part has come: it was accepted too, and its client is told how far that went.
         client.send(Frame.headers(Frame.post, stream: 81, flags: Frame.endHeaders))
@@ -108,7 +108,7 @@ import Testing
         #expect(before.answered == [])
         #expect(code(before) == .noError)
         client.send(Frame.make(.data, flags: Frame.endStream, stream: 81, []))
-        try journal.execute("ROLLBACK")
+        journal.release()
         let after = client.frames()
         #expect(Set(after.answered).isSuperset(of: (0..<40).map { UInt32(2 * $0 + 1) }))
         #expect(code(after) ?? .noError == .noError)

@@ -16,15 +16,12 @@ import Testing
     private let committer: RegionCommitter
     private let signal: LoopSignal
     private let context: EdgeContext
-    /// Less than a collector allows, so that a test fills it with little.
-    private static let logBytesMax = 4 << 20
-
     init() throws {
         directory = try TemporaryDirectory()
         path = directory.file("journal.sqlite")
         committer = try RegionCommitter(
             region: "eu-central", path: path, loops: 2, journalBytesMax: 0,
-            logBytesMax: Self.logBytesMax,
+            intakeBytes: 64 << 10,
             logger: Logger(level: .error, format: .json, sink: CapturedLog()))
         try committer.prepare()
         signal = try LoopSignal()
@@ -50,14 +47,17 @@ import Testing
 
     private func depth() throws -> JournalDepth { try Journal(path: path).depth() }
 
-    /// Runs the writer thread until `body` returns.
+    /// Runs the writer's and the keeper's threads until `body` returns.
     private func withWriter<Value>(_ body: () throws -> Value) throws -> Value {
         let committer = committer
-        let thread = ThreadBox(
-            try SystemThread(name: "journal") { committer.run(UnkeptLedger { [] }) })
+        let writer = ThreadBox(try SystemThread(name: "journal") { committer.run() })
+        let keeper = ThreadBox(
+            try SystemThread(name: "intake") { committer.keep(UnkeptLedger { [] }) })
         defer {
             committer.stop()
-            thread.join()
+            writer.join()
+            committer.stopKeeping()
+            keeper.join()
         }
         return try body()
     }
@@ -87,14 +87,14 @@ import Testing
 
     @Test func `a locked journal holds up no loop, and its writer commits once it is free`() throws
     {
-        let other = try Connection(path: path)
-        try other.execute("BEGIN IMMEDIATE")
+        let other = try HeldIntake(journal: path)
+        try other.hold()
         let one = batch()
         submit(one)
         committer.lead()
         #expect(one.phase == .submitted)
         try withWriter {
-            try other.execute("ROLLBACK")
+            other.release()
             committer.wakeWriter()
             wait(for: one)
         }
@@ -102,19 +102,69 @@ import Testing
         #expect(try depth().hits == 1)
     }
 
-    @Test func `the write-ahead log is folded while commits go on, and stays short`() throws {
+    @Test func `an intake that fills is taken in while commits go on`() throws {
         try withWriter {
-            for _ in 0..<24 {
-                let large = batch(bytes: 900_000)
-                submit(large)
-                committer.lead()
-                wait(for: large)
-                #expect(large.failure == nil)
+            for _ in 0..<200 {
+                let one = batch(bytes: 3000)
+                submit(one)
+                committer.wakeWriter()
+                wait(for: one)
+                #expect(one.failure == nil)
             }
         }
-        let log = (try? File.metadata(path + "-wal"))??.size ?? 0
-        #expect(log < 3 * Self.logBytesMax)
-        #expect(try depth().batches == 24)
+        #expect(try depth().hits == 200)
+        // At the end nothing is left in it.
+        let journal = try Connection(path: path)
+        #expect(try journal.integer("SELECT count(*) FROM batches") == 200)
+    }
+
+    @Test func `a locked journal is no matter before the intake is full, and then is said`() throws
+    {
+        let other = try Connection(path: path)
+        try other.execute("BEGIN IMMEDIATE")
+        var kept = 0
+        try withWriter {
+            for _ in 0..<40 {
+                let one = batch(bytes: 3000)
+                submit(one)
+                committer.lead()
+                // When the intake is full the writer waits for the lock, in vain.
+                wait(for: one)
+                if let failure = one.failure {
+                    #expect(failure.code == .locked)
+                    break
+                }
+                kept += 1
+            }
+            try other.execute("ROLLBACK")
+            let after = batch(bytes: 3000)
+            submit(after)
+            committer.wakeWriter()
+            wait(for: after)
+            #expect(after.failure == nil)
+        }
+        #expect(kept >= 8 && kept < 40)
+        #expect(try depth().hits == kept + 1)
+    }
+
+    @Test func `a batch that no half of the intake holds goes to the journal itself`() throws {
+        let large = batch(bytes: 90_000)
+        submit(large)
+        committer.lead()
+        #expect(large.phase == .answered && large.failure == nil)
+        #expect(try Connection(path: path).integer("SELECT count(*) FROM batches") == 1)
+    }
+
+    @Test func `who comes second commits to the journal itself`() throws {
+        let second = try RegionCommitter(
+            region: "eu-central", path: path, loops: 1, journalBytesMax: 0,
+            logger: Logger(level: .error, format: .json, sink: CapturedLog()))
+        try second.prepare()
+        let one = batch()
+        second.submit(RegionCommitter.Submission(batch: one, loop: signal), loop: 0)
+        second.lead()
+        #expect(one.phase == .answered && one.failure == nil)
+        #expect(try Connection(path: path).integer("SELECT count(*) FROM batches") == 1)
     }
 
     @Test func `a batch remembers only the policies that it has hits of`() {

@@ -42,11 +42,11 @@ private let german = "X-Forwarded-For: \(EdgeFixture.german)"
         let client = try fixture.client()
         let second = try fixture.client()
         let target = "/hit?event_id=retry-1&event=e&site=a.example"
-        let other = try Connection(path: fixture.region("eu-central").journalPath)
-        try other.execute("BEGIN IMMEDIATE")
+        let other = try fixture.held()
+        try other.hold()
         #expect(client.get(target, [german])?.status == 503)
         #expect(second.get(target, [german])?.status == 503)
-        try other.execute("ROLLBACK")
+        other.release()
         #expect(second.get(target, [german])?.status == 204)
         #expect(client.get(target, [german])?.status == 204)
         fixture.collector.drain()
@@ -60,22 +60,22 @@ private let german = "X-Forwarded-For: \(EdgeFixture.german)"
     @Test func `a copy that comes before the first is durable shares its fate`() throws {
         let fixture = try EdgeFixture(loops: 2)
         let clients = try (0..<8).map { _ in try fixture.client() }
-        let other = try Connection(path: fixture.region("eu-central").journalPath)
+        let other = try fixture.held()
         for isKept in [true, false] {
             let target = "/hit?event_id=both-\(isKept)&event=\(isKept)&site=a.example"
-            try other.execute("BEGIN IMMEDIATE")
+            try other.hold()
             // Two on each connection, over all loops, while the first of them waits for the journal.
             for client in clients {
                 client.send(EdgeClient.request(target, [german]))
                 client.send(EdgeClient.request(target, [german]))
             }
             // The journal waits for the lock before it gives up, so this is in time.
-            if isKept { try other.execute("ROLLBACK") }
+            if isKept { other.release() }
             var statuses: Set<Int> = []
             for client in clients {
                 for _ in 0..<2 { statuses.insert(try #require(client.answer()).status) }
             }
-            if !isKept { try other.execute("ROLLBACK") }
+            if !isKept { other.release() }
             #expect(statuses == [isKept ? 204 : 503])
         }
         fixture.collector.drain()

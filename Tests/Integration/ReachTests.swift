@@ -159,6 +159,7 @@ import WorldTraffic
         }
         let journal = state + "/journal.sqlite"
         switch place {
+        case .intake: return stands(in: bytes([state + "/journal.intake"]))
         case .journal:
             let batches = try Journal(path: journal).read(after: .none, bytesMax: 1 << 20)
             return stands(in: batches.flatMap(\.bytes))

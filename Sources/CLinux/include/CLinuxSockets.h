@@ -13,3 +13,7 @@ ssize_t clinux_send(int descriptor, const void *_Nullable buffer, size_t count, 
 int clinux_thread_set_name(const char *_Nonnull name);
 /// Lets timed waits of the calling thread end when they are due, not up to 50 us later (`PR_SET_TIMERSLACK`).
 int clinux_thread_wait_precisely(void);
+
+// Takes (`type` F_WRLCK) or gives back (F_UNLCK) a lock of the open file description on one byte, at once or not at all
+// (F_OFD_SETLK); returns 0, or -1 with errno.
+int clinux_lock_byte(int descriptor, long long offset, short type);

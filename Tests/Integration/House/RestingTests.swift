@@ -26,6 +26,8 @@ import Testing
         "Sources/CordonCLI/UpCommand.swift": "ports and process id",
         "Sources/CordonCatalog/ClientTables.swift": "names and places of tables that clients fill",
         "Sources/CordonCatalog/Watermarks.swift": "days and names of fields",
+        "Sources/CordonJournal/IntakeFile.swift":
+            "zeros; the intake writes what they make room for",
         "Sources/CordonKeys/RegionKeys+Master.swift": "keys",
         "Sources/CordonKeys/RegionKeys.swift": "keys",
         "Sources/CordonLake/LakeWriter+Owner.swift": "the region's name",
