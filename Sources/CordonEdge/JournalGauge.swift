@@ -32,7 +32,7 @@ final class JournalGauge: Sendable {
     /// From one look to the next, in milliseconds.
     static let periodMilliseconds: UInt64 = 1000
     /// A look may take this share of the time at most: one in so many.
-    private static let share: UInt64 = 50
+    private static let share: UInt64 = 200
 
     init(region: String, path: String) {
         self.region = region

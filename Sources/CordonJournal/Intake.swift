@@ -10,8 +10,8 @@ internal import SQLite
 ///
 /// One for each region at a time. Used by one thread at a time.
 package final class Intake {
-    /// The size of a new one, but for its first page: what a region of 100,000 hits a second writes in 150 ms.
-    package static let bytes = 4 << 20
+    /// The size of a new one, but for its first page: what a region of 100,000 hits a second writes in 80 ms.
+    package static let bytes = 2 << 20
     /// The byte that is locked by who appends, and by who must not be appended beside.
     package static let appendLock = 1
 
@@ -249,21 +249,15 @@ extension Journal {
         var position = begun
         while true {
             var next = try intake.firstFrame(behind: position.turn)
-            let frames: [IntakeFile.Frame]
-            if next == nil, !isLocked {
+            let mustLock = next == nil && !isLocked
+            if mustLock {
                 try lock(intake)
-                defer { intake.unlock() }
                 next = try intake.firstFrame(behind: position.turn)
-                (frames, position.offset) = try intake.frames(from: position)
-            } else {
-                (frames, position.offset) = try intake.frames(from: position)
             }
-            for frame in frames {
-                try unsafe frame.bytes.withUnsafeBytes { bytes in
-                    try unsafe add(
-                        PendingBatch(bytes: bytes, hits: frame.hits, tally: frame.tally),
-                        minute: frame.minute)
-                }
+            defer { if mustLock { intake.unlock() } }
+            position.offset = try unsafe intake.forEachFrame(from: position) {
+                hits, minute, tally, bytes in
+                try unsafe add(PendingBatch(bytes: bytes, hits: hits, tally: tally), minute: minute)
             }
             guard let next else { break }
             position = next

@@ -12,14 +12,6 @@ final class IntakeFile {
         var offset: Int
     }
 
-    /// One batch as it lies there.
-    struct Frame {
-        let hits: Int
-        let minute: Int64
-        let tally: String
-        let bytes: [UInt8]
-    }
-
     /// What a frame begins with.
     struct Head {
         var hits: UInt32
@@ -157,38 +149,43 @@ final class IntakeFile {
         } catch { return nil }
     }
 
-    /// The whole frames from `position` on to the end of its turn, and where the next one would begin.
+    /// Gives the whole frames from `position` on to the end of its turn, and returns where the next one would begin.
     ///
     /// Exact while the intake is locked; else the last frames may still be on their way.
-    func frames(from position: Position) throws(LinuxError) -> ([Frame], end: Int) {
+    func forEachFrame(
+        from position: Position,
+        _ body: (_ hits: Int, _ minute: Int64, _ tally: String, UnsafeRawBufferPointer) throws ->
+            Void
+    ) throws -> Int {
         let half = try file.read(at: place(position), count: halfBytes - position.offset)
-        var frames: [Frame] = []
         // The frames of one commit follow each other; the next commit begins with a page.
         var offset = 0
         while true {
             let pageStart = Self.roundUp(offset, to: Self.pageBytes)
             guard
-                let (frame, end) = frame(in: half, at: offset, behind: position)
+                let found = frame(in: half, at: offset, behind: position)
                     ?? frame(in: half, at: pageStart, behind: position)
-            else { return (frames, position.offset + pageStart) }
-            frames.append(frame)
-            offset = end
+            else { return position.offset + pageStart }
+            try unsafe half.withUnsafeBytes { bytes in
+                try unsafe body(
+                    Int(found.head.hits), found.head.minute, found.tally,
+                    UnsafeRawBufferPointer(rebasing: bytes[found.payload]))
+            }
+            offset = Self.roundUp(found.payload.upperBound, to: 8)
         }
     }
 
-    /// The whole frame that `half`, which begins at `position`, has at `start`, and where the next one of its commit begins.
+    /// The whole frame that `half`, which begins at `position`, has at `start`.
     private func frame(
         in half: [UInt8], at start: Int, behind position: Position
-    ) -> (Frame, end: Int)? {
+    ) -> (head: Head, tally: String, payload: Range<Int>)? {
         let place = Position(turn: position.turn, offset: position.offset + start)
         guard let (head, tally) = head(in: half, at: start, of: place),
             head.turn == position.turn, start + head.frameBytes <= half.count
         else { return nil }
-        let payload = half[start + Head.bytes + head.tallyBytes..<start + head.frameBytes]
-        guard Self.checksum(payload) == head.payloadHash else { return nil }
-        let frame = Frame(
-            hits: Int(head.hits), minute: head.minute, tally: tally, bytes: Array(payload))
-        return (frame, Self.roundUp(start + head.frameBytes, to: 8))
+        let payload = start + Head.bytes + head.tallyBytes..<start + head.frameBytes
+        guard Self.checksum(half[payload]) == head.payloadHash else { return nil }
+        return (head, tally, payload)
     }
 
     static func roundUp(_ count: Int, to step: Int) -> Int { (count + step - 1) / step * step }

@@ -224,6 +224,7 @@ package final class Node: Sendable {
                 $1
             })
         shadow?.begin(collector.context)
+        ProcessMemory.returnLargeBlocks()
         try collector.start()
         let ports = collector.ports
         var workers = [

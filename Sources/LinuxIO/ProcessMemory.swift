@@ -1,3 +1,5 @@
+internal import CLinux
+
 /// What this process has in memory, as the system counts it.
 package enum ProcessMemory {
     /// The most that it had, in bytes (`VmHWM`, proc_pid_status(5)); 0 where the system does not say.
@@ -9,6 +11,13 @@ package enum ProcessMemory {
     package static func resetPeak() throws(LinuxError) {
         let file = try File(opening: "/proc/self/clear_refs", .write)
         try file.write(Array("5".utf8))
+    }
+
+    /// Gives blocks of 128 KiB and more back to the system as soon as they are freed (`mallopt(3)`): left to itself the
+    /// allocator keeps ever larger ones for the next time, for each thread.
+    package static func returnLargeBlocks() {
+        // Refused only for a size that is out of bounds.
+        _ = clinux_map_blocks(128 << 10)
     }
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <malloc.h>
 // What the compiler offers and Swift does not.
 
 #include <stdbool.h>
@@ -30,3 +31,6 @@ static inline uint64_t clinux_marks_below(const uint8_t *_Nonnull bytes, uint8_t
     __builtin_memcpy(&marks, &bits, sizeof marks);
     return marks;
 }
+
+// Blocks of so many bytes and more are mapped, and given back to the system when they are freed (M_MMAP_THRESHOLD).
+static inline int clinux_map_blocks(int bytes) { return mallopt(M_MMAP_THRESHOLD, bytes); }
